@@ -1,0 +1,52 @@
+# Needs Python 3.10 or newer, with its venv module, and make; the rest is installed into .venv.
+#   make demo PYTHON=python3.12             another Python
+#   make demo TORCH=path/to/torch.whl       another build of PyTorch
+TORCH ?= torch==2.13.0
+PYTHON ?= $(firstword $(foreach python,python3 python3.14 python3.13 python3.12 python3.11 python3.10,\
+	$(shell $(python) -c 'import sys; sys.version_info >= (3, 10) and print("$(python)")' 2>&-)))
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Files that say how far .venv has come; a second call finds them and installs nothing.
+RUNTIME := $(VENV)/.runtime-installed
+TOOLS := $(VENV)/.tools-installed
+PACKAGE_FILES := setup.py setup.cfg
+
+.PHONY: help demo test lint format clean
+help:
+	@echo 'make demo     map a procedural world and find views in it; results in demo_output/'
+	@echo 'make test     everything in `make lint`, then the tests'
+	@echo 'make lint     rules, formatting and types'
+	@echo 'make format   bring the sources into shape'
+	@echo 'make clean    remove what the others made'
+
+demo: $(RUNTIME)
+	$(BIN)/aceg demo -o demo_output
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(TOOLS)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(TOOLS)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) build dist demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find aceg_ros test -name __pycache__ -prune -exec rm -rf {} +
+
+# PyTorch goes first and alone, so that its version is the one asked for.
+$(RUNTIME): $(PACKAGE_FILES)
+	@test -n '$(PYTHON)' || { echo 'Python 3.10 or newer is needed; name one: make PYTHON=...' >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install '$(TORCH)'
+	$(BIN)/python -m pip install --editable .
+	touch $@
+
+$(TOOLS): $(RUNTIME)
+	$(BIN)/python -m pip install --editable '.[test]'
+	touch $@

@@ -1,0 +1,143 @@
+"""The plain layout, also that of recordings: images, a TUM pose file and a calibration file.
+
+    images/1305031229.528748.png     named by time stamp, or by anything
+    depth/1305031229.528748.png      optional, 16 bits, `depth_scale` units per metre (default 1000)
+    poses.txt                        TUM trajectory of world_from_cam
+    calibration.yaml                 see `aceg_ros.datasets.calibration`
+
+Images named by a number are paired with poses by time (19 digits are nanoseconds); otherwise there
+must be as many poses as images, and they are paired in order of name.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from aceg_ros.datasets.base import Dataset, FrameCollector
+from aceg_ros.datasets.calibration import Calibration, find_calibration, read_calibration
+from aceg_ros.datasets.images import IMAGE_SUFFIXES, list_images, read_depth
+from aceg_ros.datasets.trajectory import SAME_INSTANT, Trajectory, read_trajectory
+from aceg_ros.errors import CameraError, DatasetError
+from aceg_ros.geometry.cameras import Camera
+
+IMAGE_FOLDERS = ('images', 'rgb', '')
+DEPTH_FOLDER = 'depth'
+POSE_NAMES = ('poses.txt', 'groundtruth.txt', 'trajectory.txt', 'poses.tum', 'trajectory.tum')
+CALIBRATION_NAME = 'calibration.yaml'
+DEPTH_UNITS_PER_METRE = 1000.0
+
+SIGNATURE = 'images/, poses.txt (TUM) and calibration.yaml'
+
+
+def recognise(path: Path) -> bool:
+    """Whether `path` holds a pose file and images."""
+    return _pose_file(path) is not None and bool(_images(path))
+
+
+def read(path: Path) -> Dataset:
+    """Read a folder of this layout. Raises DatasetError or CameraError."""
+    calibration = _calibration(path)
+    pose_file = _pose_file(path)
+    if pose_file is None:
+        raise DatasetError(f'{path}: lacks a pose file, one of {", ".join(POSE_NAMES)}')
+    trajectory, problems = read_trajectory(pose_file)
+    images = _images(path)
+    stamps = _stamps(images)
+    if stamps is None and len(images) != len(trajectory):
+        raise DatasetError(
+            f'{path}: {len(images)} images do not pair with {len(trajectory)} poses; name the '
+            'images by the time stamps of the poses'
+        )
+    collector = FrameCollector()
+    for line, reason in problems:
+        collector.skip(line, reason)
+    units = calibration.depth_scale or DEPTH_UNITS_PER_METRE
+    for index, file in enumerate(images):
+        stamp = float(trajectory.stamps[index]) if stamps is None else stamps[index]
+        depth = path / DEPTH_FOLDER / f'{file.stem}.png'
+        with collector.skipping(file.name):
+            collector.add(
+                file.name,
+                file,
+                calibration.camera,
+                trajectory.pose(index) if stamps is None else trajectory.at(stamp),
+                stamp=stamp,
+                load_depth=partial(read_depth, depth, units) if depth.is_file() else None,
+                depth_camera=calibration.depth_camera,
+            )
+    if stamps is not None:
+        _name_lone_poses(trajectory, np.array(stamps), pose_file.name, collector)
+    return collector.dataset(path.resolve().name, metric=True)
+
+
+def images_only(path: str | Path, camera: Camera | None = None) -> Dataset:
+    """Read a folder of images, or one image file, without poses, for localization.
+
+    Without `camera` a calibration file must lie beside the images. Stamps are the images' names
+    where these are numbers, else positions. Raises DatasetError or CameraError.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        folder, images = path.parent, [path]
+    elif path.is_dir():
+        folder, images = path, _images(path)
+    else:
+        raise DatasetError(f'{path}: is neither an image nor a folder of images')
+    if not images:
+        raise DatasetError(f'{path}: holds no images ({", ".join(sorted(IMAGE_SUFFIXES))})')
+    if camera is None:
+        camera = _calibration(folder).camera
+    stamps = _stamps(images)
+    collector = FrameCollector()
+    for index, file in enumerate(images):
+        with collector.skipping(file.name):
+            stamp = None if stamps is None else stamps[index]
+            collector.add(file.name, file, camera, None, stamp=stamp)
+    return collector.dataset(path.resolve().name, metric=False)
+
+
+def _calibration(path: Path) -> Calibration:
+    file = find_calibration(path)
+    if file is None:
+        raise CameraError(f'{path}: the camera is not known; put a {CALIBRATION_NAME} there')
+    return read_calibration(file)
+
+
+def _pose_file(path: Path) -> Path | None:
+    return next((path / name for name in POSE_NAMES if (path / name).is_file()), None)
+
+
+def _images(path: Path) -> list[Path]:
+    """Images of the first folder that has any, by time where named by numbers, else by name."""
+    for folder in IMAGE_FOLDERS:
+        if (path / folder).is_dir():
+            images = list_images(path / folder)
+            if images:
+                stamps = _stamps(images)
+                if stamps is None:
+                    return images
+                return [images[index] for index in np.argsort(stamps, kind='stable')]
+    return []
+
+
+def _stamps(images: list[Path]) -> list[float] | None:
+    """Names as seconds, or None unless all are numbers."""
+    if not all(re.fullmatch(r'\d+(\.\d*)?', file.stem) for file in images):
+        return None
+    numbers = [float(file.stem) for file in images]
+    return [number * 1e-9 if number > 1e17 else number for number in numbers]
+
+
+def _name_lone_poses(
+    trajectory: Trajectory, stamps: np.ndarray, file: str, collector: FrameCollector
+) -> None:
+    """Name poses without image, unless poses come at a higher rate than images do."""
+    if len(trajectory) > 2 * len(stamps):
+        return
+    for stamp in trajectory.stamps:
+        if np.abs(stamps - stamp).min() > SAME_INSTANT:
+            collector.skip(f'{file}, time {stamp:.6f}', 'there is a pose but no image')

@@ -1,0 +1,127 @@
+"""7-Scenes layout (Shotton et al., CVPR 2013): sequences of colour, depth and pose files.
+
+A scene holds `seq-01`, `seq-02`, ... and optionally TrainSplit.txt and TestSplit.txt with lines
+such as `sequence1`. A sequence holds `frame-000000.color.png` (or .jpg), `.pose.txt`
+(world_from_cam) and optionally `.depth.png` (millimetres, 65535 where unknown).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from aceg_ros.datasets.base import Dataset, FrameCollector
+from aceg_ros.datasets.calibration import Calibration, find_calibration, read_calibration
+from aceg_ros.datasets.images import image_size, list_images, read_depth
+from aceg_ros.datasets.trajectory import read_table
+from aceg_ros.errors import PoseError
+from aceg_ros.geometry.cameras import Camera
+
+SIGNATURE = 'seq-*/frame-*.color.{png,jpg} and .pose.txt'
+
+# The Kinect's colour and depth cameras, whose images are not registered to each other.
+DEFAULT_CALIBRATION = Calibration(
+    camera=Camera.pinhole(640, 480, 525.0, 525.0, 320.0, 240.0),
+    depth_camera=Camera.pinhole(640, 480, 585.0, 585.0, 320.0, 240.0),
+)
+DEPTH_UNITS_PER_METRE = 1000.0
+DEPTH_UNKNOWN = 65535
+
+
+def recognise(path: Path) -> bool:
+    """Whether `path` is a scene or one sequence of this layout."""
+    return bool(_frame_files(path) or _sequences(path))
+
+
+def read(path: Path) -> Dataset:
+    """Read a scene or one sequence.
+
+    A calibration file in the folder replaces the Kinect's calibration, for colour and depth. Splits
+    are the sequence's name and, from the split files, 'train' and 'test'. Raises DatasetError or
+    CameraError.
+    """
+    collector = FrameCollector()
+    if _frame_files(path):
+        scene, sequences = path.resolve().parent, [path.resolve()]
+        name = f'{scene.name}/{sequences[0].name}'
+    else:
+        scene, sequences, name = path, _sequences(path), path.resolve().name
+    for sequence in sequences:
+        _read_sequence(sequence, scene, collector)
+    return collector.dataset(name, metric=True)
+
+
+def _read_sequence(sequence: Path, scene: Path, collector: FrameCollector) -> None:
+    file = find_calibration(sequence) or find_calibration(scene)
+    calibration = None if file is None else read_calibration(file)
+    splits = (sequence.name, *_splits_of(sequence.name, scene))
+    colour_files = _frame_files(sequence)
+    for colour in colour_files:
+        stem = colour.name.split('.')[0]
+        name = f'{sequence.name}/{stem}'
+        with collector.skipping(name):
+            pose = _read_pose(sequence / f'{stem}.pose.txt')
+            used = calibration or _default_calibration(image_size(colour))
+            depth = sequence / f'{stem}.depth.png'
+            units = used.depth_scale or DEPTH_UNITS_PER_METRE
+            collector.add(
+                name,
+                colour,
+                used.camera,
+                pose,
+                load_depth=(
+                    partial(read_depth, depth, units, DEPTH_UNKNOWN) if depth.is_file() else None
+                ),
+                depth_camera=used.depth_camera,
+                splits=splits,
+            )
+    stems = {colour.name.split('.')[0] for colour in colour_files}
+    for pose_file in sorted(sequence.glob('frame-*.pose.txt')):
+        stem = pose_file.name.split('.')[0]
+        if stem not in stems:
+            collector.skip(f'{sequence.name}/{stem}', 'there is a pose but no image')
+
+
+def _default_calibration(size: tuple[int, int]) -> Calibration:
+    """Kinect calibration at the size of the stored images; depth keeps its own size."""
+    camera = DEFAULT_CALIBRATION.camera
+    if size == (camera.width, camera.height):
+        return DEFAULT_CALIBRATION
+    return Calibration(camera.scaled(*size), DEFAULT_CALIBRATION.depth_camera)
+
+
+def _read_pose(path: Path) -> np.ndarray:
+    if not path.is_file():
+        raise PoseError('there is an image but no pose')
+    try:
+        rows = [[float(word) for word in words] for _, words in read_table(path)]
+        return np.array(rows).reshape(4, 4)
+    except ValueError as error:
+        raise PoseError(f'{path.name} does not hold 4 rows of 4 numbers') from error
+
+
+def _splits_of(sequence: str, scene: Path) -> list[str]:
+    """'train' and 'test' where the scene's split files list the sequence."""
+    number = re.search(r'\d+', sequence)
+    found = []
+    for split, file in (('train', scene / 'TrainSplit.txt'), ('test', scene / 'TestSplit.txt')):
+        if number is None or not file.is_file():
+            continue
+        text = ' '.join(word for _, words in read_table(file) for word in words)
+        listed = {int(digits) for digits in re.findall(r'sequence\s*(\d+)', text)}
+        if int(number.group()) in listed:
+            found.append(split)
+    return found
+
+
+def _sequences(path: Path) -> list[Path]:
+    return sorted(folder for folder in path.glob('seq-*') if _frame_files(folder))
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [file for file in list_images(folder) if re.match(r'frame-\d+\.color\.', file.name)]

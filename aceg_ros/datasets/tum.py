@@ -1,0 +1,109 @@
+"""TUM RGB-D layout (Sturm et al., IROS 2012): image lists and a motion-capture trajectory.
+
+`rgb.txt` and `depth.txt` list `stamp file`; `groundtruth.txt` is a TUM trajectory. Depth is
+registered to colour, 5000 units per metre. Without a calibration file in the folder, the published
+one of freiburg1, 2 or 3 is taken if the folder's name says which.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from aceg_ros.datasets.base import Dataset, FrameCollector
+from aceg_ros.datasets.calibration import Calibration, find_calibration, read_calibration
+from aceg_ros.datasets.images import read_depth
+from aceg_ros.datasets.trajectory import read_table, read_trajectory
+from aceg_ros.errors import CameraError, DatasetError
+from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
+
+SIGNATURE = 'rgb.txt and groundtruth.txt'
+
+DEPTH_UNITS_PER_METRE = 5000.0
+# Half the distance of two images at 30 Hz, with a little room.
+MAX_DEPTH_OFFSET = 0.02
+
+# From the benchmark's page on file formats; OpenCV's order.
+PUBLISHED_CAMERAS = {
+    '1': Camera(
+        'plumb_bob',
+        640,
+        480,
+        intrinsic_matrix(517.3, 516.5, 318.6, 255.3),
+        np.array([0.2624, -0.9531, -0.0054, 0.0026, 1.1633]),
+    ),
+    '2': Camera(
+        'plumb_bob',
+        640,
+        480,
+        intrinsic_matrix(520.9, 521.0, 325.1, 249.7),
+        np.array([0.2312, -0.7849, -0.0033, -0.0001, 0.9172]),
+    ),
+    '3': Camera.pinhole(640, 480, 535.4, 539.2, 320.1, 247.6),
+}
+
+
+def recognise(path: Path) -> bool:
+    """Whether `path` is a sequence of this layout."""
+    return (path / 'rgb.txt').is_file() and (path / 'groundtruth.txt').is_file()
+
+
+def read(path: Path) -> Dataset:
+    """Read a sequence; poses are interpolated between ground truth at most 0.1 s apart.
+
+    Raises DatasetError or CameraError.
+    """
+    calibration = _calibration(path)
+    trajectory, problems = read_trajectory(path / 'groundtruth.txt')
+    depth_stamps, depth_files = _read_list(path / 'depth.txt')
+    units = calibration.depth_scale or DEPTH_UNITS_PER_METRE
+    collector = FrameCollector()
+    for line, reason in problems:
+        collector.skip(line, reason)
+    for stamp, file in zip(*_read_list(path / 'rgb.txt'), strict=True):
+        with collector.skipping(file):
+            depth = _nearest(stamp, depth_stamps, depth_files)
+            collector.add(
+                file,
+                path / file,
+                calibration.camera,
+                trajectory.at(stamp),
+                stamp=stamp,
+                load_depth=partial(read_depth, path / depth, units) if depth else None,
+                depth_camera=calibration.depth_camera,
+            )
+    return collector.dataset(path.resolve().name, metric=True)
+
+
+def _calibration(path: Path) -> Calibration:
+    file = find_calibration(path)
+    if file is not None:
+        return read_calibration(file)
+    sensor = re.search(r'(?:freiburg|fr)([123])(?!\d)', path.resolve().name)
+    if sensor is None:
+        raise CameraError(f'{path}: the camera is not known; put a calibration.yaml there')
+    return Calibration(PUBLISHED_CAMERAS[sensor.group(1)])
+
+
+def _read_list(path: Path) -> tuple[np.ndarray, list[str]]:
+    """Stamps (N,) and file names of an image list in order of time; empty without the file."""
+    if not path.is_file():
+        return np.zeros(0), []
+    rows = []
+    for number, words in read_table(path):
+        try:
+            rows.append((float(words[0]), words[1]))
+        except (ValueError, IndexError) as error:
+            raise DatasetError(f'{path}, line {number}: is not a stamp and a file name') from error
+    rows.sort()
+    return np.array([stamp for stamp, _ in rows]), [file for _, file in rows]
+
+
+def _nearest(stamp: float, stamps: np.ndarray, files: list[str]) -> str | None:
+    if not files:
+        return None
+    nearest = int(np.abs(stamps - stamp).argmin())
+    return files[nearest] if abs(stamps[nearest] - stamp) <= MAX_DEPTH_OFFSET else None

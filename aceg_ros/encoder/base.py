@@ -1,0 +1,53 @@
+"""What an encoder is: images in, patch features out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class PatchFeatures:
+    """A batch of images, each seen as a grid of patches."""
+
+    features: torch.Tensor  # (B, D, H', W') float32, unit length along D
+    reliability: torch.Tensor  # (B, H', W') in 0..1: how likely the patch is to be found again
+    stride: int  # px between neighbouring patches
+
+    def centres(self) -> np.ndarray:
+        """Patch centres in the encoder's input image, (H' * W', 2) px, row by row."""
+        height, width = self.reliability.shape[-2:]
+        return self.grid(width, height, self.stride)
+
+    @staticmethod
+    def grid(columns: int, rows: int, stride: int) -> np.ndarray:
+        """Centres (rows * columns, 2) px of a patch grid, row by row.
+
+        The centre of the top-left pixel is (0, 0), so the first patch of stride 8 sits at (3.5, 3.5).
+        """
+        x, y = np.meshgrid(np.arange(columns), np.arange(rows))
+        return np.stack([x, y], axis=-1).reshape(-1, 2) * float(stride) + (stride - 1) / 2
+
+
+class Encoder(Protocol):
+    """A frozen network from images to patch features."""
+
+    name: str
+    identity: str  # changes whenever the features would; a map code is only good for its own encoder
+    stride: int
+    dim: int
+    device: torch.device
+
+    def encode(self, images: torch.Tensor) -> PatchFeatures:
+        """``images`` (B, 3, H, W) uint8 or float in 0..255; any H, W of at least 64 px."""
+
+
+def image_tensor(images: np.ndarray, device: torch.device | str = 'cpu') -> torch.Tensor:
+    """(H, W, 3) or (B, H, W, 3) uint8 RGB as the (B, 3, H, W) tensor an encoder takes."""
+    batch = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    if batch.ndim == 3:
+        batch = batch[None]
+    return batch.permute(0, 3, 1, 2)

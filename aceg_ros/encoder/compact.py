@@ -1,0 +1,112 @@
+"""The compact encoder: a small convolutional pyramid, stride 8, meant for a CPU."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from aceg_ros.encoder.base import PatchFeatures
+from aceg_ros.errors import ImageError, WeightsError
+from aceg_ros.files import write_atomically
+
+DIM = 64
+STRIDE = 8
+_COARSEST = 32  # inputs are padded to a multiple of the coarsest level's stride
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
+    nn.init.kaiming_normal_(convolution.weight, nonlinearity='relu')
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    return nn.Sequential(convolution, nn.ReLU(inplace=True))
+
+
+class CompactNetwork(nn.Module):
+    """Grey image -> unit features at stride 8 with context from strides 16 and 32.
+
+    The image is standardised by its own mean and deviation, so that gain and offset of the exposure
+    cancel. 0.87 M parameters.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.PixelUnshuffle(4), _conv(16, 32), _conv(32, 32), _conv(32, 32)
+        )
+        self.level8 = nn.Sequential(_conv(32, 64, stride=2), *(_conv(64, 64) for _ in range(3)))
+        self.level16 = nn.Sequential(_conv(64, 96, stride=2), _conv(96, 96), _conv(96, 96))
+        self.level32 = nn.Sequential(_conv(96, 128, stride=2), _conv(128, 128), _conv(128, 128))
+        self.lateral16 = nn.Conv2d(96, 64, 1)
+        self.lateral32 = nn.Conv2d(128, 64, 1)
+        self.fusion = nn.Sequential(_conv(64, 64), _conv(64, 64), nn.Conv2d(64, DIM, 1))
+        self.reliability = nn.Sequential(_conv(64, 32, kernel=1), nn.Conv2d(32, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, C, H, W) images -> features (B, 64, H // 8, W // 8), reliability logits (B, H // 8, W // 8)."""
+        grey = images.float().mean(dim=1, keepdim=True)
+        grey = F.instance_norm(grey, eps=1e-3)
+        rows, columns = grey.shape[-2] // STRIDE, grey.shape[-1] // STRIDE
+        bottom, right = -grey.shape[-2] % _COARSEST, -grey.shape[-1] % _COARSEST
+        grey = F.pad(grey, (0, right, 0, bottom), mode='replicate')
+
+        fine = self.level8(self.stem(grey))
+        middle = self.level16(fine)
+        coarse = self.level32(middle)
+        size = fine.shape[-2:]
+        context = F.interpolate(self.lateral16(middle), size, mode='bilinear')
+        context = context + F.interpolate(self.lateral32(coarse), size, mode='bilinear')
+        fused = self.fusion[:2](fine + context)
+        features = F.normalize(self.fusion[2](fused), dim=1)
+        reliability = self.reliability(fused)[:, 0]
+        return features[..., :rows, :columns], reliability[..., :rows, :columns]
+
+
+def save_weights(network: CompactNetwork, path: Path, metadata: dict[str, str]) -> None:
+    """Write the network's weights as safetensors, atomically."""
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    write_atomically(path, save(tensors, {'network': 'compact', **metadata}))
+
+
+class CompactEncoder:
+    """The shipped encoder: `CompactNetwork` with trained weights, frozen."""
+
+    name = 'compact'
+    stride = STRIDE
+    dim = DIM
+
+    def __init__(self, network: CompactNetwork, identity: str, device: torch.device):
+        self._network = network.to(device, memory_format=torch.channels_last).eval()
+        self.identity = identity
+        self.device = device
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device | str = 'cpu') -> CompactEncoder:
+        """Read weights written by `save_weights`; raises WeightsError when they do not fit."""
+        try:
+            data = path.read_bytes()
+            network = CompactNetwork()
+            network.load_state_dict(load(data))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise WeightsError(
+                f'{path} does not hold the weights of the compact encoder ({error}); '
+                'take the file from the project, or train one with "aceg train-encoder"'
+            ) from error
+        identity = 'compact-' + hashlib.sha256(data).hexdigest()[:16]
+        return cls(network, identity, torch.device(device))
+
+    @torch.inference_mode()
+    def encode(self, images: torch.Tensor) -> PatchFeatures:
+        """See `Encoder.encode`."""
+        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 64:
+            raise ImageError(
+                f'the encoder takes (B, 3, H, W) images of at least 64x64 px, not {tuple(images.shape)}'
+            )
+        batch = images.to(self.device).float().contiguous(memory_format=torch.channels_last)
+        features, reliability = self._network(batch)
+        return PatchFeatures(features.float(), reliability.float().sigmoid(), STRIDE)

@@ -1,0 +1,1 @@
+"""Training of the compact encoder: image pairs, losses, the loop."""

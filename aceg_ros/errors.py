@@ -1,0 +1,37 @@
+"""Exceptions of the package. Each message says what is wrong and what to do about it."""
+
+
+class AcegError(Exception):
+    """Base of every error a user can cause or mend; the command line prints it without traceback."""
+
+
+class PoseError(AcegError):
+    """A pose is not a finite rigid transform."""
+
+
+class CameraError(AcegError):
+    """A camera calibration cannot be used."""
+
+
+class ImageError(AcegError):
+    """An image cannot be read or has a shape or type that is no picture."""
+
+
+class DatasetError(AcegError):
+    """A dataset cannot be recognised, read or paired with its poses."""
+
+
+class MapCodeError(AcegError):
+    """A map file is foreign, damaged, from the future, or made for another encoder or regressor."""
+
+
+class WeightsError(AcegError):
+    """A network's weights are missing, damaged or do not fit the network."""
+
+
+class FitError(AcegError):
+    """The recorded keyframes do not allow a map to be fitted."""
+
+
+class FitCancelled(AcegError):
+    """The fit was stopped on request before it had a result."""

@@ -1,0 +1,202 @@
+"""How well images are localised, and whether the reported covariances are honest."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from aceg_ros.datasets import Frame
+from aceg_ros.errors import DatasetError, ImageError
+from aceg_ros.geometry.poses import pose_error, so3_log
+from aceg_ros.localization.result import Localization, LocalizationFailure, Localizes
+
+Array = NDArray[np.float64]
+
+RECALL_CM = (5, 10, 25)
+RECALL_DEG = 5.0
+COVERAGE = (0.50, 0.90, 0.95)
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What a localizer answered for one frame whose pose is known."""
+
+    frame: Frame
+    world_from_cam: Array  # (4, 4), the truth
+    answer: Localization | LocalizationFailure
+    seconds: float  # wall time of the answer
+    metres: float  # between the camera centres; infinite when not localised
+    degrees: float  # between the rotations; infinite when not localised
+
+    @property
+    def localized(self) -> bool:
+        """Whether a pose was given, right or wrong."""
+        return isinstance(self.answer, Localization)
+
+    def within(self, cm: float, degrees: float = RECALL_DEG) -> bool:
+        """Whether a pose was given that is right to less than both limits."""
+        return self.metres * 100.0 < cm and self.degrees < degrees
+
+    def row(self) -> dict[str, Any]:
+        """The result as JSON-able values, None for errors that do not exist."""
+        return {
+            'name': self.frame.name,
+            'localized': self.localized,
+            'cm': _finite(100.0 * self.metres),
+            'deg': _finite(self.degrees),
+            'ms': 1000.0 * self.seconds,
+            'failure': None if isinstance(self.answer, Localization) else self.answer.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A localizer's answers for the frames of a dataset that could be evaluated, at least one."""
+
+    results: list[FrameResult]
+    skipped: list[str]  # frames whose image cannot be read: 'name: reason'
+    without_pose: int  # frames that there is nothing to compare with
+
+    def summary(self) -> dict[str, float | int | None]:
+        """The figures to quote; frames that were not localised count as infinitely wrong.
+
+        Recalls are fractions of all frames; a median is None when half of the frames or more failed.
+        """
+        cm = 100.0 * np.array([result.metres for result in self.results])
+        degrees = np.array([result.degrees for result in self.results])
+        milliseconds = 1000.0 * np.array([result.seconds for result in self.results])
+        figures: dict[str, float | int | None] = {
+            'frames': len(self.results),
+            'localized': sum(result.localized for result in self.results),
+            'median_cm': _finite(float(np.median(cm))),
+            'median_deg': _finite(float(np.median(degrees))),
+        }
+        for limit in RECALL_CM:
+            hits = [result.within(limit) for result in self.results]
+            figures[f'recall_{limit}cm_{RECALL_DEG:.0f}deg'] = float(np.mean(hits))
+        figures['query_ms_median'] = float(np.median(milliseconds))
+        figures['query_ms_p95'] = float(np.percentile(milliseconds, 95))
+        return figures
+
+    def failures(self) -> dict[str, int]:
+        """How many frames failed for which reason, the most frequent first."""
+        reasons = Counter(
+            result.answer.reason
+            for result in self.results
+            if isinstance(result.answer, LocalizationFailure)
+        )
+        return dict(reasons.most_common())
+
+    def calibration(self) -> dict[str, Any]:
+        """Whether the covariances of the localised frames match their errors.
+
+        For the whole `pose` and for its `position`: the normalised error squared of each frame, its
+        median and what that should be, and the fraction of frames inside the ellipsoids that should hold
+        50, 90 and 95 % of them. Medians are None when no frame was localised.
+        """
+        nees = np.array(
+            [
+                normalised_errors(result.answer, result.world_from_cam)
+                for result in self.results
+                if isinstance(result.answer, Localization)
+            ]
+        ).reshape(-1, 2)
+        return {
+            'frames': len(nees),
+            'pose': _coverage(nees[:, 0], 6),
+            'position': _coverage(nees[:, 1], 3),
+        }
+
+
+def evaluate(
+    localizer: Localizes,
+    frames: Sequence[Frame],
+    progress: Callable[[Sequence[Frame]], Iterable[Frame]] = iter,
+) -> Evaluation:
+    """Localise each of `frames` that has a pose to compare with.
+
+    `progress` wraps the frames, as tqdm does. Raises DatasetError when not one frame can be evaluated.
+    """
+    results: list[FrameResult] = []
+    skipped: list[str] = []
+    without_pose = 0
+    for frame in progress(frames):
+        if frame.world_from_cam is None:
+            without_pose += 1
+            continue
+        try:
+            image = frame.image()
+        except ImageError as error:
+            skipped.append(f'{frame.name}: {error}')
+            continue
+        start = time.perf_counter()
+        answer = localizer.localize(image, frame.camera)
+        seconds = time.perf_counter() - start
+        metres, degrees = math.inf, math.inf
+        if isinstance(answer, Localization):
+            metres, degrees = map(float, pose_error(answer.world_from_cam, frame.world_from_cam))
+        results.append(FrameResult(frame, frame.world_from_cam, answer, seconds, metres, degrees))
+    if not results:
+        raise DatasetError(
+            f'none of the {len(frames)} frames can be evaluated: {without_pose} have no pose, '
+            f'{len(skipped)} no readable image; choose frames with both'
+        )
+    return Evaluation(results, skipped, without_pose)
+
+
+def pose_residual(world_from_cam: Array, estimate: Array) -> Array:
+    """Error (6,) of an `estimate`, in the axes and order of `Localization.covariance`.
+
+    The step from the estimate to the truth `world_from_cam`: metres along the map's x, y, z, then the
+    rotation vector, in radians about the same axes, of exp(r) R_estimate = R_truth.
+    """
+    shift = world_from_cam[:3, 3] - estimate[:3, 3]
+    turn = so3_log(world_from_cam[:3, :3] @ estimate[:3, :3].T)
+    return np.concatenate([shift, turn])
+
+
+def normalised_errors(answer: Localization, world_from_cam: Array) -> tuple[float, float]:
+    """Normalised estimation error squared of the pose (6 degrees of freedom) and of its position (3).
+
+    e' P^-1 e with the covariance P, chi-squared when P is honest (Bar-Shalom et al., "Estimation with
+    Applications to Tracking and Navigation", 2001, section 5.4). Infinite when P is not positive definite.
+    """
+    error = pose_residual(world_from_cam, answer.world_from_cam)
+    return (
+        _mahalanobis2(error, answer.covariance),
+        _mahalanobis2(error[:3], answer.covariance[:3, :3]),
+    )
+
+
+def _mahalanobis2(error: Array, covariance: Array) -> float:
+    if not np.isfinite(covariance).all():
+        return math.inf
+    try:
+        root = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return math.inf
+    return float((np.linalg.solve(root, error) ** 2).sum())
+
+
+def _coverage(nees: Array, freedom: int) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        'nees': [_finite(value) for value in nees.tolist()],
+        'median': _finite(float(np.median(nees))) if len(nees) else None,
+        'expected_median': float(chi2.median(freedom)),
+    }
+    for part in COVERAGE:
+        inside = float(np.mean(nees <= chi2.ppf(part, freedom))) if len(nees) else None
+        result[f'within_{100 * part:.0f}'] = inside
+    return result
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

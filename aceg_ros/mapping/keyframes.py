@@ -1,0 +1,148 @@
+"""Posed images, encoded: all that a fit sees of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from aceg_ros.datasets.base import Frame
+from aceg_ros.encoder.base import Encoder, image_tensor
+from aceg_ros.encoder.view import patch_rays, working_view
+from aceg_ros.errors import FitError, ImageError, PoseError
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import validate_pose
+from aceg_ros.mapping.progress import Cancelled, Progress, check
+
+MIN_KEYFRAMES = 5
+# Turn, zoom and light of an augmented copy; the ranges are the paper's.
+_TURN_DEG = 15.0
+_ZOOM = 1.5
+_LIGHT = 0.1
+
+
+@dataclass(frozen=True)
+class Patches:
+    """P patches of one image."""
+
+    features: torch.Tensor  # (P, D) float16, unit length
+    reliability: torch.Tensor  # (P,)
+    points2d: torch.Tensor  # (P, 2) px in the working image
+    rays: torch.Tensor  # (P, 3) unit, camera frame
+
+    def best(self, count: int) -> Patches:
+        """The ``count`` most reliable patches that have a ray."""
+        usable = torch.isfinite(self.rays).all(dim=1)
+        score = torch.where(usable, self.reliability, torch.full_like(self.reliability, -1.0))
+        chosen = score.topk(min(count, int(usable.sum()))).indices
+        return Patches(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """One encoded mapping image."""
+
+    frame: Frame
+    camera: Camera  # at the working size
+    world_from_cam: np.ndarray  # (4, 4)
+    feature_map: torch.Tensor  # (D, H', W') float16
+    patches: Patches  # all of them, row by row
+    colors: np.ndarray  # (P, 3) uint8, at the patch centres
+    augmented: Patches  # most reliable patches of a changed copy
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Camera centre in the map, (3,)."""
+        return self.world_from_cam[:3, 3]
+
+
+def encode_keyframes(
+    frames: Sequence[Frame],
+    encoder: Encoder,
+    patches_per_image: int,
+    rng: np.random.Generator,
+    progress: Progress,
+    cancelled: Cancelled,
+) -> tuple[list[Keyframe], list[str]]:
+    """Encode frames; those with a broken image or pose are left out and named with the reason.
+
+    Raises FitError when fewer than `MIN_KEYFRAMES` remain.
+    """
+    keyframes: list[Keyframe] = []
+    skipped: list[str] = []
+    for index, frame in enumerate(frames):
+        check(cancelled)
+        progress('encode', index / len(frames), f'keyframe {index + 1} of {len(frames)}')
+        try:
+            keyframes.append(_encode(frame, encoder, patches_per_image, rng))
+        except (ImageError, PoseError) as error:
+            skipped.append(f'{frame.name}: {error}')
+    if len(keyframes) < MIN_KEYFRAMES:
+        reasons = '; '.join(skipped[:3])
+        raise FitError(
+            f'{len(keyframes)} usable keyframes, but a map needs at least {MIN_KEYFRAMES}: record '
+            'more views of the place, from different positions' + (f' ({reasons})' if reasons else '')
+        )
+    return keyframes, skipped
+
+
+def _encode(
+    frame: Frame, encoder: Encoder, patches_per_image: int, rng: np.random.Generator
+) -> Keyframe:
+    if frame.world_from_cam is None:
+        raise PoseError('has no pose')
+    pose = validate_pose(frame.world_from_cam)
+    image, camera = working_view(frame.image(), frame.camera)
+    encoded = encoder.encode(image_tensor(image, encoder.device))
+    centres, rays = patch_rays(camera, encoder.stride)
+    patches = Patches(
+        encoded.features[0].flatten(1).T.half().cpu(),
+        encoded.reliability[0].flatten().cpu(),
+        torch.from_numpy(centres).float(),
+        torch.from_numpy(rays).float(),
+    )
+    columns, rows = centres.round().astype(int).T
+    return Keyframe(
+        frame=frame,
+        camera=camera,
+        world_from_cam=pose,
+        feature_map=encoded.features[0].half().cpu(),
+        patches=patches,
+        colors=image[rows, columns],
+        augmented=_encode_changed(image, camera, encoder, patches_per_image, rng),
+    )
+
+
+def _encode_changed(
+    image: np.ndarray,
+    camera: Camera,
+    encoder: Encoder,
+    count: int,
+    rng: np.random.Generator,
+) -> Patches:
+    """Patches of a turned, scaled and relit copy, with their places and rays in the original."""
+    zoom = float(np.exp(rng.uniform(-np.log(_ZOOM), np.log(_ZOOM))))
+    turn = float(rng.uniform(-_TURN_DEG, _TURN_DEG))
+    height, width = image.shape[:2]
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    affine = cv2.getRotationMatrix2D(centre, turn, zoom)
+    gain, offset = 1 + rng.uniform(-_LIGHT, _LIGHT), 255 * rng.uniform(-_LIGHT, _LIGHT)
+    smoothing = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    changed = cv2.warpAffine(image, affine, (width, height), flags=smoothing)
+    changed = np.clip(changed * gain + offset, 0, 255).astype(np.uint8)
+
+    encoded = encoder.encode(image_tensor(changed, encoder.device))
+    backward = cv2.invertAffineTransform(affine)
+    points2d = encoded.centres() @ backward[:, :2].T + backward[:, 2]
+    border = encoder.stride
+    inside = ((points2d > border) & (points2d < [width - border, height - border])).all(axis=1)
+    patches = Patches(
+        encoded.features[0].flatten(1).T.half().cpu(),
+        torch.where(torch.from_numpy(inside), encoded.reliability[0].flatten().cpu(), -1.0),
+        torch.from_numpy(points2d).float(),
+        torch.from_numpy(np.where(inside[:, None], camera.rays(points2d), np.nan)).float(),
+    )
+    return patches.best(count)

@@ -1,0 +1,192 @@
+"""First depths by plane sweep: which depth along a patch's ray agrees with the other views.
+
+Multi-view stereo in its oldest form (Collins, A Space-Sweep Approach to True Multi-Image Matching,
+CVPR 1996), on patch features instead of colours. It needs no start value and no gradient, so the fit
+begins with a scene instead of with noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from aceg_ros.errors import FitError
+from aceg_ros.mapping.keyframes import Keyframe, Patches
+from aceg_ros.mapping.progress import Cancelled, Progress, check
+from aceg_ros.mapping.views import neighbours, overlap_and_parallax
+
+_PLANES = 96
+_COARSE_PLANES = 160
+_COARSE_RANGE = (3.0, 3000.0)  # nearest and farthest first guess, in median steps between keyframes
+_COARSE_PATCHES = 24  # per keyframe, to find the scene's depths
+_VIEWS = 8  # other keyframes a depth is tested in
+_PEAK = 6  # planes on either side of the best that belong to the same peak
+_MIN_PARALLAX_DEG = 0.4  # of the typical keyframe with its neighbours; less is a turning camera
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Patches with a depth, each a possible token."""
+
+    keyframe: torch.Tensor  # (C,) long, which keyframe it is a patch of
+    features: torch.Tensor  # (C, D) float16
+    points3d: torch.Tensor  # (C, 3) map frame
+    colors: torch.Tensor  # (C, 3) uint8
+    score: torch.Tensor  # (C,) agreement of the views at that depth, 0..1
+    ambiguity: torch.Tensor  # (C,) the second best depth's score over the best's
+
+
+@dataclass(frozen=True)
+class SceneDepths:
+    """How far things are from the cameras."""
+
+    near: float
+    median: float
+    far: float
+
+
+def sweep(
+    keyframes: Sequence[Keyframe],
+    patches_per_image: int,
+    progress: Progress,
+    cancelled: Cancelled,
+) -> tuple[Candidates, SceneDepths]:
+    """Candidates from every keyframe that others overlap; raises FitError without parallax."""
+    depths = _scene_depths(keyframes, cancelled)
+    overlap, parallax = overlap_and_parallax(keyframes, depths.median)
+    others = neighbours(overlap, parallax, _VIEWS)
+    _require_parallax(parallax, others, depths)
+    planes = _uniform_inverse(0.6 * depths.near, 1.6 * depths.far, _PLANES)
+    found = []
+    for index, keyframe in enumerate(keyframes):
+        check(cancelled)
+        progress('triangulate', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}')
+        chosen = _scattered(keyframe, patches_per_image)
+        views = [keyframes[j] for j in others[index]]
+        if len(views) < 2:
+            continue
+        distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
+        points3d = _points(keyframe, keyframe.patches.rays[chosen], distance)
+        good = score > 0
+        found.append(
+            (
+                torch.full((int(good.sum()),), index),
+                keyframe.patches.features[chosen][good],
+                points3d[good],
+                torch.from_numpy(keyframe.colors)[chosen][good],
+                score[good],
+                ambiguity[good],
+            )
+        )
+    if not found:
+        raise FitError(
+            'no keyframe shares its view with two others: record the place in one slow sweep, with '
+            'neighbouring images showing mostly the same things'
+        )
+    return Candidates(*(torch.cat(parts) for parts in zip(*found))), depths
+
+
+def _scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneDepths:
+    """Depths of the scene from a coarse sweep over three decades, whatever the unit of length."""
+    centres = np.stack([keyframe.centre for keyframe in keyframes])
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    spread = np.linalg.norm(centres - centres.mean(axis=0), axis=1).max()
+    unit = max(float(np.median(steps)), float(spread) / 30)
+    if unit < 1e-9:
+        raise FitError(
+            'all keyframes were taken from one spot, so nothing can be triangulated: move the camera '
+            'sideways while recording, by a tenth of the distance to what it sees or more'
+        )
+    nearest, farthest = (bound * unit for bound in _COARSE_RANGE)
+    planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), _COARSE_PLANES)
+    overlap, parallax = overlap_and_parallax(keyframes, 10 * unit)
+    others = neighbours(overlap, parallax, _VIEWS)
+    distances = []
+    for index, keyframe in enumerate(keyframes):
+        check(cancelled)
+        if len(others[index]) < 2:
+            continue
+        chosen = _scattered(keyframe, _COARSE_PATCHES)
+        views = [keyframes[j] for j in others[index]]
+        distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
+        distances.append(distance[(score > 0.4) & (ambiguity < 0.9)])
+    if not distances or len(found := torch.cat(distances)) < 50:
+        raise FitError(
+            'the keyframes hardly agree on what they see: check that poses and images belong '
+            'together, that the calibration is right, and that the camera moved between images'
+        )
+    near, median, far = torch.quantile(found, torch.tensor([0.03, 0.5, 0.97])).tolist()
+    return SceneDepths(near, median, far)
+
+
+def _require_parallax(
+    parallax: np.ndarray, others: Sequence[np.ndarray], depths: SceneDepths
+) -> None:
+    typical = np.median([row[o].mean() if len(o) else 0.0 for row, o in zip(parallax, others)])
+    if typical < _MIN_PARALLAX_DEG:
+        raise FitError(
+            f'the keyframes show the scene (about {depths.median:.2g} away) with a parallax of only '
+            f'{typical:.2f} degrees, as from one spot: move the camera sideways while recording'
+        )
+
+
+def _scattered(keyframe: Keyframe, count: int) -> torch.Tensor:
+    """Indices of the most reliable patches, local maxima first, so that they do not clump."""
+    reliability = keyframe.patches.reliability.view(keyframe.feature_map.shape[1:])
+    highest = F.max_pool2d(reliability[None], 3, 1, 1)[0] == reliability
+    usable = torch.isfinite(keyframe.patches.rays).all(dim=1)
+    score = (reliability + highest).flatten().masked_fill(~usable, -1.0)
+    return score.topk(min(count, int(usable.sum()))).indices
+
+
+def _best_depth(
+    keyframe: Keyframe, chosen: torch.Tensor, views: Sequence[Keyframe], inverse: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Distance along the ray, score and ambiguity, each (P,), over the given inverse distances."""
+    rays = keyframe.patches.rays[chosen]
+    features = keyframe.patches.features[chosen].float()
+    points = _points(keyframe, rays[:, None], 1 / inverse[None]).reshape(-1, 3).double().numpy()
+    shape = (len(chosen), len(inverse))
+    agreement, seen_by = torch.zeros(shape), torch.zeros(shape)
+    for view in views:
+        in_view = (points - view.centre) @ view.world_from_cam[:3, :3]
+        pixels = torch.from_numpy(view.camera.project(in_view)).float().view(*shape, 2)
+        rows, columns = view.feature_map.shape[1:]
+        stride = torch.tensor([view.camera.width // columns, view.camera.height // rows])
+        size = torch.tensor([columns, rows]) * stride
+        grid = (pixels + 0.5) / size * 2 - 1
+        inside = (grid.abs() < 1).all(dim=2)
+        similarity = features @ view.feature_map.flatten(1).float()
+        read = F.grid_sample(
+            similarity.view(-1, 1, rows, columns),
+            torch.nan_to_num(grid, nan=2.0)[:, :, None],
+            align_corners=False,
+        )[:, 0, :, 0]
+        agreement += torch.where(inside, read.clamp_min(0).square(), torch.zeros_like(read))
+        seen_by += inside
+    # one more view than there are, so that many agreeing views beat two
+    score = torch.where(seen_by >= 2, agreement / (seen_by + 1), torch.zeros_like(agreement))
+    best = score.argmax(dim=1)
+    middle = best.clamp(1, len(inverse) - 2)
+    left, top, right = (score.gather(1, (middle + k)[:, None])[:, 0] for k in (-1, 0, 1))
+    shift = (0.5 * (left - right) / (left - 2 * top + right - 1e-6)).clamp(-0.5, 0.5)
+    step = torch.where(shift < 0, inverse[middle] - inverse[middle - 1], inverse[middle + 1] - inverse[middle])
+    refined = inverse[middle] + shift * step
+    beside = (torch.arange(len(inverse))[None] - best[:, None]).abs() > _PEAK
+    second = score.masked_fill(~beside, 0.0).amax(dim=1)
+    peak = score.amax(dim=1)
+    return 1 / refined, peak, second / peak.clamp_min(1e-6)
+
+
+def _points(keyframe: Keyframe, rays: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
+    """Points in the map frame at ``distance`` along camera rays (..., 3)."""
+    pose = torch.from_numpy(keyframe.world_from_cam).float()
+    return rays * distance[..., None] @ pose[:3, :3].T + pose[:3, 3]
+
+
+def _uniform_inverse(near: float, far: float, count: int) -> torch.Tensor:
+    return torch.linspace(1 / far, 1 / near, count)

@@ -1,0 +1,53 @@
+"""Which keyframes see the same things from different places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aceg_ros.mapping.keyframes import Keyframe
+
+_GOOD_PARALLAX_DEG = 8.0  # enough for depth, little enough for features to still match
+_SAMPLES = 8  # per side of the grid of test rays
+
+
+def overlap_and_parallax(
+    keyframes: Sequence[Keyframe], depth: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each pair (i, j): the part of i's view that j sees too, and the parallax in degrees.
+
+    Both (K, K); ``depth`` is the distance at which the views are compared.
+    """
+    count = len(keyframes)
+    overlap = np.zeros((count, count))
+    for i, first in enumerate(keyframes):
+        rays = first.patches.rays.numpy().astype(np.float64)
+        rays = rays[np.isfinite(rays).all(axis=1)]
+        rays = rays[:: max(1, len(rays) // _SAMPLES**2)]
+        points = rays * depth @ first.world_from_cam[:3, :3].T + first.centre
+        for j, second in enumerate(keyframes):
+            rotation = second.world_from_cam[:3, :3]
+            seen = second.camera.project((points - second.centre) @ rotation)
+            size = np.array([second.camera.width, second.camera.height])
+            with np.errstate(invalid='ignore'):
+                overlap[i, j] = ((seen >= 0) & (seen < size)).all(axis=1).mean()
+    centres = np.stack([keyframe.centre for keyframe in keyframes])
+    baselines = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    return overlap, np.degrees(np.arctan(baselines / depth))
+
+
+def neighbours(overlap: np.ndarray, parallax: np.ndarray, count: int) -> list[np.ndarray]:
+    """For each keyframe up to ``count`` others to triangulate with, best first."""
+    # a smooth preference: rises with parallax up to the good one, falls slowly beyond
+    ratio = parallax / _GOOD_PARALLAX_DEG
+    value = overlap * ratio * 2 / (1 + ratio**2)
+    np.fill_diagonal(value, 0.0)
+    value[overlap < 0.15] = 0.0
+    chosen = []
+    for row in value:
+        order = np.argsort(-row)
+        useful = order[row[order] > 0.02]
+        # of twice as many, every other: the best ones tend to be next to each other
+        chosen.append(useful[: 2 * count : 2] if len(useful) >= 2 * count else useful[:count])
+    return chosen

@@ -1,0 +1,46 @@
+"""Where the trained networks lie that come with the package."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from aceg_ros.errors import WeightsError
+
+FOLDER_VARIABLE = 'ACEG_MODELS'
+
+_PACKAGE = Path(__file__).resolve().parent
+_SHARE = Path('share', 'aceg_ros', 'models')
+# Site-packages lie at most this far below the prefix: <prefix>/local/lib/python3.10/dist-packages.
+_PREFIX_LEVELS = 5
+
+
+def model_path(name: str) -> Path:
+    """Find the model file `name`, such as 'compact.safetensors'.
+
+    The folder named by the environment variable ACEG_MODELS comes first, then `models/` of the
+    checkout that the package runs from, or share/aceg_ros/models of the prefix it is installed in.
+    Raises WeightsError, naming all places, when none has the file.
+    """
+    places = _places()
+    for place in places:
+        if (place / name).is_file():
+            return place / name
+    looked_in = ''.join(f'\n  {place}' for place in places)
+    raise WeightsError(
+        f'the model {name} is missing. Install aceg_ros again, or set {FOLDER_VARIABLE} to the '
+        f'folder that has it. Looked in:{looked_in}'
+    )
+
+
+def _places() -> list[Path]:
+    """Folders that may hold models, the first choice first."""
+    places = []
+    if os.environ.get(FOLDER_VARIABLE):
+        places.append(Path(os.environ[FOLDER_VARIABLE]).expanduser())
+    checkout = _PACKAGE.parent
+    if (checkout / 'package.xml').is_file():
+        places.append(checkout / 'models')
+    else:
+        places += [prefix / _SHARE for prefix in _PACKAGE.parents[:_PREFIX_LEVELS]]
+    return places

@@ -1,0 +1,130 @@
+"""The scene-agnostic regressor: patch features and a map code to scene coordinates and sigma."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from aceg_ros.regressor.attention import CrossAttentionBlock, top_tokens
+
+
+@dataclass(frozen=True)
+class RegressorConfig:
+    """Shape of a regressor. Without blocks it is the anchored reader alone and has no weights."""
+
+    dim_in: int = 64  # patch features and code embeddings
+    blocks: int = 0  # cross-attention blocks behind the anchored reading
+    dim: int = 256  # width inside the blocks
+    heads: int = 8
+    mlp_ratio: float = 2.0
+    tokens_read: int = 8  # anchors that one patch averages
+    temperature: float = 48.0  # logit per unit of cosine similarity
+    spread_weight: float = 0.3  # how much of the read anchors' spread counts as sigma
+
+
+@dataclass(frozen=True)
+class CodeTensors:
+    """A map code as the regressor reads it, all on one device; lengths in metres.
+
+    An *anchored* code has one 3D anchor and one key per token, born from mapping patches. A *free* code
+    (the paper's) has random embeddings and every anchor at the scene's mean: then the coarse reading is
+    that mean, and all the geometry has to come out of the blocks.
+    """
+
+    embeddings: torch.Tensor  # (n, dim_in)
+    anchors: torch.Tensor  # (n, 3)
+    log_sigma: torch.Tensor  # (n,) log metres
+    log_prior: torch.Tensor  # (n,) logit added to the token's similarity
+
+
+@dataclass(frozen=True)
+class SceneCoordinates:
+    """What the regressor says of P patches."""
+
+    points3d: torch.Tensor  # (P, 3) metres, map frame
+    sigma: torch.Tensor  # (P,) metres, of the Laplace error in 3D
+    similarity: torch.Tensor  # (P,) largest logit over the temperature: how well the code knows it
+
+
+class Regressor(nn.Module):
+    """y = sum_j w_j anchor_j + decode(blocks(patch, code)); the second term only with blocks.
+
+    The anchored reading is attention whose values are the tokens' own anchors, so a code that starts as
+    a memory of the scene answers before anything is trained. The blocks are ACE-G's cross-attention
+    transformer and correct that reading.
+    """
+
+    def __init__(self, config: RegressorConfig | None = None):
+        super().__init__()
+        self.config = config or RegressorConfig()
+        config = self.config
+        self.blocks = nn.ModuleList()
+        if config.blocks:
+            self.patch_in = _mlp(config.dim_in, 4 * config.dim_in, config.dim)
+            self.code_in = nn.Linear(config.dim_in, config.dim)
+            for _ in range(config.blocks):
+                self.blocks.append(CrossAttentionBlock(config.dim, config.heads, config.mlp_ratio))
+            self.decode = _mlp(config.dim, config.dim, 5)
+
+    def identity(self) -> str:
+        """Hash of configuration and weights: a map code is read by the regressor it was fitted with."""
+        digest = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().float().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def logits(self, features: torch.Tensor, code: CodeTensors) -> torch.Tensor:
+        """Similarity of patches (P, dim_in) to tokens (n,), as attention logits (P, n)."""
+        keys = F.normalize(code.embeddings, dim=1)
+        return torch.addmm(code.log_prior, features, keys.T, alpha=self.config.temperature)
+
+    def forward(
+        self, features: torch.Tensor, code: CodeTensors, tokens: torch.Tensor | None = None
+    ) -> SceneCoordinates:
+        """Read the code for unit patch features (P, dim_in).
+
+        ``tokens`` (P, k) names the tokens each patch may attend to; without it the most similar are
+        found first. Gradients flow to the code through the tokens read.
+        """
+        if tokens is None:
+            with torch.no_grad():
+                tokens = top_tokens(self.logits(features, code), self.config.tokens_read)[1]
+        keys = F.normalize(code.embeddings, dim=1)[tokens]
+        similarity = torch.einsum('pd,pkd->pk', features, keys) * self.config.temperature
+        logits = similarity + code.log_prior[tokens]
+        weights = logits.softmax(dim=1)
+        anchors = code.anchors[tokens]
+        points3d = torch.einsum('pk,pkc->pc', weights, anchors)
+        spread = torch.einsum('pk,pkc->p', weights, (anchors - points3d[:, None]).square())
+        variance = torch.einsum('pk,pk->p', weights, (2 * code.log_sigma[tokens]).exp())
+        variance = variance + self.config.spread_weight**2 * spread
+        if self.blocks:
+            offset, log_factor = self._correct(features, code)
+            points3d = points3d + offset
+            variance = variance * (2 * log_factor).exp()
+        best = logits.detach().amax(dim=1) / self.config.temperature
+        return SceneCoordinates(points3d, variance.clamp_min(1e-12).sqrt(), best)
+
+    def _correct(
+        self, features: torch.Tensor, code: CodeTensors
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Offset (P, 3) in metres as homogeneous output xyz/h, and log factor (P,) on sigma."""
+        patches, tokens = self.patch_in(features), self.code_in(code.embeddings)
+        for block in self.blocks:
+            patches = block(patches, tokens)
+        out = self.decode(patches)
+        h = F.softplus(out[:, 3:4], beta=math.log(2)).clamp(0.01, 100.0)  # 1 where the channel is 0
+        return out[:, :3] / h, out[:, 4]
+
+
+def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.GELU(), nn.LayerNorm(hidden), nn.Linear(hidden, outputs)
+    )

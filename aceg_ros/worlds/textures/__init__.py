@@ -1,0 +1,1 @@
+"""Procedurally made textures and the atlas that holds a world's set of them."""

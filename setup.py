@@ -1,0 +1,57 @@
+"""Installs the package, for colcon (ament_python) as well as for pip."""
+
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = 'aceg_ros'
+SHARE = f'share/{NAME}'
+
+setup(
+    # The version stands in aceg_ros/__init__.py; setup.cfg reads it there.
+    name=NAME,
+    description='Camera relocalization by scene coordinate regression with map codes, for ROS 2',
+    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author='aceg_ros developers',
+    author_email='aceg_ros@example.org',
+    license='Apache-2.0',
+    packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: ['py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (SHARE, ['package.xml']),
+        (f'{SHARE}/launch', glob('launch/*.launch.py')),
+        (f'{SHARE}/config', [*glob('config/*.yaml'), *glob('config/*.rviz')]),
+        (f'{SHARE}/models', [*glob('models/*.safetensors'), *glob('models/*.md')]),
+    ],
+    zip_safe=False,
+    python_requires='>=3.10',
+    install_requires=[
+        'matplotlib',
+        'numpy>=1.23',
+        # cv_bridge is built against OpenCV 4.
+        'opencv-python-headless>=4.6,<5',
+        'pillow',
+        # OpenCV takes its place where there is no wheel.
+        'poselib>=2.0.5; sys_platform != "linux" or platform_machine == "x86_64"',
+        'pyyaml',
+        'safetensors',
+        'scipy',
+        'torch>=2.2',
+        'tqdm',
+    ],
+    extras_require={
+        'test': [
+            'mypy>=2.4,<3',
+            # ROS 2's pytest plug-ins do not load in 9.
+            'pytest<9',
+            # Another minor version may format differently.
+            'ruff>=0.17,<0.18',
+            'types-pyyaml',
+            'types-tqdm',
+        ],
+    },
+    entry_points={'console_scripts': ['aceg = aceg_ros.cli.main:main']},
+)
