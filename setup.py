@@ -7,12 +7,14 @@ from setuptools import find_packages, setup
 
 NAME = 'aceg_ros'
 SHARE = f'share/{NAME}'
+# `colcon build --symlink-install` runs a link to this file in another folder.
+README = Path(__file__).resolve().with_name('README.md')
 
 setup(
     # The version stands in aceg_ros/__init__.py; setup.cfg reads it there.
     name=NAME,
     description='Camera relocalization by scene coordinate regression with map codes, for ROS 2',
-    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description=README.read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     author='aceg_ros developers',
     author_email='aceg_ros@example.org',
@@ -23,7 +25,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (SHARE, ['package.xml']),
         (f'{SHARE}/launch', glob('launch/*.launch.py')),
-        (f'{SHARE}/config', [*glob('config/*.yaml'), *glob('config/*.rviz')]),
+        (f'{SHARE}/config', glob('config/*.*')),
         (f'{SHARE}/models', [*glob('models/*.safetensors'), *glob('models/*.md')]),
     ],
     zip_safe=False,

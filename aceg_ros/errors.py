@@ -2,7 +2,7 @@
 
 
 class AcegError(Exception):
-    """Base of every error a user can cause or mend; the command line prints it without traceback."""
+    """Base of every error a user can cause or mend; the command line prints it, no traceback."""
 
 
 class PoseError(AcegError):

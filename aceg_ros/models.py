@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from aceg_ros.errors import WeightsError
@@ -10,9 +11,9 @@ from aceg_ros.errors import WeightsError
 FOLDER_VARIABLE = 'ACEG_MODELS'
 
 _PACKAGE = Path(__file__).resolve().parent
-_SHARE = Path('share', 'aceg_ros', 'models')
-# Site-packages lie at most this far below the prefix: <prefix>/local/lib/python3.10/dist-packages.
-_PREFIX_LEVELS = 5
+_SHARE = Path('share', 'aceg_ros')
+# <prefix>/local/lib/python3.10/dist-packages is the deepest place that installers choose.
+_LEVELS_BELOW_PREFIX = 4
 
 
 def model_path(name: str) -> Path:
@@ -20,7 +21,7 @@ def model_path(name: str) -> Path:
 
     The folder named by the environment variable ACEG_MODELS comes first, then `models/` of the
     checkout that the package runs from, or share/aceg_ros/models of the prefix it is installed in.
-    Raises WeightsError, naming all places, when none has the file.
+    Raises WeightsError, naming these places, when none has the file.
     """
     places = _places()
     for place in places:
@@ -42,5 +43,7 @@ def _places() -> list[Path]:
     if (checkout / 'package.xml').is_file():
         places.append(checkout / 'models')
     else:
-        places += [prefix / _SHARE for prefix in _PACKAGE.parents[:_PREFIX_LEVELS]]
+        above = _PACKAGE.parents[: _LEVELS_BELOW_PREFIX + 1]
+        prefix = next((path for path in above if (path / _SHARE).is_dir()), Path(sys.prefix))
+        places.append(prefix / _SHARE / 'models')
     return places

@@ -1,15 +1,14 @@
-"""Methods side by side: time and memory of mapping, size of the map, time and accuracy of queries."""
+"""Methods side by side: cost of mapping, size of the map, time and accuracy of queries."""
 
 from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,8 @@ from aceg_ros.datasets import Frame
 from aceg_ros.errors import AcegError, DatasetError
 from aceg_ros.evaluation.methods import Method
 from aceg_ros.evaluation.metrics import evaluate
+from aceg_ros.mapping.progress import Progress, silent
 
-Progress = Callable[[Sequence[Any]], Iterable[Any]]
 SCALING_COUNTS = (50, 100, 150, 200, 250, 300)
 
 
@@ -31,7 +30,9 @@ class BenchmarkRow:
     keyframes: int  # frames given to map
     mapping_seconds: float | None = None
     map_bytes: int | None = None
-    peak_rss_mb: float | None = None  # of the whole process when mapping was done; None where unknown
+    peak_rss_mb: float | None = (
+        None  # of the whole process when mapping was done; None where unknown
+    )
     queries: dict[str, float | int | None] | None = None  # `Evaluation.summary`
     error: str | None = None  # why there are no figures
 
@@ -41,15 +42,14 @@ def benchmark(
     map_frames: Sequence[Frame],
     query_frames: Sequence[Frame],
     methods: Iterable[Method],
-    progress: Progress = iter,
+    progress: Progress = silent,
 ) -> list[BenchmarkRow]:
     """Map and query one dataset, called `name`, with each method in a process of its own.
 
-    A method that fails has a row that says why. `progress` wraps the list of runs, as tqdm does.
+    A method that fails has a row that says why.
     """
-    return [
-        run_isolated(name, method, map_frames, query_frames) for method in progress([*methods])
-    ]
+    runs = [(method, map_frames) for method in methods]
+    return _run_all(name, runs, query_frames, progress)
 
 
 def scaling(
@@ -58,7 +58,7 @@ def scaling(
     query_frames: Sequence[Frame],
     methods: Iterable[Method],
     counts: Sequence[int] = SCALING_COUNTS,
-    progress: Progress = iter,
+    progress: Progress = silent,
 ) -> list[BenchmarkRow]:
     """The same for growing numbers of keyframes, spread evenly over `map_frames`.
 
@@ -69,11 +69,25 @@ def scaling(
         raise DatasetError(
             f'{name} has {len(map_frames)} frames to map, fewer than the {min(counts)} asked for'
         )
-    runs = [(method, count) for method in methods for count in reached]
+    runs = [(method, spread(map_frames, count)) for method in methods for count in sorted(reached)]
+    return _run_all(name, runs, query_frames, progress)
+
+
+def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
+    """`count` frames, evenly over all."""
+    chosen = np.linspace(0, len(frames) - 1, count).round().astype(int)
+    return [frames[index] for index in chosen]
+
+
+def _run_all(
+    name: str,
+    runs: Sequence[tuple[Method, Sequence[Frame]]],
+    query_frames: Sequence[Frame],
+    progress: Progress,
+) -> list[BenchmarkRow]:
     rows = []
-    for method, count in progress(runs):
-        chosen = np.linspace(0, len(map_frames) - 1, count).round().astype(int)
-        frames = [map_frames[index] for index in chosen]
+    for index, (method, frames) in enumerate(runs):
+        progress('benchmark', index / len(runs), f'{name}: {method.name}, {len(frames)} keyframes')
         rows.append(run_isolated(name, method, frames, query_frames))
     return rows
 
@@ -103,9 +117,7 @@ def run(
         summary = evaluate(localizer, query_frames).summary()
     except AcegError as error:
         return BenchmarkRow(name, method.name, len(map_frames), error=str(error))
-    return BenchmarkRow(
-        name, method.name, len(map_frames), seconds, map_bytes, peak, summary
-    )
+    return BenchmarkRow(name, method.name, len(map_frames), seconds, map_bytes, peak, summary)
 
 
 def peak_rss_mb() -> float | None:

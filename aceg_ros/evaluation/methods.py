@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder, image_tensor
+from aceg_ros.encoder.view import working_view
 from aceg_ros.evaluation.baselines.keyframes import posed_images
 from aceg_ros.evaluation.baselines.scene_mlp import (
     PatchImage,
@@ -20,14 +22,20 @@ from aceg_ros.evaluation.baselines.scene_mlp import (
     fit_scene_mlp,
 )
 from aceg_ros.evaluation.baselines.sift import SiftLocalizer, SiftOptions
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.engine import Engine
+from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localizes
+from aceg_ros.map_code.file import read_map, write_map
+from aceg_ros.mapping.mapper import map_scene
+from aceg_ros.mapping.options import FitOptions
 
 
 class Method(Protocol):
     """A way to map a scene and localise in it.
 
-    It must pickle, because each run has a process of its own; large things like networks are better loaded
-    in `build` than carried along.
+    It must pickle, because each run has a process of its own; large things like networks are
+    better loaded in `build` than carried along.
     """
 
     @property
@@ -35,7 +43,27 @@ class Method(Protocol):
         """What tables call it."""
 
     def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
-        """Map `frames`; the localizer and its map's size in bytes. Raises AcegError when it cannot."""
+        """Map `frames`; the localizer and its map's size in bytes. May raise AcegError."""
+
+
+@dataclass(frozen=True)
+class AcegMethod:
+    """Ours: a map code and the shipped networks; `budget` is for the whole of mapping."""
+
+    device: str
+    budget: float
+    name: str = 'aceg'
+
+    def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
+        """See `Method.build`."""
+        engine = Engine.load(self.device)
+        options = FitOptions(budget=self.budget)
+        code = map_scene(frames, engine.encoder, engine.regressor, options).code
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / 'map.aceg'
+            size = write_map(path, code)
+            stored = read_map(path)  # what a robot would load, not what the fit still holds
+        return Localizer(stored, engine.encoder, engine.regressor), size
 
 
 @dataclass(frozen=True)
@@ -64,7 +92,7 @@ class SceneMlpMethod:
         """See `Method.build`."""
         describe = PatchDescriber(self.load_encoder())
         images = [
-            PatchImage(*describe(image), frame.camera, world_from_cam)
+            PatchImage(*describe(image, frame.camera), frame.camera, world_from_cam)
             for frame, image, world_from_cam in posed_images(frames)
         ]
         network = fit_scene_mlp(images, self.seconds, self.options, describe.encoder.device)
@@ -73,22 +101,17 @@ class SceneMlpMethod:
 
 @dataclass(frozen=True)
 class PatchDescriber:
-    """All patches of an image as `encoder` sees them, larger images brought to a short side of 480 px."""
+    """All patches of an image as `encoder` sees them."""
 
     encoder: Encoder
-    short_side: int = 480
 
-    def __call__(self, image: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-        """Features (P, D) and patch centres (P, 2) px of `image` (H, W, 3) uint8 RGB."""
-        height, width = image.shape[:2]
-        factor = min(1.0, self.short_side / min(height, width))
-        if factor < 1.0:
-            size = (round(width * factor), round(height * factor))
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        patches = self.encoder.encode(image_tensor(image, self.encoder.device))
-        # Both ways of counting put the image's corner, not its first pixel's centre, at the same place.
-        scale = np.array([width / image.shape[1], height / image.shape[0]])
-        points2d = (patches.centres().double().cpu().numpy() + 0.5) * scale - 0.5
+    def __call__(self, image: np.ndarray, camera: Camera) -> tuple[torch.Tensor, np.ndarray]:
+        """Features (P, D) and centres (P, 2) px of the patches of `image` (H, W, 3) uint8 RGB."""
+        view, view_camera = working_view(image, camera)
+        patches = self.encoder.encode(image_tensor(view, self.encoder.device))
+        scale = np.array([camera.width, camera.height]) / [view_camera.width, view_camera.height]
+        # The images' corners, not the centres of their first pixels, are in the same place.
+        points2d = (patches.centres() + 0.5) * scale - 0.5
         return patches.features[0].flatten(1).T.contiguous(), points2d
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from aceg_ros.datasets import Frame
 from aceg_ros.errors import DatasetError, ImageError
 from aceg_ros.geometry.poses import pose_error, so3_log
 from aceg_ros.localization.result import Localization, LocalizationFailure, Localizes
+from aceg_ros.mapping.progress import Progress, silent
 
 Array = NDArray[np.float64]
 
@@ -68,7 +69,8 @@ class Evaluation:
     def summary(self) -> dict[str, float | int | None]:
         """The figures to quote; frames that were not localised count as infinitely wrong.
 
-        Recalls are fractions of all frames; a median is None when half of the frames or more failed.
+        Recalls are fractions of all frames; a median is None when half of the frames or more
+        failed.
         """
         cm = 100.0 * np.array([result.metres for result in self.results])
         degrees = np.array([result.degrees for result in self.results])
@@ -98,9 +100,9 @@ class Evaluation:
     def calibration(self) -> dict[str, Any]:
         """Whether the covariances of the localised frames match their errors.
 
-        For the whole `pose` and for its `position`: the normalised error squared of each frame, its
-        median and what that should be, and the fraction of frames inside the ellipsoids that should hold
-        50, 90 and 95 % of them. Medians are None when no frame was localised.
+        For the whole `pose` and for its `position`: the normalised error squared of each frame,
+        its median and what that should be, and the fraction of frames inside the ellipsoids that
+        should hold 50, 90 and 95 % of them. Medians are None when no frame was localised.
         """
         nees = np.array(
             [
@@ -119,16 +121,17 @@ class Evaluation:
 def evaluate(
     localizer: Localizes,
     frames: Sequence[Frame],
-    progress: Callable[[Sequence[Frame]], Iterable[Frame]] = iter,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Localise each of `frames` that has a pose to compare with.
 
-    `progress` wraps the frames, as tqdm does. Raises DatasetError when not one frame can be evaluated.
+    Raises DatasetError when not one frame can be evaluated.
     """
     results: list[FrameResult] = []
     skipped: list[str] = []
     without_pose = 0
-    for frame in progress(frames):
+    for index, frame in enumerate(frames):
+        progress('evaluate', index / len(frames), frame.name)
         if frame.world_from_cam is None:
             without_pose += 1
             continue
@@ -155,8 +158,8 @@ def evaluate(
 def pose_residual(world_from_cam: Array, estimate: Array) -> Array:
     """Error (6,) of an `estimate`, in the axes and order of `Localization.covariance`.
 
-    The step from the estimate to the truth `world_from_cam`: metres along the map's x, y, z, then the
-    rotation vector, in radians about the same axes, of exp(r) R_estimate = R_truth.
+    The step from the estimate to the truth `world_from_cam`: metres along the map's x, y, z, then
+    the rotation vector, in radians about the same axes, of exp(r) R_estimate = R_truth.
     """
     shift = world_from_cam[:3, 3] - estimate[:3, 3]
     turn = so3_log(world_from_cam[:3, :3] @ estimate[:3, :3].T)
@@ -164,10 +167,11 @@ def pose_residual(world_from_cam: Array, estimate: Array) -> Array:
 
 
 def normalised_errors(answer: Localization, world_from_cam: Array) -> tuple[float, float]:
-    """Normalised estimation error squared of the pose (6 degrees of freedom) and of its position (3).
+    """Normalised estimation error squared of the whole pose and of its position alone.
 
-    e' P^-1 e with the covariance P, chi-squared when P is honest (Bar-Shalom et al., "Estimation with
-    Applications to Tracking and Navigation", 2001, section 5.4). Infinite when P is not positive definite.
+    e' P^-1 e with the error e and its covariance P, which is chi-squared with 6 and 3 degrees of
+    freedom when P is honest (Bar-Shalom et al., "Estimation with Applications to Tracking and
+    Navigation", 2001, section 5.4). Infinite when P is not positive definite.
     """
     error = pose_residual(world_from_cam, answer.world_from_cam)
     return (

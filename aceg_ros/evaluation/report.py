@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from aceg_ros.evaluation.figures import draw_errors, draw_images, draw_trajectory
-from aceg_ros.evaluation.metrics import Evaluation, FrameResult
+from aceg_ros.evaluation.metrics import RECALL_CM, RECALL_DEG, Evaluation, FrameResult
 from aceg_ros.evaluation.tables import number, percent
 from aceg_ros.files import write_atomically
 
 IMAGES_SHOWN = 9
 WORST_LISTED = 10
+RECALLS = [f'{limit} cm, {RECALL_DEG:.0f}°' for limit in RECALL_CM]
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -54,8 +55,8 @@ def write_report(
 ) -> Path:
     """Write pictures, `index.html` and `evaluation.json` into `folder`; the page's path.
 
-    `keyframes` (K, 4, 4) world_from_cam of the mapped images, `points3d` (N, 3) metres and `colours` (N, 3)
-    uint8 of the scene, all in the map's frame; each may be empty.
+    `keyframes` (K, 4, 4) world_from_cam of the mapped images, `points3d` (N, 3) metres and
+    `colours` (N, 3) uint8 of the scene, all in the map's frame; each may be empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
     draw_trajectory(folder / 'trajectory.png', evaluation, keyframes, points3d, colours)
@@ -116,7 +117,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _summary_cells(evaluation: Evaluation) -> tuple[list[str], list[list[str]]]:
     figures = evaluation.summary()
-    header = ['frames', 'localized', 'median error', '5 cm, 5°', '10 cm, 5°', '25 cm, 5°', 'query']
+    header = ['frames', 'localized', 'median error', *RECALLS, 'query time']
     row = [
         str(figures['frames']),
         str(figures['localized']),
@@ -150,7 +151,13 @@ def _calibration(evaluation: Evaluation) -> str:
                 *(percent(part[f'within_{level}']) for level in (50, 90, 95)),
             ]
         )
-    header = ['', 'median of the normalised error squared (honest)', 'in 50 %', 'in 90 %', 'in 95 %']
+    header = [
+        '',
+        'median of the normalised error squared (honest)',
+        'in 50 %',
+        'in 90 %',
+        'in 95 %',
+    ]
     return (
         '<p class="note">How many of the localized frames lie inside the ellipsoid that should '
         'hold 50, 90 and 95 % of them. Fewer: the covariance is too small.</p>'

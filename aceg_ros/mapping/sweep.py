@@ -52,10 +52,14 @@ class SceneDepths:
 def sweep(
     keyframes: Sequence[Keyframe],
     patches_per_image: int,
+    use_depth: bool,
     progress: Progress,
     cancelled: Cancelled,
 ) -> tuple[Candidates, SceneDepths]:
-    """Candidates from every keyframe that others overlap; raises FitError without parallax."""
+    """Candidates from every keyframe that others overlap; raises FitError without parallax.
+
+    With ``use_depth`` a patch whose depth was measured keeps that instead of the swept one.
+    """
     depths = _scene_depths(keyframes, cancelled)
     overlap, parallax = overlap_and_parallax(keyframes, depths.median)
     others = neighbours(overlap, parallax, _VIEWS)
@@ -70,6 +74,11 @@ def sweep(
         if len(views) < 2:
             continue
         distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
+        if use_depth:
+            measured = _measured_distance(keyframe, chosen)
+            distance = torch.where(measured > 0, measured, distance)
+            score = torch.where(measured > 0, torch.ones_like(score), score)
+            ambiguity = torch.where(measured > 0, torch.zeros_like(score), ambiguity)
         points3d = _points(keyframe, keyframe.patches.rays[chosen], distance)
         good = score > 0
         found.append(
@@ -180,6 +189,17 @@ def _best_depth(
     second = score.masked_fill(~beside, 0.0).amax(dim=1)
     peak = score.amax(dim=1)
     return 1 / refined, peak, second / peak.clamp_min(1e-6)
+
+
+def _measured_distance(keyframe: Keyframe, chosen: torch.Tensor) -> torch.Tensor:
+    """Distance along the ray (P,) from the frame's own depth image, 0 where there is none."""
+    depth = keyframe.frame.depth() if keyframe.frame.depth_camera is None else None
+    if depth is None:
+        return torch.zeros(len(chosen))
+    scale = keyframe.frame.camera.width / keyframe.camera.width
+    columns, rows = ((keyframe.patches.points2d[chosen] + 0.5) * scale - 0.5).round().long().T
+    z = torch.from_numpy(depth)[rows, columns]
+    return z / keyframe.patches.rays[chosen, 2].clamp_min(1e-3)
 
 
 def _points(keyframe: Keyframe, rays: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:

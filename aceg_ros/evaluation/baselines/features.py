@@ -7,7 +7,8 @@ import numpy as np
 
 from aceg_ros.errors import FitError
 
-# Ranks of the neighbours that a keyframe is matched with: close ones match best, farther ones triangulate best.
+# Ranks of the neighbours that a keyframe is matched with: close ones match best, farther ones
+# triangulate best.
 NEIGHBOUR_RANKS = (1, 2, 3, 5, 8, 13, 21)
 MAX_VIEW_ANGLE_DEG = 50.0  # SIFT does not match across larger turns
 MIN_SIMILARITY = 0.5  # cosine; less is no match whatever the second best is
@@ -34,7 +35,7 @@ class SiftExtractor:
 
 
 def to_bytes(descriptors: np.ndarray) -> np.ndarray:
-    """Unit descriptors (N, 128) as uint8; no entry of a SIFT descriptor comes near the clipped 0.5."""
+    """Unit descriptors (N, 128) as uint8; entries are clipped at 0.5, which none comes near."""
     return np.clip(np.rint(descriptors * 512), 0, 255).astype(np.uint8)
 
 
@@ -82,9 +83,10 @@ def match_guided(
 ) -> np.ndarray:
     """Matches (M, 2) between two posed images, sought only along epipolar lines.
 
-    Descriptors are unit float32; rays (N, 3) are unit vectors in world axes, `baseline` (3,) leads from
-    the first camera's centre to the second's. A candidate's ray lies within `max_error` rad of the epipolar
-    plane; the best is taken where it is mutual and closer than `ratio` times the next.
+    Descriptors are unit float32; rays (N, 3) are unit vectors in world axes, `baseline` (3,) leads
+    from the first camera's centre to the second's. A candidate's ray lies within `max_error` rad
+    of the epipolar plane; the best is taken where it is mutual and closer than `ratio` times the
+    next.
     """
     if min(len(descriptors_a), len(descriptors_b)) < 2:
         return np.zeros((0, 2), dtype=np.int64)

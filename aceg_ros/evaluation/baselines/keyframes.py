@@ -14,7 +14,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def posed_images(frames: Iterable[Frame]) -> Iterator[tuple[Frame, np.ndarray, np.ndarray]]:
-    """Each frame that has a pose and a readable image, with the image and the pose (world_from_cam).
+    """Each frame that has a pose and a readable image, with that image and world_from_cam.
 
     Frames without pose are passed over; an image that cannot be read is named in the log.
     """

@@ -23,9 +23,10 @@ class PoseOptions:
 def localize_matches(
     points2d: np.ndarray, points3d: np.ndarray, camera: Camera, options: PoseOptions
 ) -> Localization | LocalizationFailure:
-    """Pose of `camera` from `points2d` (N, 2) px that show `points3d` (N, 3) m, some of them wrongly.
+    """Pose of `camera` from pixels `points2d` (N, 2) that show `points3d` (N, 3) m, some wrongly.
 
-    The matches are taken to be equally exact; the result's `sigma`, which neither baseline knows, is nan.
+    The matches are taken to be equally exact; the result's `sigma`, which neither baseline knows,
+    is nan.
     """
     rays = camera.rays(points2d)
     found = ransac_pose(rays, points3d, camera.focal, options.threshold_px)

@@ -1,9 +1,9 @@
 """One small network per scene, trained by reprojection, in the style of ACE.
 
-After Brachmann et al., "Accelerated Coordinate Encoding" (CVPR 2023): residual layers on each patch's feature
-by itself, homogeneous scene coordinates, batches drawn from patches of all images at once, a tanh-clamped
-reprojection error whose bound shrinks, one learning-rate cycle. Here the cycle ends when a budget
-of seconds does.
+After Brachmann et al., "Accelerated Coordinate Encoding" (CVPR 2023): residual layers on each
+patch's feature by itself, homogeneous scene coordinates, batches drawn from patches of all images
+at once, a tanh-clamped reprojection error whose bound shrinks, one learning-rate cycle. Here the
+cycle ends when a budget of seconds does.
 """
 
 from __future__ import annotations
@@ -24,15 +24,19 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse
 from aceg_ros.localization.result import Localization, LocalizationFailure
 
-# From an image (H, W, 3) uint8 RGB to its patches' features (P, D) float32 and centres (P, 2) px.
-Describe = Callable[[np.ndarray], tuple[torch.Tensor, np.ndarray]]
+# From an image (H, W, 3) uint8 RGB and its camera to its patches' features (P, D) float32 and their
+# centres (P, 2) px.
+Describe = Callable[[np.ndarray, Camera], tuple[torch.Tensor, np.ndarray]]
 
-# Rays farther off the axis, which the division by depth cannot serve, are not trained on (80 degrees).
+# Rays farther off the axis, which the division by depth cannot serve, are not trained on (80
+# degrees).
 MIN_RAY_Z = 0.17
-# Depths in metres between which a prediction is believed, and the one that an unbelievable one is pulled to.
+# Depths in metres between which a prediction is believed, and the one that an unbelievable one is
+# pulled to.
 MIN_DEPTH, MAX_DEPTH, DEFAULT_DEPTH = 0.1, 1000.0, 10.0
 MAX_ERROR_PX = 1000.0
-# Bounds of the homogeneous scale: coordinates up to `MAX_SCALE` metres from the centre of the cameras.
+# Bounds of the homogeneous scale: coordinates up to `MAX_SCALE` metres from the centre of the
+# cameras.
 MIN_SCALE, MAX_SCALE = 0.01, 4.0
 
 
@@ -140,7 +144,7 @@ def fit_scene_mlp(
 
 
 def _cycle(part: float) -> float:
-    """Learning rate relative to its peak: up from a tenth in the first twentieth, then down to zero."""
+    """Learning rate relative to its peak: a short rise from a tenth, then down to zero."""
     rise = 0.05
     if part < rise:
         return 0.1 + 0.9 * part / rise
@@ -203,7 +207,7 @@ class SceneMlpLocalizer:
     @torch.inference_mode()
     def localize(self, image: np.ndarray, camera: Camera) -> Localization | LocalizationFailure:
         """Pose of `image` (H, W, 3) uint8 RGB taken by `camera`."""
-        features, points2d = self.describe(image)
+        features, points2d = self.describe(image, camera)
         points3d = self.network(features.to(self.network.centre.device).float())
         return localize_matches(
             points2d, points3d.double().cpu().numpy(), camera, self.options.pose

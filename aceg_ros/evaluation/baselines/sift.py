@@ -1,4 +1,4 @@
-"""The classical opponent: SIFT points triangulated between the posed keyframes, PnP-RANSAC. No depth."""
+"""The classical opponent: SIFT points triangulated between posed keyframes, and PnP-RANSAC."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from aceg_ros.localization.result import Localization, LocalizationFailure
 
 @dataclass(frozen=True)
 class SiftOptions:
-    """Chosen for the baseline's benefit on redkitchen, fr1_rpy, MH_05, fox and Strecha's photographs."""
+    """Every knob, set for the baseline's benefit on indoor sequences and on large photographs."""
 
     max_features: int = 1500  # per image
     contrast: float = 0.02  # half of OpenCV's default, for dim rooms

@@ -1,4 +1,4 @@
-"""3D points from features matched between posed views, by their rays alone: no depth, any camera model."""
+"""3D points from features matched between posed views, by their rays alone, for any camera."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ class Observations:
 def triangulate(
     observations: Observations, matches: np.ndarray, min_angle_deg: float, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points (T, 3) m that matched observations agree on, and the point of each observation (N,), -1 for none.
+    """Points (T, 3) m that matched observations agree on, and each observation's point (N,) or -1.
 
-    `matches` (M, 2) are indices of observations thought to show the same point. Each point is seen in two
-    images or more, once in each, under an angle of at least `min_angle_deg` between two of its rays.
+    `matches` (M, 2) are indices of observations thought to show the same point. Each point is seen
+    in two images or more, once in each, under an angle of at least `min_angle_deg` between two of
+    its rays.
     """
     random = np.random.default_rng(seed)
     points = np.zeros((0, 3))
@@ -88,7 +89,7 @@ def triangulate_tracks(
 
 
 class _Bundle:
-    """Observations sorted by track, each with its track's number `owner`; tracks have `sizes` of them."""
+    """Observations sorted by track: each one's track `owner` (N,), each track's `sizes` (T,)."""
 
     def __init__(self, observations: Observations, owner: np.ndarray, sizes: np.ndarray) -> None:
         self.observations = observations
@@ -96,18 +97,18 @@ class _Bundle:
         self.starts = np.cumsum(sizes) - sizes
 
     def directions(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Unit vectors (N, 3) from each observation to its track's point, and the distances (N, 1)."""
+        """Unit vectors (N, 3) from the observations to their points, and distances (N, 1)."""
         offsets = points[self.owner] - self.observations.origins
         distance = np.linalg.norm(offsets, axis=1, keepdims=True)
         distance = np.maximum(distance, 1e-12)  # a point in a camera's centre has no direction
         return offsets / distance, distance
 
     def errors(self, points: np.ndarray) -> np.ndarray:
-        """Distance (N,) between the unit vectors along each ray and to its track's point, about rad."""
+        """Distance (N,) of the unit vectors along each ray and to its point, nearly radians."""
         return np.linalg.norm(self.observations.rays - self.directions(points)[0], axis=1)
 
     def best_hypothesis(self, random: np.random.Generator) -> np.ndarray:
-        """Of the points where a few pairs of rays meet, for each track that of least truncated error."""
+        """Where a few pairs of rays meet: for each track the point of least truncated error."""
         best = self.observations.origins[self.starts]
         best_cost = np.full(len(self.sizes), np.inf)
         for _ in range(HYPOTHESES):
@@ -147,7 +148,8 @@ class _Bundle:
         normal = np.add.reduceat(weight[:, None, None] * across, self.starts)
         pull = np.einsum('nij,nj->ni', across, residuals * distance)
         right = np.add.reduceat(weight[:, None] * pull, self.starts)
-        # Rays that are almost parallel leave the depth open; damping holds such a point where it is.
+        # Rays that are almost parallel leave the depth open; damping holds such a point where it
+        # is.
         damping = 1e-9 * np.trace(normal, axis1=1, axis2=2) + np.finfo(float).tiny
         normal += damping[:, None, None] * np.eye(3)
         return points + np.linalg.solve(normal, right[:, :, None])[:, :, 0]

@@ -1,0 +1,77 @@
+"""Arguments and output that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from aceg_ros.datasets import Dataset, open_dataset
+from aceg_ros.errors import AcegError
+from aceg_ros.files import write_atomically
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Which frames of a dataset to take."""
+    parser.add_argument('--split', help="a split or sequence of the dataset, such as 'test'")
+    parser.add_argument('--start', type=int, help='first frame of the split')
+    parser.add_argument('--stop', type=int, help='frame to stop before')
+    parser.add_argument('--every', type=int, default=1, help='take every n-th frame')
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where to compute."""
+    parser.add_argument('--device', default='auto', help="'auto' (the default), 'cpu' or 'cuda'")
+
+
+def selected(arguments: argparse.Namespace, path: Path) -> Dataset:
+    """The dataset at ``path``, cut down as the arguments say; what it left out is printed."""
+    dataset = open_dataset(path).select(
+        arguments.split, arguments.start, arguments.stop, arguments.every
+    )
+    warn_skipped(dataset.skipped)
+    return dataset
+
+
+def warn_skipped(skipped: list[str]) -> None:
+    """Name frames that were left out."""
+    for line in skipped:
+        print(f'aceg: left out {line}', file=sys.stderr)
+
+
+def write_json(path: Path | None, values: dict[str, Any]) -> None:
+    """Write ``values`` where the user asked for it; raises AcegError when that fails."""
+    if path is None:
+        return
+    try:
+        write_atomically(path, (json.dumps(values, indent=2) + '\n').encode())
+    except OSError as error:
+        raise AcegError(f'{path} cannot be written: {error}') from error
+
+
+class ProgressBar:
+    """A bar on standard error, for functions that take a `Progress`."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self._stage = ''
+
+    def __call__(self, stage: str, fraction: float, detail: str) -> None:
+        if self._bar is None or stage != self._stage:
+            self.close()
+            layout = '{desc:>12} {percentage:3.0f}% |{bar:30}| {elapsed} {postfix}'
+            self._bar = tqdm(total=1.0, desc=stage, bar_format=layout, file=sys.stderr)
+            self._stage = stage
+        self._bar.set_postfix_str(detail, refresh=False)
+        self._bar.update(max(fraction, self._bar.n) - self._bar.n)
+
+    def close(self) -> None:
+        """Finish the present bar."""
+        if self._bar is not None:
+            self._bar.update(1.0 - self._bar.n)
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,43 @@
+"""Localize images whose poses are known, and compare."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from aceg_ros.cli.common import ProgressBar, add_device, add_selection, selected, warn_skipped, write_json
+from aceg_ros.engine import Engine
+from aceg_ros.evaluation.metrics import evaluate
+from aceg_ros.evaluation.report import write_report
+from aceg_ros.localization.localizer import Localizer
+from aceg_ros.map_code.file import read_map
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument('map', type=Path, help='MAP.aceg')
+    parser.add_argument('dataset', type=Path, help='folder with images and poses')
+    add_selection(parser)
+    add_device(parser)
+    parser.add_argument('--json', type=Path, help='write the figures there')
+    parser.add_argument('--report', type=Path, help='draw pictures and a page into this folder')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the figures of `Evaluation.summary`."""
+    code = read_map(arguments.map)
+    dataset = selected(arguments, arguments.dataset)
+    engine = Engine.load(arguments.device)
+    localizer = Localizer(code, engine.encoder, engine.regressor)
+    bar = ProgressBar()
+    try:
+        evaluation = evaluate(localizer, dataset.frames, bar)
+    finally:
+        bar.close()
+    warn_skipped(evaluation.skipped)
+    write_json(arguments.json, evaluation.summary())
+    if arguments.report is not None:
+        write_report(arguments.report, evaluation, code.keyframes, code.anchors, code.colors)
+    print(json.dumps(evaluation.summary(), indent=2))
+    return 0

@@ -1,0 +1,43 @@
+"""Write a map's coloured points as PLY."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from aceg_ros.errors import AcegError
+from aceg_ros.files import write_atomically
+from aceg_ros.map_code.file import read_map
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument('map', type=Path, help='MAP.aceg')
+    parser.add_argument('output', type=Path, help='points.ply')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the points."""
+    code = read_map(arguments.map)
+    try:
+        write_atomically(arguments.output, ply(code.anchors, code.colors))
+    except OSError as error:
+        raise AcegError(f'{arguments.output} cannot be written: {error}') from error
+    print(f'{len(code.anchors)} points in {arguments.output}')
+    return 0
+
+
+def ply(points3d: np.ndarray, colors: np.ndarray) -> bytes:
+    """Points (N, 3) with colours (N, 3) uint8 as a binary PLY file (Turk, 1994)."""
+    names = ('x', 'y', 'z'), ('red', 'green', 'blue')
+    kind = np.dtype([(n, '<f4') for n in names[0]] + [(n, 'u1') for n in names[1]])
+    rows = np.empty(len(points3d), dtype=kind)
+    for columns, values in zip(names, (points3d, colors)):
+        for index, name in enumerate(columns):
+            rows[name] = values[:, index]
+    properties = [f'property float {name}' for name in names[0]]
+    properties += [f'property uchar {name}' for name in names[1]]
+    head = ['ply', 'format binary_little_endian 1.0', f'element vertex {len(rows)}', *properties]
+    return '\n'.join([*head, 'end_header', '']).encode() + rows.tobytes()

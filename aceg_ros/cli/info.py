@@ -1,0 +1,30 @@
+"""Say what is in a map, and how good it found itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from aceg_ros.map_code.file import read_map
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument('map', type=Path, help='MAP.aceg')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the map's description as JSON."""
+    code = read_map(arguments.map)
+    description = asdict(code.info) | {
+        'cameras': [camera.to_dict() for camera in code.info.cameras],
+        'tokens': len(code.anchors),
+        'keyframes': len(code.keyframes),
+        'mean': code.mean.round(4).tolist(),
+        'extent': code.extent.round(4).tolist(),
+        'bytes': arguments.map.stat().st_size,
+    }
+    print(json.dumps(description, indent=2))
+    return 0

@@ -1,0 +1,63 @@
+"""Give the pose of each image; needs no poses."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from aceg_ros.cli.common import add_device, warn_skipped
+from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera
+from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
+from aceg_ros.engine import Engine
+from aceg_ros.errors import AcegError, DatasetError, ImageError
+from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.result import LocalizationFailure
+from aceg_ros.map_code.file import read_map
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument('map', type=Path, help='MAP.aceg')
+    parser.add_argument('images', type=Path, help='an image, a folder of images, or a dataset')
+    parser.add_argument('--camera', type=Path, help='calibration YAML of the images')
+    parser.add_argument('-o', '--output', type=Path, help='write the poses there, TUM format')
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Localize every image; the exit status is 1 when none could be."""
+    code = read_map(arguments.map)
+    images = _images(arguments.images, arguments.camera)
+    warn_skipped(images.skipped)
+    engine = Engine.load(arguments.device)
+    localizer = Localizer(code, engine.encoder, engine.regressor)
+    poses = []
+    for frame in images.frames:
+        try:
+            found = localizer.localize(frame.image(), frame.camera)
+        except ImageError as error:
+            print(f'aceg: left out {frame.name}: {error}', file=sys.stderr)
+            continue
+        if isinstance(found, LocalizationFailure):
+            print(f'{frame.name}: not localized ({found.reason}): {found.message}', file=sys.stderr)
+            continue
+        poses.append((frame.stamp, found.world_from_cam))
+        if arguments.output is None:
+            print(format_tum_line(frame.stamp, found.world_from_cam))
+    if arguments.output is not None:
+        try:
+            write_trajectory(arguments.output, poses)
+        except OSError as error:
+            raise AcegError(f'{arguments.output} cannot be written: {error}') from error
+    print(f'{len(poses)} of {len(images.frames)} images localized', file=sys.stderr)
+    return 0 if poses else 1
+
+
+def _images(path: Path, camera_file: Path | None) -> Dataset:
+    if camera_file is not None:
+        return images_only(path, read_camera(camera_file))
+    try:
+        return open_dataset(path)
+    except DatasetError:
+        return images_only(path)

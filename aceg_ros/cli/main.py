@@ -1,0 +1,38 @@
+"""The command `aceg`: parses arguments, calls one function, prints its result."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from aceg_ros import __version__
+from aceg_ros.cli import benchmark, demo, evaluate, export, info, localize, map, train_encoder
+from aceg_ros.errors import AcegError
+
+COMMANDS = (map, localize, evaluate, info, export, benchmark, train_encoder, demo)
+INTERRUPTED = 130  # what shells report for Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 1 after an error it names, 2 for wrong arguments."""
+    parser = argparse.ArgumentParser(
+        prog='aceg', description='Camera relocalization in a map made minutes ago.'
+    )
+    parser.add_argument('--version', action='version', version=f'aceg {__version__}')
+    subparsers = parser.add_subparsers(required=True, metavar='COMMAND')
+    for command in COMMANDS:
+        name = command.__name__.rpartition('.')[2].replace('_', '-')
+        summary = (command.__doc__ or '').strip()
+        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    parsed = parser.parse_args(arguments)
+    try:
+        return parsed.run(parsed)
+    except AcegError as error:
+        print(f'aceg: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('aceg: stopped; nothing was written', file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,70 @@
+"""What poses rest on: inliers in the query images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aceg_ros.evaluation.figures.style import FAILURE, draw_colour_bar, error_colours, figure
+from aceg_ros.evaluation.metrics import FrameResult
+from aceg_ros.geometry.poses import inverse, transform_points
+from aceg_ros.localization.result import Localization
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+
+COLUMNS = 3
+IMAGE_WIDTH = 4.6  # inches
+LARGE_PX = 6.0  # reprojection error at the end of the colours
+
+
+def draw_images(path: Path, results: Sequence[FrameResult]) -> None:
+    """Draw images with their inliers (dots) and where the map puts these at the pose (rings)."""
+    rows = -(-len(results) // COLUMNS)
+    shapes = [result.frame.camera for result in results]
+    tallest = max(camera.height / camera.width for camera in shapes)
+    height = rows * (IMAGE_WIDTH * tallest + 0.35) + 0.6
+    with figure(path, IMAGE_WIDTH * COLUMNS, height) as drawing:
+        grid = drawing.subplots(rows, COLUMNS, squeeze=False)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        shown = [_draw_image(*pair) for pair in zip(grid.flat, results, strict=False)]
+        coloured = [points for points in shown if points is not None]
+        if coloured:
+            label = 'reprojection error of the inliers (px)'
+            draw_colour_bar(drawing, coloured[0], grid, 'bottom', label)
+
+
+def _draw_image(axes: Axes, result: FrameResult) -> ScalarMappable | None:
+    """One image with its points, which are returned for a colour bar."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import Normalize
+
+    image = result.frame.image()
+    axes.imshow(image, interpolation='antialiased')
+    answer = result.answer
+    if not isinstance(answer, Localization):
+        axes.set_title(f'{result.frame.name}: {answer.reason}', color=FAILURE, fontsize=10)
+        return None
+    seen = answer.points2d[answer.inliers]
+    points_cam = transform_points(inverse(answer.world_from_cam), answer.points3d[answer.inliers])
+    expected = result.frame.camera.project(points_cam)
+    axes.set_title(
+        f'{result.frame.name}: {100 * result.metres:.1f} cm, {result.degrees:.2f}°, '
+        f'{len(seen)} inliers',
+        fontsize=10,
+    )
+    errors = np.linalg.norm(expected - seen, axis=1)
+    style: dict[str, Any] = {'cmap': error_colours(), 'norm': Normalize(0.0, LARGE_PX)}
+    lines = LineCollection(list(np.stack([seen, expected], axis=1)), linewidths=1.2, **style)
+    lines.set_array(errors)
+    axes.add_collection(lines)
+    rings = axes.scatter(expected[:, 0], expected[:, 1], 20.0, errors, linewidths=0.9, **style)
+    rings.set_facecolor('none')
+    axes.set_xlim(-0.5, image.shape[1] - 0.5)
+    axes.set_ylim(image.shape[0] - 0.5, -0.5)
+    return axes.scatter(seen[:, 0], seen[:, 1], 9.0, errors, linewidths=0.0, **style)

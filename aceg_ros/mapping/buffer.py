@@ -1,0 +1,55 @@
+"""The training patches of one scene, shuffled, in a fixed amount of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from aceg_ros.localization.reprojection import tangent_frames
+from aceg_ros.mapping.keyframes import Keyframe
+
+
+@dataclass(frozen=True)
+class PatchBuffer:
+    """N patches of all keyframes, those of one keyframe next to each other."""
+
+    features: torch.Tensor  # (N, D) float16
+    keyframe: torch.Tensor  # (N,) long
+    frames: torch.Tensor  # (N, 3, 3): rows are two unit vectors across the viewing ray and the ray, map axes
+    centres: torch.Tensor  # (N, 3) camera centre
+    focal: torch.Tensor  # (N,) px
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def to(self, device: torch.device) -> PatchBuffer:
+        """The buffer on ``device``."""
+        return PatchBuffer(*(getattr(self, n).to(device) for n in self.__dataclass_fields__))
+
+
+def fill_buffer(keyframes: Sequence[Keyframe], size: int, augmented: float) -> PatchBuffer:
+    """The most reliable patches of each keyframe and of its changed copy, ``size`` at most."""
+    per_keyframe = max(size // len(keyframes), 1)
+    changed = round(per_keyframe * augmented)
+    parts = []
+    for index, keyframe in enumerate(keyframes):
+        for patches in (
+            keyframe.patches.best(per_keyframe - changed),
+            keyframe.augmented.best(changed),
+        ):
+            axes = torch.from_numpy(tangent_frames(patches.rays.double().numpy())).permute(2, 1, 0)
+            rotation = torch.from_numpy(keyframe.world_from_cam[:3, :3])
+            count = len(patches.features)
+            centre = torch.from_numpy(keyframe.centre).float()
+            parts.append(
+                (
+                    patches.features,
+                    torch.full((count,), index),
+                    (axes @ rotation.T).float(),
+                    centre.expand(count, 3),
+                    torch.full((count,), keyframe.camera.focal),
+                )
+            )
+    return PatchBuffer(*(torch.cat(column) for column in zip(*parts)))

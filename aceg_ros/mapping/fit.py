@@ -1,0 +1,193 @@
+"""Fitting a code to the buffer by minimising the reprojection error."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from aceg_ros.mapping.buffer import PatchBuffer
+from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.progress import Cancelled, Progress, check
+from aceg_ros.regressor.attention import top_tokens
+from aceg_ros.regressor.regressor import CodeTensors, Regressor
+
+_RIVALS = 16  # tokens a patch may choose from until the next search
+_SHUFFLES = 2  # passes over the buffer between two searches
+_WARM_UP, _DECAY_FROM = 0.08, 0.5  # parts of the fit
+_LEARNING_RATES = {'embeddings': 1e-2, 'anchors': 1.5e-2, 'log_sigma': 3e-2, 'log_prior': 3e-2}
+_NEAREST = 0.02  # of the median depth: predictions nearer than this along the ray are invalid
+_FARTHEST_PX = 1000.0  # errors beyond this are invalid too
+_MIN_GAIN = 0.01  # of the loss per pass; less is convergence
+
+
+@dataclass(frozen=True)
+class FitHistory:
+    """How the fit went."""
+
+    losses: list[float]  # mean of each pass over the buffer
+    inlier_share: float  # patches within 10 px at the end
+    seconds: float
+    converged: bool
+
+
+class _Code(nn.Module):
+    """The code's parameters; anchors move in units of the scene's depth, along their ray and off it."""
+
+    def __init__(self, start: CodeTensors, origins: torch.Tensor):
+        super().__init__()
+        self.embeddings = nn.Parameter(start.embeddings.clone())
+        self.log_sigma = nn.Parameter(start.log_sigma.clone())
+        self.log_prior = nn.Parameter(start.log_prior.clone())
+        self.register_buffer('_along', start.anchors - origins)
+        self.register_buffer('_start', start.anchors)
+        # log distance, then an offset in any direction
+        self.anchors = nn.Parameter(torch.zeros(len(origins), 4, device=origins.device))
+
+    def tensors(self) -> CodeTensors:
+        along: torch.Tensor = self._along  # type: ignore[assignment]
+        start: torch.Tensor = self._start  # type: ignore[assignment]
+        distance = along.norm(dim=1, keepdim=True)
+        moved = along * torch.expm1(self.anchors[:, :1]) + 0.2 * distance * self.anchors[:, 1:]
+        return CodeTensors(self.embeddings, start + moved, self.log_sigma, self.log_prior)
+
+
+def fit_code(
+    start: CodeTensors,
+    origins: torch.Tensor,
+    token_keyframe: torch.Tensor,
+    own_view: torch.Tensor,
+    buffer: PatchBuffer,
+    depth: float,
+    regressor: Regressor,
+    options: FitOptions,
+    deadline: float,
+    progress: Progress,
+    cancelled: Cancelled,
+) -> tuple[CodeTensors, FitHistory]:
+    """Adapt ``start`` to the buffer; all tensors on the buffer's device.
+
+    ``origins`` (n, 3) and ``token_keyframe`` (n,) say which ray and keyframe each token was born from,
+    ``own_view`` (K, K) which keyframes count as one view: a patch does not read tokens of its own view,
+    so the only way to a low error is to agree with other views. ``depth`` is the scene's median depth,
+    ``deadline`` a time of `time.monotonic` at which the learning rate has reached zero.
+    """
+    device = buffer.features.device
+    generator = torch.Generator().manual_seed(options.seed)
+    code = _Code(start, origins).to(device)
+    groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in _LEARNING_RATES.items()]
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    batches = max(len(buffer) // options.batch, 1)
+    total = options.epochs * batches
+    began, step, losses, converged, hits = time.monotonic(), 0, [], False, 0.0
+    shift = 0.0  # progress gained by converging early
+    while step < total:
+        rivals = _search(code.tensors(), token_keyframe, own_view, buffer, regressor, cancelled)
+        for _ in range(_SHUFFLES):
+            order = torch.randperm(len(buffer), generator=generator).to(device)
+            sums = torch.zeros(2, device=device)
+            done = 0
+            for batch in order.split(options.batch)[:batches]:
+                check(cancelled)
+                used = (time.monotonic() - began) / max(deadline - began, 1e-3)
+                part = max(step / total, used) + shift
+                if part >= 1:
+                    break
+                for group, rate in zip(optimizer.param_groups, _LEARNING_RATES.values()):
+                    group['lr'] = rate * _schedule(part)
+                loss, close = _step_loss(
+                    code.tensors(), rivals[batch], buffer, batch, depth, regressor, options.dropout
+                )
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                sums += torch.stack([loss.detach(), close])
+                step, done = step + 1, done + 1
+                progress('fit', min(part, 1.0), f'loss {float(loss):.2f}')
+            if not done:
+                step = total
+                break
+            mean, hits = (sums / done).tolist()
+            losses.append(mean)
+            if not converged and part < _DECAY_FROM and _settled(losses):
+                converged, shift = True, _DECAY_FROM - part
+    with torch.no_grad():
+        final = CodeTensors(*(t.detach() for t in _as_tuple(code.tensors())))
+    return final, FitHistory(losses, hits, time.monotonic() - began, converged)
+
+
+def _as_tuple(code: CodeTensors) -> tuple[torch.Tensor, ...]:
+    return code.embeddings, code.anchors, code.log_sigma, code.log_prior
+
+
+def _settled(losses: list[float]) -> bool:
+    return len(losses) >= 3 and losses[-3] - losses[-1] < 2 * _MIN_GAIN * abs(losses[-3])
+
+
+def _schedule(part: float) -> float:
+    """Linear rise, plateau, cosine fall to zero."""
+    if part < _WARM_UP:
+        return max(part / _WARM_UP, 0.05)
+    if part < _DECAY_FROM:
+        return 1.0
+    return 0.5 * (1 + math.cos(math.pi * min((part - _DECAY_FROM) / (1 - _DECAY_FROM), 1.0)))
+
+
+@torch.no_grad()
+def _search(
+    code: CodeTensors,
+    token_keyframe: torch.Tensor,
+    own_view: torch.Tensor,
+    buffer: PatchBuffer,
+    regressor: Regressor,
+    cancelled: Cancelled,
+) -> torch.Tensor:
+    """The tokens (N, k) most like each patch of the buffer, none from the patch's own view."""
+    found = []
+    counts = buffer.keyframe.bincount(minlength=len(own_view)).tolist()
+    features = buffer.features.split(counts)
+    half = buffer.features.device.type == 'cuda'
+    for keyframe, patches in enumerate(features):
+        check(cancelled)
+        with torch.autocast(buffer.features.device.type, torch.bfloat16, enabled=half):
+            logits = regressor.logits(patches.float(), code)
+        hidden = own_view[keyframe][token_keyframe]
+        logits = logits + torch.where(hidden, -torch.inf, 0.0)
+        found.append(top_tokens(logits, _RIVALS)[1])
+    return torch.cat(found)
+
+
+def _step_loss(
+    code: CodeTensors,
+    tokens: torch.Tensor,
+    buffer: PatchBuffer,
+    batch: torch.Tensor,
+    depth: float,
+    regressor: Regressor,
+    dropout: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean Laplace loss of a batch and its share of errors below 10 px.
+
+    log(sigma_px) + sqrt(2) d / sigma_px, with d the reprojection error on the ray's tangent plane and
+    sigma_px = sigma f / z (ACE-G). An invalid prediction, nearer than a minimum or more than 1000 px
+    off, is pulled towards its ray at the median depth instead.
+    """
+    features = F.dropout(buffer.features[batch].float(), dropout)
+    features = F.normalize(features, dim=1)
+    read = regressor(features, code, tokens)
+    frames, focal = buffer.frames[batch], buffer.focal[batch]
+    local = torch.einsum('nij,nj->ni', frames, read.points3d - buffer.centres[batch])
+    z = local[:, 2].clamp_min(_NEAREST * depth)
+    error = (local[:, :2] / z[:, None] * focal[:, None]).norm(dim=1)
+    valid = (local[:, 2] > _NEAREST * depth) & (error < _FARTHEST_PX)
+    sigma_px = read.sigma * focal / z + 0.5
+    laplace = torch.log(sigma_px) + math.sqrt(2.0) * error / sigma_px
+    target = local.new_tensor([0.0, 0.0, depth])
+    pulled = 10 * (local - target).abs().sum(dim=1) / depth
+    loss = torch.where(valid, laplace, pulled).mean()
+    return loss, (error.detach() < 10).float().mean()

@@ -1,0 +1,145 @@
+"""Posed images in, a map code out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+import torch
+
+from aceg_ros.datasets.base import Frame
+from aceg_ros.encoder.base import Encoder
+from aceg_ros.errors import FitError
+from aceg_ros.map_code.code import MapCode, MapInfo
+from aceg_ros.mapping.buffer import fill_buffer
+from aceg_ros.mapping.fit import FitHistory, fit_code
+from aceg_ros.mapping.judge import held_out_frames, judge
+from aceg_ros.mapping.keyframes import MIN_KEYFRAMES, Keyframe, encode_keyframes
+from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.progress import Cancelled, Progress, never, silent
+from aceg_ros.mapping.sweep import Candidates, SceneDepths, sweep
+from aceg_ros.mapping.tokens import anchored_code, choose_tokens
+from aceg_ros.mapping.views import overlap_and_parallax
+from aceg_ros.regressor.regressor import CodeTensors, Regressor
+
+_CANDIDATES_PER_TOKEN = 2.5
+_RESERVE = 0.06  # of the budget, kept for judging the map
+
+
+@dataclass(frozen=True)
+class MappingResult:
+    """A finished map and how it came about."""
+
+    code: MapCode
+    history: FitHistory
+    skipped: list[str]  # frames left out: 'name: reason'
+    seconds: float
+
+
+def map_scene(
+    frames: Sequence[Frame],
+    encoder: Encoder,
+    regressor: Regressor,
+    options: FitOptions | None = None,
+    metric: bool = True,
+    progress: Progress = silent,
+    cancelled: Cancelled = never,
+) -> MappingResult:
+    """Fit a map code to frames with poses; the map's axes are those of the poses.
+
+    Raises FitError when the frames do not allow a map, FitCancelled on request.
+    """
+    options = options or FitOptions()
+    began = time.monotonic()
+    rng = np.random.default_rng(options.seed)
+    generator = torch.Generator().manual_seed(options.seed)
+
+    frames = _spread(frames, options.max_keyframes)
+    mapped, kept_out = held_out_frames(frames, options.held_out)
+    per_image = options.buffer_patches // max(len(mapped), 1)
+    keyframes, skipped = encode_keyframes(mapped, encoder, per_image, rng, progress, cancelled)
+    wanted = int(_CANDIDATES_PER_TOKEN * options.tokens / len(keyframes)) + 1
+    candidates, depths = sweep(keyframes, max(wanted, 60), options.use_depth, progress, cancelled)
+    chosen = choose_tokens(candidates, depths, options.tokens, generator)
+
+    buffer = fill_buffer(keyframes, options.buffer_patches, options.augmented)
+    device = encoder.device
+    owner = candidates.keyframe[chosen]
+    centres = torch.from_numpy(np.stack([k.centre for k in keyframes])).float()
+    start = anchored_code(candidates, chosen, depths)
+    deadline = began + options.budget * (1 - _RESERVE)
+    fitted, history = fit_code(
+        CodeTensors(*(part.to(device) for part in vars(start).values())),
+        centres[owner].to(device),
+        owner.to(device),
+        torch.from_numpy(_own_views(keyframes, depths, options.near_view_angle)).to(device),
+        buffer.to(device),
+        depths.median,
+        regressor.to(device),
+        options,
+        deadline,
+        progress,
+        cancelled,
+    )
+    code = _assemble(fitted, candidates, chosen, keyframes, encoder, regressor, metric)
+    quality = judge(code, kept_out, depths, encoder, regressor, progress)
+    code.info.quality.update(quality)
+    return MappingResult(code, history, skipped, time.monotonic() - began)
+
+
+def _spread(frames: Sequence[Frame], limit: int) -> list[Frame]:
+    """At most ``limit`` frames, evenly over the recording."""
+    if len(frames) < MIN_KEYFRAMES:
+        raise FitError(
+            f'{len(frames)} images, but a map needs at least {MIN_KEYFRAMES}: record more views of '
+            'the place, from different positions'
+        )
+    if len(frames) <= limit:
+        return list(frames)
+    return [frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int)]
+
+
+def _own_views(
+    keyframes: Sequence[Keyframe], depths: SceneDepths, near_view_angle: float
+) -> np.ndarray:
+    """(K, K) bool: keyframes so near to each other that reading one from the other teaches little.
+
+    No keyframe loses more than half of the others that way, or slow recordings would lose them all.
+    """
+    overlap, parallax = overlap_and_parallax(keyframes, depths.median)
+    near = (parallax < near_view_angle) & (overlap > 0.5)
+    for row, angles in zip(near, parallax):
+        if row.sum() > len(keyframes) / 2:
+            row &= angles <= np.median(angles)
+    np.fill_diagonal(near, True)
+    return near
+
+
+def _assemble(
+    fitted: CodeTensors,
+    candidates: Candidates,
+    chosen: torch.Tensor,
+    keyframes: Sequence[Keyframe],
+    encoder: Encoder,
+    regressor: Regressor,
+    metric: bool,
+) -> MapCode:
+    cameras = tuple(dict.fromkeys(keyframe.frame.camera for keyframe in keyframes))
+    return MapCode(
+        embeddings=torch.nn.functional.normalize(fitted.embeddings, dim=1).cpu().numpy(),
+        anchors=fitted.anchors.cpu().numpy(),
+        log_sigma=fitted.log_sigma.cpu().numpy(),
+        log_prior=fitted.log_prior.cpu().numpy(),
+        colors=candidates.colors[chosen].numpy(),
+        keyframes=np.stack([keyframe.world_from_cam for keyframe in keyframes]),
+        info=MapInfo(
+            encoder=encoder.identity,
+            regressor=regressor.identity(),
+            metric=metric,
+            cameras=cameras,
+            created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        ),
+    )

@@ -1,0 +1,60 @@
+"""From candidates to the start of an anchored code."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from aceg_ros.errors import FitError
+from aceg_ros.mapping.sweep import Candidates, SceneDepths
+from aceg_ros.regressor.regressor import CodeTensors
+
+_MIN_SCORE = 0.3
+_MAX_AMBIGUITY = 0.97
+_MIN_TOKENS = 50
+_VOXEL = 0.07  # of the median depth: candidates in one voxel compete for tokens
+_START_SIGMA = 0.03  # of the median depth
+
+
+def choose_tokens(
+    candidates: Candidates, depths: SceneDepths, count: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Indices of up to ``count`` candidates: well triangulated ones, spread over the scene.
+
+    The chance of a candidate falls with the square root of the number of its rivals in the same
+    voxel, so that places seen by few keyframes get their share. Raises FitError when hardly any
+    candidate is any good.
+    """
+    good = (candidates.score > _MIN_SCORE) & (candidates.ambiguity < _MAX_AMBIGUITY)
+    index = good.nonzero()[:, 0]
+    if len(index) < _MIN_TOKENS:
+        raise FitError(
+            f'only {len(index)} points could be triangulated from the keyframes: check poses and '
+            'calibration, and record with more texture in view and smaller steps between images'
+        )
+    voxels = (candidates.points3d[index] / (_VOXEL * depths.median)).floor().long()
+    _, owner, rivals = voxels.unique(dim=0, return_inverse=True, return_counts=True)
+    weight = (candidates.score[index] - 0.2) / rivals[owner].sqrt()
+    return index[torch.multinomial(weight, min(count, len(index)), generator=generator)]
+
+
+def anchored_code(candidates: Candidates, chosen: torch.Tensor, depths: SceneDepths) -> CodeTensors:
+    """A code that remembers the chosen candidates: their features as embeddings, points as anchors."""
+    count = len(chosen)
+    return CodeTensors(
+        embeddings=candidates.features[chosen].float(),
+        anchors=candidates.points3d[chosen].clone(),
+        log_sigma=torch.full((count,), math.log(_START_SIGMA * depths.median)),
+        log_prior=torch.zeros(count),
+    )
+
+
+def free_code(count: int, dim: int, mean: torch.Tensor, generator: torch.Generator) -> CodeTensors:
+    """The paper's start: embeddings drawn from N(0, 0.01), every anchor at the scene's mean (3,)."""
+    return CodeTensors(
+        embeddings=torch.randn(count, dim, generator=generator) * 0.1,
+        anchors=mean.float().expand(count, 3).clone(),
+        log_sigma=torch.zeros(count),
+        log_prior=torch.zeros(count),
+    )

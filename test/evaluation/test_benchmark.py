@@ -1,0 +1,141 @@
+"""Runs side by side, each in its own process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from fakes import (
+    CAMERA,
+    DyingMethod,
+    FailingMethod,
+    PerfectMethod,
+    numbered_frames,
+    scene_frames,
+)
+
+from aceg_ros.encoder.base import PatchFeatures
+from aceg_ros.errors import DatasetError
+from aceg_ros.evaluation.benchmark import BenchmarkRow, benchmark, peak_rss_mb, run, scaling, spread
+from aceg_ros.evaluation.methods import (
+    PatchDescriber,
+    SceneMlpMethod,
+    SiftMethod,
+    baseline_methods,
+)
+from aceg_ros.evaluation.tables import benchmark_table
+from aceg_ros.geometry.cameras import Camera
+
+
+class FakeEncoder:
+    """Mean colours of blocks of 8 px."""
+
+    name = identity = 'fake'
+    stride, dim = 8, 3
+    device = torch.device('cpu')
+
+    def encode(self, images: torch.Tensor) -> PatchFeatures:
+        features = torch.nn.functional.avg_pool2d(images.float() / 255, self.stride)
+        return PatchFeatures(features, torch.ones_like(features[:, 0]), self.stride)
+
+
+@pytest.fixture
+def frames():
+    return numbered_frames(6)
+
+
+class TestIsolatedRuns:
+    def test_memory_is_the_methods_own(self, frames):
+        lean, fat = benchmark(
+            'fake', frames, frames, [PerfectMethod('lean'), PerfectMethod('fat', megabytes=300)]
+        )
+        assert fat.map_bytes == 300_000_000 + 6
+        assert fat.peak_rss_mb - lean.peak_rss_mb == pytest.approx(300, abs=60)
+        assert lean.queries['recall_5cm_5deg'] == 1.0
+
+    def test_a_dying_process_costs_one_row(self, frames):
+        dead, alive = benchmark('fake', frames, frames, [DyingMethod(), PerfectMethod()])
+        assert 'died' in dead.error and dead.queries is None
+        assert alive.error is None
+
+    def test_scaling_takes_the_counts_there_are(self, frames):
+        reports = []
+        rows = scaling(
+            'fake', frames, frames, [PerfectMethod()], (2, 5, 9), lambda *r: reports.append(r)
+        )
+        assert [row.keyframes for row in rows] == [2, 5]
+        assert reports[1] == ('benchmark', 0.5, 'fake: perfect, 5 keyframes')
+
+    def test_scaling_without_enough_frames_is_an_error(self, frames):
+        with pytest.raises(DatasetError, match='has 6 frames'):
+            scaling('fake', frames, frames, [PerfectMethod()], (50, 100))
+
+
+class TestRun:
+    def test_a_method_that_fails_says_why(self, frames):
+        row = run('fake', FailingMethod(), frames, frames)
+        assert (row.error, row.queries) == ('no parallax', None)
+
+    def test_queries_without_truth_say_why(self, frames):
+        assert 'none of the 0 frames' in run('fake', PerfectMethod(), frames, []).error
+
+    def test_sift_has_all_figures(self):
+        row = run('niche', SiftMethod(), scene_frames(6), scene_frames(2, phase=0.5))
+        assert row.queries['localized'] == 2
+        assert row.mapping_seconds > 0 and row.map_bytes > 10_000
+        json.dumps(asdict(row), allow_nan=False)
+
+    def test_mlp_has_all_figures(self):
+        method = SceneMlpMethod(FakeEncoder, seconds=0.5)
+        row = run('niche', method, scene_frames(2), scene_frames(2, phase=0.5))
+        assert row.error is None
+        assert row.map_bytes > 4_000_000
+
+
+class TestTable:
+    def test_rows_have_their_figures(self, frames):
+        row = run('fake', PerfectMethod(), frames, frames)
+        header, _, cells = benchmark_table([row]).splitlines()
+        assert header.count('|') == cells.count('|')
+        assert cells.startswith('| fake | perfect | 6 |')
+        assert '| 6/6 | 0.00 / 0.00 | 100 % | 100 % | 100 % |' in cells
+
+    def test_errors_take_the_place_of_figures(self):
+        table = benchmark_table([BenchmarkRow('fake', 'failing', 6, error='no parallax')])
+        assert '| no parallax |' in table
+
+
+class TestPatchDescriber:
+    def test_patches_of_large_images_come_back_in_their_pixels(self):
+        camera = Camera.pinhole(1280, 960, 1000.0, 1000.0, 640.0, 480.0)
+        image = np.zeros((960, 1280, 3), dtype=np.uint8)
+        image[500:, 700:] = 255
+        features, points2d = PatchDescriber(FakeEncoder())(image, camera)
+        assert len(features) == len(points2d)
+        white = points2d[features[:, 0].numpy() > 0.999]
+        dark = points2d[features[:, 0].numpy() < 0.001]
+        assert (white > [700, 500]).all()
+        assert ((dark < 700) | (dark < 500)[:, ::-1]).any(axis=1).all()
+        assert points2d.min() > 0 and points2d.max(axis=0) == pytest.approx([1270, 950], abs=12)
+
+    def test_small_images_are_taken_as_they_are(self):
+        _, points2d = PatchDescriber(FakeEncoder())(scene_frames(1)[0].image(), CAMERA)
+        assert points2d[0] == pytest.approx([3.5, 3.5])
+
+
+def test_spread_covers_the_whole_recording(frames):
+    assert spread(frames, 3) == [frames[0], frames[2], frames[5]]
+
+
+def test_peak_memory_is_that_of_this_process():
+    before = peak_rss_mb()
+    held = np.ones(int(before * 1e6) + 50_000_000, dtype=np.uint8)
+    assert peak_rss_mb() > before + 40
+    assert held.any()
+
+
+def test_baselines_are_registered_by_name():
+    assert list(baseline_methods(FakeEncoder, 10.0)) == ['sift', 'mlp']

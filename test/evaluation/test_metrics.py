@@ -1,0 +1,173 @@
+"""Errors of poses and honesty of covariances."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakes import FakeLocalizer, broken_image, moved, numbered_frames
+from scipy.stats import chi2
+
+from aceg_ros.errors import DatasetError
+from aceg_ros.evaluation.metrics import evaluate, normalised_errors, pose_residual
+
+KEYS = [
+    'frames',
+    'localized',
+    'median_cm',
+    'median_deg',
+    'recall_5cm_5deg',
+    'recall_10cm_5deg',
+    'recall_25cm_5deg',
+    'query_ms_median',
+    'query_ms_p95',
+]
+
+
+def shifted(frames, centimetres, degrees=0.0):
+    """Estimates off by these distances and by `degrees` about the map's y axis."""
+    step = np.array([0.0, 0.0, 0.0, 0.0, math.radians(degrees), 0.0])
+    return [
+        moved(frame.world_from_cam, step + np.array([cm / 100, 0, 0, 0, 0, 0]))
+        for frame, cm in zip(frames, centimetres, strict=True)
+    ]
+
+
+class TestSummary:
+    def test_keys_are_those_promised_in_order(self):
+        frames = numbered_frames(3)
+        summary = evaluate(FakeLocalizer(shifted(frames, [1, 1, 1])), frames).summary()
+        assert list(summary) == KEYS
+
+    def test_known_errors(self):
+        frames = numbered_frames(5)
+        localizer = FakeLocalizer(shifted(frames, [1, 4, 7, 20, 400], degrees=2.0))
+        summary = evaluate(localizer, frames).summary()
+        assert summary['median_cm'] == pytest.approx(7.0)
+        assert summary['median_deg'] == pytest.approx(2.0)
+        recalls = [summary[f'recall_{limit}cm_5deg'] for limit in (5, 10, 25)]
+        assert recalls == pytest.approx([0.4, 0.6, 0.8])
+
+    def test_a_large_rotation_is_no_success(self):
+        frames = numbered_frames(4)
+        summary = evaluate(FakeLocalizer(shifted(frames, [1] * 4, degrees=6.0)), frames).summary()
+        assert summary['localized'] == 4
+        assert summary['recall_25cm_5deg'] == 0.0
+
+    def test_failures_count_in_recalls_and_medians(self):
+        frames = numbered_frames(4)
+        estimates = [*shifted(frames[:1], [1]), None, *shifted(frames[2:], [3, 2])]
+        summary = evaluate(FakeLocalizer(estimates), frames).summary()
+        assert summary['localized'] == 3
+        assert summary['recall_5cm_5deg'] == 0.75
+        assert summary['median_cm'] == pytest.approx(2.5)  # of 1, 2, 3 and infinity
+
+    def test_medians_are_null_when_most_frames_fail(self):
+        frames = numbered_frames(3)
+        estimates = [None, None, frames[2].world_from_cam]
+        summary = evaluate(FakeLocalizer(estimates), frames).summary()
+        assert summary['median_cm'] is None
+        assert summary['median_deg'] is None
+        json.dumps(summary, allow_nan=False)
+
+
+class TestFrames:
+    def test_unreadable_images_are_skipped_and_named(self):
+        frames = numbered_frames(3)
+        frames[1] = replace(frames[1], load_image=broken_image)
+        poses = [frame.world_from_cam for frame in frames]
+        evaluation = evaluate(FakeLocalizer(poses), frames)
+        assert evaluation.summary()['frames'] == 2
+        assert evaluation.skipped == ['frame-1: the file is truncated']
+
+    def test_frames_without_pose_are_counted_apart(self):
+        frames = numbered_frames(3)
+        poses = [frame.world_from_cam for frame in frames]
+        frames[0] = replace(frames[0], world_from_cam=None)
+        evaluation = evaluate(FakeLocalizer(poses), frames)
+        assert (evaluation.without_pose, len(evaluation.results)) == (1, 2)
+
+    def test_nothing_to_evaluate_is_an_error(self):
+        frames = [replace(frame, world_from_cam=None) for frame in numbered_frames(2)]
+        with pytest.raises(DatasetError, match='2 have no pose'):
+            evaluate(FakeLocalizer([None, None]), frames)
+
+    def test_reasons_of_failures_are_counted(self):
+        frames = numbered_frames(3)
+        localizer = FakeLocalizer([None, frames[1].world_from_cam, None])
+        evaluation = evaluate(localizer, frames)
+        assert evaluation.failures() == {'lost': 2}
+        assert evaluation.results[0].row()['failure'] == 'lost'
+        assert evaluation.results[0].row()['cm'] is None
+
+    def test_progress_names_each_frame(self):
+        frames = numbered_frames(2)
+        seen = []
+        poses = [frame.world_from_cam for frame in frames]
+        evaluate(FakeLocalizer(poses), frames, progress=lambda *report: seen.append(report))
+        assert seen == [('evaluate', 0.0, 'frame-0'), ('evaluate', 0.5, 'frame-1')]
+
+
+class TestCalibration:
+    @pytest.fixture
+    def covariance(self):
+        root = np.random.default_rng(3).normal(size=(6, 6)) * [[3], [1], [0.2], [2], [1], [0.1]]
+        return root @ root.T * 1e-5
+
+    def evaluation(self, covariance, claimed, count=400):
+        frames = numbered_frames(count)
+        steps = np.random.default_rng(1).multivariate_normal(np.zeros(6), covariance, count)
+        estimates = [
+            moved(frame.world_from_cam, step) for frame, step in zip(frames, steps, strict=True)
+        ]
+        return evaluate(FakeLocalizer(estimates, claimed), frames)
+
+    def test_honest_covariance_covers_what_it_should(self, covariance):
+        calibration = self.evaluation(covariance, covariance).calibration()
+        for part, freedom in (('pose', 6), ('position', 3)):
+            figures = calibration[part]
+            assert figures['median'] == pytest.approx(chi2.median(freedom), rel=0.1)
+            for level in (50, 90, 95):
+                assert figures[f'within_{level}'] == pytest.approx(level / 100, abs=0.06)
+
+    def test_boastful_covariance_is_found_out(self, covariance):
+        calibration = self.evaluation(covariance, covariance / 9).calibration()
+        assert calibration['pose']['median'] == pytest.approx(9 * chi2.median(6), rel=0.1)
+        assert calibration['position']['within_90'] < 0.5
+
+    def test_order_of_axes_matters(self, covariance):
+        turned = np.roll(covariance, (3, 3), axis=(0, 1))
+        calibration = self.evaluation(covariance, turned, count=100).calibration()
+        assert calibration['pose']['within_95'] < 0.5
+
+    def test_failures_are_left_out(self):
+        frames = numbered_frames(2)
+        calibration = evaluate(
+            FakeLocalizer([None, frames[1].world_from_cam]), frames
+        ).calibration()
+        assert calibration['frames'] == 1
+        assert calibration['pose']['nees'] == pytest.approx([0.0])
+
+    def test_without_any_pose_there_are_no_figures(self):
+        frames = numbered_frames(2)
+        calibration = evaluate(FakeLocalizer([None, None]), frames).calibration()
+        assert calibration['pose']['median'] is None
+        assert calibration['position']['within_95'] is None
+        json.dumps(calibration, allow_nan=False)
+
+    def test_certainty_without_spread_is_infinitely_wrong(self):
+        frame = numbered_frames(1)[0]
+        claimed = np.zeros((6, 6))
+        answer = FakeLocalizer([frame.world_from_cam], claimed).localize(
+            frame.image(), frame.camera
+        )
+        assert normalised_errors(answer, frame.world_from_cam) == (math.inf, math.inf)
+
+
+def test_pose_residual_leads_from_the_estimate_to_the_truth():
+    estimate = numbered_frames(1)[0].world_from_cam
+    step = np.array([0.1, -0.2, 0.3, 0.02, -0.5, 0.04])
+    assert pose_residual(moved(estimate, step), estimate) == pytest.approx(step)
