@@ -33,10 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--query-split', help='see --map-split')
     parser.add_argument('--every', type=int, default=1, help='map every n-th frame of the split')
     parser.add_argument(
-        '--hold-out', type=int, default=5, help='without splits: query every n-th frame, map the rest'
+        '--hold-out',
+        type=int,
+        default=5,
+        help='without splits: query every n-th frame, map the rest',
     )
     parser.add_argument('--methods', default='aceg,sift,mlp', help='some of aceg, sift, mlp')
-    parser.add_argument('--budget', type=float, default=60.0, help="seconds of aceg's and mlp's fits")
+    parser.add_argument(
+        '--budget', type=float, default=60.0, help="seconds of aceg's and mlp's fits"
+    )
     parser.add_argument('--scaling', action='store_true', help='also 50 to 300 keyframes')
     parser.add_argument('-o', '--output', type=Path, help='folder for tables, JSON and picture')
     add_device(parser)

@@ -54,7 +54,7 @@ def write_json(path: Path | None, values: dict[str, Any]) -> None:
 
 
 class ProgressBar:
-    """A bar on standard error, for functions that take a `Progress`."""
+    """A bar on standard error, where that is a terminal, for functions that take a `Progress`."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
@@ -64,7 +64,14 @@ class ProgressBar:
         if self._bar is None or stage != self._stage:
             self.close()
             layout = '{desc:>12} {percentage:3.0f}% |{bar:30}| {elapsed} {postfix}'
-            self._bar = tqdm(total=1.0, desc=stage, bar_format=layout, file=sys.stderr)
+            self._bar = tqdm(
+                total=1.0,
+                desc=stage,
+                bar_format=layout,
+                file=sys.stderr,
+                mininterval=0.2,
+                disable=None,
+            )
             self._stage = stage
         self._bar.set_postfix_str(detail, refresh=False)
         self._bar.update(max(fraction, self._bar.n) - self._bar.n)

@@ -6,7 +6,14 @@ import argparse
 import json
 from pathlib import Path
 
-from aceg_ros.cli.common import ProgressBar, add_device, add_selection, selected, warn_skipped, write_json
+from aceg_ros.cli.common import (
+    ProgressBar,
+    add_device,
+    add_selection,
+    selected,
+    warn_skipped,
+    write_json,
+)
 from aceg_ros.engine import Engine
 from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.evaluation.report import write_report

@@ -36,7 +36,9 @@ class Encoder(Protocol):
     """A frozen network from images to patch features."""
 
     name: str
-    identity: str  # changes whenever the features would; a map code is only good for its own encoder
+    identity: (
+        str  # changes whenever the features would; a map code is only good for its own encoder
+    )
     stride: int
     dim: int
     device: torch.device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from aceg_ros.files import write_atomically
 
 DIM = 64
 STRIDE = 8
+_NETWORK = 'network.'  # prefix of the network's tensors in a weights file
 _COARSEST = 32  # inputs are padded to a multiple of the coarsest level's stride
 
 
@@ -36,9 +38,7 @@ class CompactNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.PixelUnshuffle(4), _conv(16, 32), _conv(32, 32), _conv(32, 32)
-        )
+        self.stem = nn.Sequential(nn.PixelUnshuffle(4), _conv(16, 32), _conv(32, 32), _conv(32, 32))
         self.level8 = nn.Sequential(_conv(32, 64, stride=2), *(_conv(64, 64) for _ in range(3)))
         self.level16 = nn.Sequential(_conv(64, 96, stride=2), _conv(96, 96), _conv(96, 96))
         self.level32 = nn.Sequential(_conv(96, 128, stride=2), _conv(128, 128), _conv(128, 128))
@@ -67,10 +67,34 @@ class CompactNetwork(nn.Module):
         return features[..., :rows, :columns], reliability[..., :rows, :columns]
 
 
-def save_weights(network: CompactNetwork, path: Path, metadata: dict[str, str]) -> None:
-    """Write the network's weights as safetensors, atomically."""
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    write_atomically(path, save(tensors, {'network': 'compact', **metadata}))
+@dataclass(frozen=True)
+class Whitening:
+    """f -> W (f - mean): takes out what all features have in common.
+
+    What a network learns from a teacher spreads unevenly over the dimensions, so unlike patches look
+    alike. Half of the way to uncorrelated features of unit variance proved best for matching.
+    """
+
+    mean: torch.Tensor  # (DIM,)
+    matrix: torch.Tensor  # (DIM, DIM)
+
+    @classmethod
+    def of(cls, features: torch.Tensor, strength: float = 0.5) -> Whitening:
+        """From a sample of features (N, DIM): C^(-strength / 2) with C their covariance."""
+        values, vectors = torch.linalg.eigh(torch.cov(features.T.double()))
+        powers = values.clamp_min(1e-5) ** (-strength / 2)
+        matrix = vectors @ torch.diag(powers) @ vectors.T
+        return cls(features.mean(dim=0), matrix.to(features.dtype))
+
+
+def save_weights(
+    network: CompactNetwork, whitening: Whitening, path: Path, metadata: dict[str, str]
+) -> None:
+    """Write all that `CompactEncoder.load` needs as safetensors, atomically."""
+    tensors = {f'{_NETWORK}{name}': tensor for name, tensor in network.state_dict().items()}
+    tensors |= {'mean': whitening.mean, 'matrix': whitening.matrix}
+    contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+    write_atomically(path, save(contiguous, {'encoder': 'compact', **metadata}))
 
 
 class CompactEncoder:
@@ -80,8 +104,13 @@ class CompactEncoder:
     stride = STRIDE
     dim = DIM
 
-    def __init__(self, network: CompactNetwork, identity: str, device: torch.device):
-        self._network = network.to(device, memory_format=torch.channels_last).eval()
+    def __init__(
+        self, network: CompactNetwork, whitening: Whitening, identity: str, device: torch.device
+    ):
+        network.to(device)
+        self._network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._mean = whitening.mean.to(device)
+        self._matrix = whitening.matrix.to(device)
         self.identity = identity
         self.device = device
 
@@ -90,15 +119,19 @@ class CompactEncoder:
         """Read weights written by `save_weights`; raises WeightsError when they do not fit."""
         try:
             data = path.read_bytes()
+            tensors = load(data)
+            whitening = Whitening(tensors.pop('mean'), tensors.pop('matrix'))
             network = CompactNetwork()
-            network.load_state_dict(load(data))
-        except (OSError, SafetensorError, RuntimeError) as error:
+            network.load_state_dict(
+                {name.removeprefix(_NETWORK): tensor for name, tensor in tensors.items()}
+            )
+        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
             raise WeightsError(
                 f'{path} does not hold the weights of the compact encoder ({error}); '
                 'take the file from the project, or train one with "aceg train-encoder"'
             ) from error
         identity = 'compact-' + hashlib.sha256(data).hexdigest()[:16]
-        return cls(network, identity, torch.device(device))
+        return cls(network, whitening, identity, torch.device(device))
 
     @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> PatchFeatures:
@@ -109,4 +142,6 @@ class CompactEncoder:
             )
         batch = images.to(self.device).float().contiguous(memory_format=torch.channels_last)
         features, reliability = self._network(batch)
-        return PatchFeatures(features.float(), reliability.float().sigmoid(), STRIDE)
+        centred = features - self._mean[None, :, None, None]
+        whitened = torch.einsum('ij,bjhw->bihw', self._matrix, centred)
+        return PatchFeatures(F.normalize(whitened, dim=1), reliability.sigmoid(), STRIDE)

@@ -71,7 +71,11 @@ def run_demo(engine: Engine, folder: Path, options: DemoOptions, progress: Progr
     queries = record(world, camera, views, name='queries', supersample=1)
     evaluation = evaluate(localizer, queries.frames, progress)
     page = write_report(
-        folder / 'report', evaluation, result.code.keyframes, result.code.anchors, result.code.colors
+        folder / 'report',
+        evaluation,
+        result.code.keyframes,
+        result.code.anchors,
+        result.code.colors,
     )
     summary = evaluation.summary()
     figures = {

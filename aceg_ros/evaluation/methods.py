@@ -14,6 +14,7 @@ import torch
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder, image_tensor
 from aceg_ros.encoder.view import working_view
+from aceg_ros.engine import Engine
 from aceg_ros.evaluation.baselines.keyframes import posed_images
 from aceg_ros.evaluation.baselines.scene_mlp import (
     PatchImage,
@@ -23,7 +24,6 @@ from aceg_ros.evaluation.baselines.scene_mlp import (
 )
 from aceg_ros.evaluation.baselines.sift import SiftLocalizer, SiftOptions
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.engine import Engine
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localizes
 from aceg_ros.map_code.file import read_map, write_map

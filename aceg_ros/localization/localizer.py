@@ -129,7 +129,10 @@ class Localizer:
             return 'few_inliers', f'only {count} of {len(inliers)} patches agree on a pose'
         position = float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
         rotation = float(np.degrees(np.sqrt(np.linalg.eigvalsh(covariance[3:, 3:])[-1])))
-        if position > options.max_position_std * distance or rotation > options.max_rotation_std_deg:
+        if (
+            position > options.max_position_std * distance
+            or rotation > options.max_rotation_std_deg
+        ):
             return (
                 'uncertain',
                 f'the pose is too uncertain: {position:.2f} in position, {rotation:.1f} degrees',

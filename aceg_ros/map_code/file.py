@@ -112,7 +112,9 @@ def read_map(path: str | Path) -> MapCode:
 
 def _check_format(path: Path, metadata: dict[str, str]) -> None:
     if metadata.get('format') != 'aceg':
-        raise MapCodeError(f'{path} is a safetensors file but no .aceg map; make one with "aceg map"')
+        raise MapCodeError(
+            f'{path} is a safetensors file but no .aceg map; make one with "aceg map"'
+        )
     version = metadata.get('version', '')
     if version != str(VERSION):
         raise MapCodeError(
@@ -134,7 +136,9 @@ def _check_layout(path: Path, tensors: dict[str, np.ndarray]) -> None:
         if not right:
             raise MapCodeError(f'{path}: {name} has shape {tensor.shape} {tensor.dtype}, damaged')
         if not np.isfinite(tensor.astype(np.float64)).all():
-            raise MapCodeError(f'{path}: {name} holds values that are no numbers; make the map again')
+            raise MapCodeError(
+                f'{path}: {name} holds values that are no numbers; make the map again'
+            )
 
 
 def _digest(text: str, tensors: dict[str, np.ndarray]) -> str:

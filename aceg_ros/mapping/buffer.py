@@ -17,7 +17,9 @@ class PatchBuffer:
 
     features: torch.Tensor  # (N, D) float16
     keyframe: torch.Tensor  # (N,) long
-    frames: torch.Tensor  # (N, 3, 3): rows are two unit vectors across the viewing ray and the ray, map axes
+    frames: (
+        torch.Tensor
+    )  # (N, 3, 3): rows are two unit vectors across the viewing ray and the ray, map axes
     centres: torch.Tensor  # (N, 3) camera centre
     focal: torch.Tensor  # (N,) px
 

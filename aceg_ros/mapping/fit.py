@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -108,7 +107,7 @@ def fit_code(
                 optimizer.step()
                 sums += torch.stack([loss.detach(), close])
                 step, done = step + 1, done + 1
-                progress('fit', min(part, 1.0), f'loss {float(loss):.2f}')
+                progress('fit', min(part, 1.0), f'loss {loss.detach():.2f}')
             if not done:
                 step = total
                 break

@@ -79,7 +79,10 @@ def _verdict(
     errors: list[tuple[float, float]], inliers: list[int], thin: list[dict[str, Any]]
 ) -> dict[str, Any]:
     if not errors:
-        return {'verdict': 'unknown', 'advice': 'record more keyframes, so that some can be held out'}
+        return {
+            'verdict': 'unknown',
+            'advice': 'record more keyframes, so that some can be held out',
+        }
     distances, angles = np.array(errors).T
     found = np.isfinite(distances)
     share = 1 - len(thin) / len(errors)

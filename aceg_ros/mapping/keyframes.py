@@ -84,7 +84,8 @@ def encode_keyframes(
         reasons = '; '.join(skipped[:3])
         raise FitError(
             f'{len(keyframes)} usable keyframes, but a map needs at least {MIN_KEYFRAMES}: record '
-            'more views of the place, from different positions' + (f' ({reasons})' if reasons else '')
+            'more views of the place, from different positions'
+            + (f' ({reasons})' if reasons else '')
         )
     return keyframes, skipped
 

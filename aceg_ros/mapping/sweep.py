@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from aceg_ros.errors import FitError
-from aceg_ros.mapping.keyframes import Keyframe, Patches
+from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.progress import Cancelled, Progress, check
 from aceg_ros.mapping.views import neighbours, overlap_and_parallax
 
@@ -183,7 +183,9 @@ def _best_depth(
     middle = best.clamp(1, len(inverse) - 2)
     left, top, right = (score.gather(1, (middle + k)[:, None])[:, 0] for k in (-1, 0, 1))
     shift = (0.5 * (left - right) / (left - 2 * top + right - 1e-6)).clamp(-0.5, 0.5)
-    step = torch.where(shift < 0, inverse[middle] - inverse[middle - 1], inverse[middle + 1] - inverse[middle])
+    step = torch.where(
+        shift < 0, inverse[middle] - inverse[middle - 1], inverse[middle + 1] - inverse[middle]
+    )
     refined = inverse[middle] + shift * step
     beside = (torch.arange(len(inverse))[None] - best[:, None]).abs() > _PEAK
     second = score.masked_fill(~beside, 0.0).amax(dim=1)

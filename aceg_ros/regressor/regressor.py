@@ -24,7 +24,7 @@ class RegressorConfig:
     heads: int = 8
     mlp_ratio: float = 2.0
     tokens_read: int = 8  # anchors that one patch averages
-    temperature: float = 48.0  # logit per unit of cosine similarity
+    temperature: float = 32.0  # logit per unit of cosine similarity
     spread_weight: float = 0.3  # how much of the read anchors' spread counts as sigma
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ BENT_CAMERA = Camera('plumb_bob', 320, 240, CAMERA.K, [-0.2, 0.05, 1e-3, -1e-3])
 WALLS = (((0.0, 0.0, 1.0), 4.0), ((0.8, 0.0, 0.6), 3.6), ((0.0, 0.9, 0.436), 2.9))
 
 
+@lru_cache
 def texture(seed: int, size: int = 800) -> np.ndarray:
     """Blobs of all sizes, (size, size, 3) uint8."""
     rng = np.random.default_rng(seed)
@@ -32,8 +33,8 @@ def texture(seed: int, size: int = 800) -> np.ndarray:
     return np.clip(128 + 40 * total, 0, 255).astype(np.uint8)
 
 
-def render(camera: Camera, world_from_cam: np.ndarray) -> np.ndarray:
-    """The niche as `camera` sees it."""
+def render(camera: Camera, world_from_cam: np.ndarray, decoration: int = 0) -> np.ndarray:
+    """The niche, or one of the same shape with another `decoration`, as `camera` sees it."""
     rows, columns = np.mgrid[: camera.height, : camera.width]
     pixels = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float64)
     rays = camera.rays(pixels) @ world_from_cam[:3, :3].T
@@ -47,12 +48,13 @@ def render(camera: Camera, world_from_cam: np.ndarray) -> np.ndarray:
     nearest = distances.argmin(axis=0)
     points = centre + rays * distances.min(axis=0)[:, None]
     image = np.zeros((len(rays), 3), dtype=np.uint8)
+    walls = [texture(10 * decoration + index) for index in range(len(WALLS))]
     for index, (normal, _) in enumerate(WALLS):
         across = np.cross(normal, (0.0, 1.0, 0.0))
         across /= np.linalg.norm(across)
         plane = points @ np.stack([across, np.cross(across, normal)], axis=1)
         u, v = (plane.T * 100.0).astype(np.float32).reshape(2, camera.height, camera.width)
-        sampled = cv2.remap(texture(index), u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        sampled = cv2.remap(walls[index], u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         mine = nearest == index
         image[mine] = sampled.reshape(-1, 3)[mine]
     return image.reshape(camera.height, camera.width, 3)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import BENT_CAMERA, CAMERA, broken_image, render, scene_frames
+from fakes import BENT_CAMERA, CAMERA, WALLS, broken_image, render, scene_frames
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.errors import FitError
@@ -38,8 +38,6 @@ class TestLocalizer:
 
     def test_points_lie_on_the_walls(self, localizer):
         assert len(localizer.points3d) > 200
-        from fakes import WALLS
-
         gaps = [np.abs(localizer.points3d @ np.array(n) - d) for n, d in WALLS]
         assert np.median(np.min(gaps, axis=0)) < 0.02
 
@@ -49,9 +47,8 @@ class TestLocalizer:
         assert localizer.map_bytes == 128 * descriptors + 14 * points
 
     def test_another_place_is_refused(self, localizer):
-        turned = make_pose(so3_exp([0.0, 0.0, 0.0]), [20.0, 11.0, 0.0])
-        image = render(CAMERA, turned)
-        answer = localizer.localize(np.ascontiguousarray(image[::-1, :, ::-1]), CAMERA)
+        image = render(CAMERA, np.eye(4), decoration=1)
+        answer = localizer.localize(image, CAMERA)
         assert isinstance(answer, LocalizationFailure)
 
     def test_a_blank_image_is_refused(self, localizer):
@@ -122,12 +119,12 @@ class TestMatchGuided:
         baseline = np.array([0.5, 0.1, 0.0])
         rays_a = points / np.linalg.norm(points, axis=1, keepdims=True)
         rays_b = (points - baseline) / np.linalg.norm(points - baseline, axis=1, keepdims=True)
-        descriptors = to_unit(rng.uniform(0, 255, size=(20, 128)))
+        descriptors = to_unit(rng.exponential(size=(20, 128)))
         found = match_guided(descriptors, descriptors, rays_a, rays_b, baseline, 0.005, 0.9)
         assert (found[:, 0] == found[:, 1]).all() and len(found) == 20
-        shifted = np.roll(rays_b, 1, axis=0)
-        found = match_guided(descriptors, descriptors, rays_a, shifted, baseline, 0.005, 0.9)
-        assert len(found) < 4
+        elsewhere = np.roll(rays_b, 1, axis=0)
+        found = match_guided(descriptors, descriptors, rays_a, elsewhere, baseline, 0.005, 0.9)
+        assert len(found) == 0
 
     def test_twins_are_ambiguous(self):
         descriptors = to_unit(np.random.default_rng(0).uniform(0, 255, size=(6, 128)))

@@ -14,12 +14,14 @@ import torch
 import torch.nn.functional as F
 
 from aceg_ros.encoder.base import image_tensor
-from aceg_ros.encoder.compact import CompactNetwork, save_weights
+from aceg_ros.encoder.compact import CompactNetwork, Whitening, save_weights
 from aceg_ros.encoder.training.light import relight
 from aceg_ros.encoder.training.losses import distillation, matching, sample
 from aceg_ros.encoder.training.pairs import Pair, PairSource
 from aceg_ros.encoder.training.teacher import Teacher
 from aceg_ros.errors import WeightsError
+
+_WHITENING_CROPS = 100
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,31 @@ def train(
         step += 1
         now = time.monotonic()
         used, last = used + now - last, now
-        report(TrainingStep(step, used / 60, *(float(loss) for loss in losses)))
+        report(TrainingStep(step, used / 60, *(float(loss.detach()) for loss in losses)))
         if now - saved > options.checkpoint_seconds or used >= options.minutes * 60:
             _save(checkpoint, step, used, network, log_temperature, optimizer)
-            save_weights(network, output, {'steps': str(step), 'options': json.dumps(asdict(options))})
+            metadata = {'steps': str(step), 'options': json.dumps(asdict(options))}
+            save_weights(network, _whitening(network, sources, options, device), output, metadata)
             saved = now
     return network
+
+
+@torch.no_grad()
+def _whitening(
+    network: CompactNetwork,
+    sources: Sequence[tuple[float, PairSource]],
+    options: TrainingOptions,
+    device: torch.device,
+) -> Whitening:
+    """From the features of the more reliable half of the patches of fresh crops."""
+    rng = np.random.default_rng(options.seed)
+    sample_of = []
+    for _ in range(_WHITENING_CROPS):
+        crop = image_tensor(_draw(sources, rng, options.size).image_a, device)
+        features, reliability = network(crop.contiguous(memory_format=torch.channels_last))
+        chosen = reliability.flatten().topk(reliability.numel() // 2).indices
+        sample_of.append(features[0].flatten(1).T[chosen])
+    return Whitening.of(torch.cat(sample_of))
 
 
 def _losses(
@@ -132,9 +153,7 @@ def _losses(
     return distillation(features, taught), loss, reliability
 
 
-def _draw(
-    sources: Sequence[tuple[float, PairSource]], rng: np.random.Generator, size: int
-) -> Pair:
+def _draw(sources: Sequence[tuple[float, PairSource]], rng: np.random.Generator, size: int) -> Pair:
     weights = np.array([weight for weight, _ in sources])
     while True:
         source = sources[rng.choice(len(sources), p=weights / weights.sum())][1]

@@ -111,9 +111,7 @@ class PosedPairs:
         return points_a[known][seen], points_b[seen]
 
 
-def _random_homography(
-    rng: np.random.Generator, shape: tuple[int, int], size: int
-) -> np.ndarray:
+def _random_homography(rng: np.random.Generator, shape: tuple[int, int], size: int) -> np.ndarray:
     """Maps picture pixels to a crop: random centre, scale, turn and perspective."""
     height, width = shape
     zoom = np.exp(rng.uniform(np.log(0.6), np.log(1.6)))

@@ -11,7 +11,7 @@ from aceg_ros.errors import FitError
 # triangulate best.
 NEIGHBOUR_RANKS = (1, 2, 3, 5, 8, 13, 21)
 MAX_VIEW_ANGLE_DEG = 50.0  # SIFT does not match across larger turns
-MIN_SIMILARITY = 0.5  # cosine; less is no match whatever the second best is
+MIN_SIMILARITY = 0.8  # cosine; less is no match, even when the epipolar line has nothing better
 
 
 class SiftExtractor:

@@ -113,10 +113,12 @@ def fit_scene_mlp(
 ) -> SceneMlp:
     """Train a network on `images` for a budget of `seconds`.
 
-    Raises FitError without images or when no step fits into the budget.
+    Raises FitError without images or time.
     """
     if not images:
         raise FitError('there are no posed images to train on')
+    if seconds <= 0:
+        raise FitError(f'a budget of {seconds} s leaves no time to train; give more')
     torch.manual_seed(options.seed)
     buffer = _Buffer.fill(images, device)
     centres = np.array([image.world_from_cam[:3, 3] for image in images])
@@ -125,7 +127,6 @@ def fit_scene_mlp(
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate)
     generator = torch.Generator(device=device).manual_seed(options.seed)
     start = time.perf_counter()
-    steps = 0
     while (part := (time.perf_counter() - start) / seconds) < 1.0:
         rows = torch.randint(
             len(buffer.features), (options.batch,), generator=generator, device=device
@@ -137,9 +138,6 @@ def fit_scene_mlp(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        steps += 1
-    if steps == 0:
-        raise FitError(f'a budget of {seconds} s leaves no time for a step; give more')
     return network.eval()
 
 
