@@ -1,10 +1,17 @@
-"""Fixtures for the whole suite."""
+"""Fixtures for the whole suite: real sequences, and a procedural room that is mapped once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from aceg_ros.datasets import Frame
+from aceg_ros.engine import Engine
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.mapping.mapper import MappingResult, map_scene
+from aceg_ros.mapping.options import FitOptions
+from aceg_ros.worlds import World, WorldOptions, make_world, record, tour
 
 
 @pytest.fixture(scope='session')
@@ -14,3 +21,47 @@ def shared() -> Path:
     if not (folder / 'data').is_dir():
         pytest.skip('real sequences (../shared/data) are not on this machine')
     return folder
+
+
+@pytest.fixture(scope='session')
+def engine() -> Engine:
+    """The shipped networks, on the CPU."""
+    return Engine.load('cpu')
+
+
+@pytest.fixture(scope='session')
+def room() -> World:
+    """A room full of things."""
+    return make_world(7, WorldOptions(texture_size=256, clutter=0.9, plain=0.1))
+
+
+@pytest.fixture(scope='session')
+def room_camera() -> Camera:
+    """A small camera whose principal point is off the middle."""
+    return Camera.pinhole(320, 240, 262.0, 263.0, 158.0, 121.0)
+
+
+@pytest.fixture(scope='session')
+def views(room: World, room_camera: Camera) -> list[Frame]:
+    """28 views along a path through the room, with poses and depth."""
+    path = tour(room, 60, seed=7)
+    return record(room, room_camera, path[:56:2], name='view', supersample=1).frames
+
+
+@pytest.fixture(scope='session')
+def queries(room: World, room_camera: Camera) -> list[Frame]:
+    """8 views between those of `views`."""
+    path = tour(room, 60, seed=7)
+    return record(room, room_camera, path[1:48:6], name='query', supersample=1).frames
+
+
+@pytest.fixture(scope='session')
+def quick() -> FitOptions:
+    """A fit of seconds, good to some centimetres; time never cuts it short."""
+    return FitOptions(budget=600.0, epochs=3, tokens=1024, buffer_patches=20_000, held_out=0.08)
+
+
+@pytest.fixture(scope='session')
+def mapped(views: list[Frame], engine: Engine, quick: FitOptions) -> MappingResult:
+    """The room's map, made from `views`."""
+    return map_scene(views, engine.encoder, engine.regressor, quick)

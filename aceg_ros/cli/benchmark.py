@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aceg_ros.cli.common import ProgressBar, add_device, write_json
 from aceg_ros.datasets import Frame, open_dataset
+from aceg_ros.encoder.base import Encoder
 from aceg_ros.engine import Engine
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.benchmark import benchmark, scaling
@@ -22,7 +23,7 @@ class LoadEncoder:
 
     device: str
 
-    def __call__(self):
+    def __call__(self) -> Encoder:
         return Engine.load(self.device).encoder
 
 
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         values = {'rows': [asdict(r) for r in rows], 'scaling': [asdict(r) for r in scaled]}
         write_json(arguments.output / 'benchmark.json', values)
         if scaled:
-            draw_scaling(scaled, arguments.output / 'scaling.png')
+            draw_scaling(arguments.output / 'scaling.png', scaled)
     return 0
 
 

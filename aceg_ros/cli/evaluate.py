@@ -15,6 +15,7 @@ from aceg_ros.cli.common import (
     write_json,
 )
 from aceg_ros.engine import Engine
+from aceg_ros.errors import AcegError
 from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.evaluation.report import write_report
 from aceg_ros.localization.localizer import Localizer
@@ -45,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     warn_skipped(evaluation.skipped)
     write_json(arguments.json, evaluation.summary())
     if arguments.report is not None:
-        write_report(arguments.report, evaluation, code.keyframes, code.anchors, code.colors)
+        try:
+            write_report(arguments.report, evaluation, code.keyframes, code.anchors, code.colors)
+        except OSError as error:
+            raise AcegError(f'{arguments.report} cannot be written: {error}') from error
     print(json.dumps(evaluation.summary(), indent=2))
     return 0

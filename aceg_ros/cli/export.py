@@ -34,7 +34,7 @@ def ply(points3d: np.ndarray, colors: np.ndarray) -> bytes:
     names = ('x', 'y', 'z'), ('red', 'green', 'blue')
     kind = np.dtype([(n, '<f4') for n in names[0]] + [(n, 'u1') for n in names[1]])
     rows = np.empty(len(points3d), dtype=kind)
-    for columns, values in zip(names, (points3d, colors)):
+    for columns, values in zip(names, (points3d, colors), strict=True):
         for index, name in enumerate(columns):
             rows[name] = values[:, index]
     properties = [f'property float {name}' for name in names[0]]

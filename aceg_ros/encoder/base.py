@@ -26,7 +26,7 @@ class PatchFeatures:
     def grid(columns: int, rows: int, stride: int) -> np.ndarray:
         """Centres (rows * columns, 2) px of a patch grid, row by row.
 
-        The centre of the top-left pixel is (0, 0), so the first patch of stride 8 sits at (3.5, 3.5).
+        The top-left pixel's centre is (0, 0), so the first patch of stride 8 sits at (3.5, 3.5).
         """
         x, y = np.meshgrid(np.arange(columns), np.arange(rows))
         return np.stack([x, y], axis=-1).reshape(-1, 2) * float(stride) + (stride - 1) / 2
@@ -36,9 +36,8 @@ class Encoder(Protocol):
     """A frozen network from images to patch features."""
 
     name: str
-    identity: (
-        str  # changes whenever the features would; a map code is only good for its own encoder
-    )
+    # Changes whenever the features would: a map code is only good for its own encoder.
+    identity: str
     stride: int
     dim: int
     device: torch.device

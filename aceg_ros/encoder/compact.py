@@ -48,7 +48,10 @@ class CompactNetwork(nn.Module):
         self.reliability = nn.Sequential(_conv(64, 32, kernel=1), nn.Conv2d(32, 1, 1))
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, C, H, W) images -> features (B, 64, H // 8, W // 8), reliability logits (B, H // 8, W // 8)."""
+        """Features (B, 64, H // 8, W // 8) and reliability logits (B, H // 8, W // 8).
+
+        ``images`` are (B, C, H, W).
+        """
         grey = images.float().mean(dim=1, keepdim=True)
         grey = F.instance_norm(grey, eps=1e-3)
         rows, columns = grey.shape[-2] // STRIDE, grey.shape[-1] // STRIDE
@@ -71,8 +74,8 @@ class CompactNetwork(nn.Module):
 class Whitening:
     """f -> W (f - mean): takes out what all features have in common.
 
-    What a network learns from a teacher spreads unevenly over the dimensions, so unlike patches look
-    alike. Half of the way to uncorrelated features of unit variance proved best for matching.
+    What a network learns from a teacher spreads unevenly over the dimensions, so unlike patches
+    look alike. Half of the way to uncorrelated features of unit variance proved best for matching.
     """
 
     mean: torch.Tensor  # (DIM,)
@@ -120,12 +123,16 @@ class CompactEncoder:
         try:
             data = path.read_bytes()
             tensors = load(data)
+            if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
+                raise ValueError('some are no numbers')
             whitening = Whitening(tensors.pop('mean'), tensors.pop('matrix'))
+            if (whitening.mean.shape, whitening.matrix.shape) != ((DIM,), (DIM, DIM)):
+                raise ValueError('mean or matrix has another size')
             network = CompactNetwork()
             network.load_state_dict(
                 {name.removeprefix(_NETWORK): tensor for name, tensor in tensors.items()}
             )
-        except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
             raise WeightsError(
                 f'{path} does not hold the weights of the compact encoder ({error}); '
                 'take the file from the project, or train one with "aceg train-encoder"'
@@ -138,7 +145,8 @@ class CompactEncoder:
         """See `Encoder.encode`."""
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 64:
             raise ImageError(
-                f'the encoder takes (B, 3, H, W) images of at least 64x64 px, not {tuple(images.shape)}'
+                'the encoder takes (B, 3, H, W) images of at least 64x64 px, '
+                f'not {tuple(images.shape)}'
             )
         batch = images.to(self.device).float().contiguous(memory_format=torch.channels_last)
         features, reliability = self._network(batch)

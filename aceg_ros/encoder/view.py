@@ -41,7 +41,7 @@ def working_view(image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]
 
 @lru_cache(maxsize=64)
 def patch_rays(camera: Camera, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (P, 2) px and unit viewing rays (P, 3) of all patches of a camera's image, row by row.
+    """Centres (P, 2) px and unit viewing rays (P, 3) of the patches of an image, row by row.
 
     Rays of patches outside the camera model's domain are nan.
     """

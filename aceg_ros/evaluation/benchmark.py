@@ -30,9 +30,7 @@ class BenchmarkRow:
     keyframes: int  # frames given to map
     mapping_seconds: float | None = None
     map_bytes: int | None = None
-    peak_rss_mb: float | None = (
-        None  # of the whole process when mapping was done; None where unknown
-    )
+    peak_rss_mb: float | None = None  # of the process, mapping done; None where unknown
     queries: dict[str, float | int | None] | None = None  # `Evaluation.summary`
     error: str | None = None  # why there are no figures
 

@@ -15,7 +15,8 @@ from scipy.stats import chi2
 
 from aceg_ros.datasets import Frame
 from aceg_ros.errors import DatasetError, ImageError
-from aceg_ros.geometry.poses import pose_error, so3_log
+from aceg_ros.geometry.poses import pose_error
+from aceg_ros.localization.consistency import normalised_errors
 from aceg_ros.localization.result import Localization, LocalizationFailure, Localizes
 from aceg_ros.mapping.progress import Progress, silent
 
@@ -153,41 +154,6 @@ def evaluate(
             f'{len(skipped)} no readable image; choose frames with both'
         )
     return Evaluation(results, skipped, without_pose)
-
-
-def pose_residual(world_from_cam: Array, estimate: Array) -> Array:
-    """Error (6,) of an `estimate`, in the axes and order of `Localization.covariance`.
-
-    The step from the estimate to the truth `world_from_cam`: metres along the map's x, y, z, then
-    the rotation vector, in radians about the same axes, of exp(r) R_estimate = R_truth.
-    """
-    shift = world_from_cam[:3, 3] - estimate[:3, 3]
-    turn = so3_log(world_from_cam[:3, :3] @ estimate[:3, :3].T)
-    return np.concatenate([shift, turn])
-
-
-def normalised_errors(answer: Localization, world_from_cam: Array) -> tuple[float, float]:
-    """Normalised estimation error squared of the whole pose and of its position alone.
-
-    e' P^-1 e with the error e and its covariance P, which is chi-squared with 6 and 3 degrees of
-    freedom when P is honest (Bar-Shalom et al., "Estimation with Applications to Tracking and
-    Navigation", 2001, section 5.4). Infinite when P is not positive definite.
-    """
-    error = pose_residual(world_from_cam, answer.world_from_cam)
-    return (
-        _mahalanobis2(error, answer.covariance),
-        _mahalanobis2(error[:3], answer.covariance[:3, :3]),
-    )
-
-
-def _mahalanobis2(error: Array, covariance: Array) -> float:
-    if not np.isfinite(covariance).all():
-        return math.inf
-    try:
-        root = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
-        return math.inf
-    return float((np.linalg.solve(root, error) ** 2).sum())
 
 
 def _coverage(nees: Array, freedom: int) -> dict[str, Any]:

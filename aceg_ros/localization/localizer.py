@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,11 @@ from aceg_ros.localization.ransac import ransac_pose
 from aceg_ros.localization.refine import refine_pose
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.map_code.code import MapCode
+from aceg_ros.regressor.attention import top_tokens
 from aceg_ros.regressor.regressor import Regressor
+
+
+_FAR_TOKEN = 8.0  # penalty in logits; a patch with only such tokens is not used
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class LocalizerOptions:
     correspondences: int = 1000  # most certain of those that pose estimation gets
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
+    tokens_guided: int = 24  # tokens a patch chooses from once a first pose is known
+    guide_px: float = 10.0  # how far from the patch that pose may show them, one deviation
     min_inliers: int = 60
     min_inlier_ratio: float = 0.2  # of the correspondences
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
@@ -60,84 +66,153 @@ class Localizer:
         """
         clock = _Clock()
         view, view_camera = working_view(image, camera)
-        rays, points2d, points3d, sigma = self._read(view, view_camera, clock)
-        if len(rays) < self.options.min_inliers:
+        patches = self._encode(view, view_camera)
+        clock.lap('encode')
+        matches = self._read(patches)
+        clock.lap('read')
+        if len(matches.rays) < self.options.min_inliers:
             return LocalizationFailure(
                 'unknown_view',
-                f'the map knows only {len(rays)} patches of this image',
+                f'the map knows only {len(matches.rays)} patches of this image',
                 clock.seconds,
             )
-        focal = view_camera.focal
-        found = ransac_pose(rays, points3d, focal, self.options.threshold_px, prior)
+        threshold = self.options.threshold_px
+        coarse = ransac_pose(matches.rays, matches.points3d, patches.focal, threshold, prior)
         clock.lap('ransac')
-        if found is None:
+        if coarse is None:
             return LocalizationFailure('no_pose', 'no pose agrees with the map', clock.seconds)
-        distance = np.linalg.norm(points3d - found[0][:3, 3], axis=1)
-        sigma_px = sigma * focal / np.maximum(distance, 1e-6)
-        refined = refine_pose(found[0], rays, points3d, sigma_px, focal, self.options.threshold_px)
+        evidence = coarse[1]
+        if (doubt := self._too_few(evidence)) is not None:
+            return LocalizationFailure(*doubt, clock.seconds)
+        matches = self._read(patches, guide=coarse[0])
+        refined = refine_pose(
+            coarse[0],
+            matches.rays,
+            matches.points3d,
+            matches.sigma_px(coarse[0], patches.focal),
+            patches.focal,
+            threshold,
+        )
         clock.lap('refine')
         if refined is None:
             return LocalizationFailure(
                 'undetermined', 'the matches found do not determine a pose', clock.seconds
             )
-        scene_distance = float(np.median(distance[refined.inliers]))
-        doubt = self._doubt(refined.inliers, refined.covariance, scene_distance)
-        if doubt is not None:
-            return LocalizationFailure(*doubt, clock.seconds)
         scale = camera.width / view_camera.width
-        return Localization(
+        found = Localization(
             world_from_cam=refined.world_from_cam,
             covariance=refined.covariance,
-            points2d=(points2d + 0.5) * scale - 0.5,
-            points3d=points3d,
-            sigma=sigma,
+            points2d=(matches.points2d + 0.5) * scale - 0.5,
+            points3d=matches.points3d,
+            sigma=matches.sigma,
             inliers=refined.inliers,
             seconds=clock.seconds,
         )
+        found = with_map_error(found, self.code.info.angular_error)
+        doubt = self._too_few(refined.inliers) or self._too_vague(found)
+        return found if doubt is None else LocalizationFailure(*doubt, clock.seconds)
 
     @torch.inference_mode()
-    def _read(
-        self, view: np.ndarray, camera: Camera, clock: _Clock
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The most certain correspondences: rays (N, 3), points2d (N, 2), points3d (N, 3), sigma (N,)."""
+    def _encode(self, view: np.ndarray, camera: Camera) -> _Patches:
+        """The most reliable patches and the tokens most like each."""
         encoded = self._encoder.encode(image_tensor(view, self._encoder.device))
         centres, rays = patch_rays(camera, encoded.stride)
         reliability = encoded.reliability[0].flatten()
         usable = torch.from_numpy(np.isfinite(rays).all(axis=1)).to(reliability.device)
         reliability = reliability.masked_fill(~usable, -1.0)
-        count = min(self.options.patches, int(usable.sum()))
-        chosen = reliability.topk(count).indices
+        chosen = reliability.topk(min(self.options.patches, int(usable.sum()))).indices
         features = encoded.features[0].flatten(1).T[chosen]
-        clock.lap('encode')
+        logits = self._regressor.logits(features, self._tensors)
+        tokens = top_tokens(logits, self.options.tokens_guided)[1]
+        index = chosen.cpu().numpy()
+        return _Patches(features, tokens, rays[index], centres[index], camera.focal)
 
-        read = self._regressor(features, self._tensors)
-        keep, index = read.sigma.cpu().double().numpy(), chosen.cpu().numpy()
-        order = np.argsort(keep)[: self.options.correspondences]
-        points3d = read.points3d.cpu().double().numpy()[order]
-        nearest = np.linalg.norm(self.code.mean - points3d, axis=1)
-        certain = keep[order] * camera.focal / np.maximum(nearest, 1e-6) < self.options.max_sigma_px
-        order, points3d = order[certain], points3d[certain]
-        clock.lap('read')
-        return rays[index[order]], centres[index[order]], points3d, keep[order]
+    @torch.inference_mode()
+    def _read(self, patches: _Patches, guide: np.ndarray | None = None) -> _Matches:
+        """The most certain matches; with a ``guide`` pose only from tokens it shows near the patch."""
+        tokens, penalty = patches.tokens, None
+        if guide is None:
+            tokens = tokens[:, : self._regressor.config.tokens_read]
+        else:
+            penalty = self._misplacement(patches, guide)
+        read = self._regressor(patches.features, self._tensors, tokens, penalty)
+        sigma = read.sigma.cpu().double().numpy()
+        points3d = read.points3d.cpu().double().numpy()
+        if penalty is not None:
+            placed = (penalty.amin(dim=1) < _FAR_TOKEN).cpu().numpy()
+            sigma = np.where(placed, sigma, np.inf)
+        best = np.argsort(sigma)[: self.options.correspondences]
+        distance = np.linalg.norm(points3d[best] - self.code.mean, axis=1)
+        best = best[sigma[best] * patches.focal < self.options.max_sigma_px * distance]
+        return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
 
-    def _doubt(
-        self, inliers: np.ndarray, covariance: np.ndarray, distance: float
-    ) -> tuple[str, str] | None:
-        """Why the pose must not be given out: a short code and a sentence; None when it may."""
+    def _misplacement(self, patches: _Patches, pose: np.ndarray) -> torch.Tensor:
+        """Penalty (P, k) on tokens by how far off ``pose`` shows their anchors from the patch."""
+        device = patches.tokens.device
+        centre = torch.as_tensor(pose[:3, 3], dtype=torch.float32, device=device)
+        rotation = torch.as_tensor(pose[:3, :3], dtype=torch.float32, device=device)
+        directions = (self._tensors.anchors - centre) @ rotation
+        directions = torch.nn.functional.normalize(directions, dim=1)[patches.tokens]
+        rays = torch.as_tensor(patches.rays, dtype=torch.float32, device=device)
+        off_px = (directions - rays[:, None]).norm(dim=2) * patches.focal
+        return 0.5 * (off_px / self.options.guide_px).square().clamp(max=2 * _FAR_TOKEN)
+
+    def _too_few(self, inliers: np.ndarray) -> tuple[str, str] | None:
         options, count = self.options, int(inliers.sum())
-        if count < options.min_inliers or count < options.min_inlier_ratio * len(inliers):
-            return 'few_inliers', f'only {count} of {len(inliers)} patches agree on a pose'
-        position = float(np.sqrt(np.linalg.eigvalsh(covariance[:3, :3])[-1]))
-        rotation = float(np.degrees(np.sqrt(np.linalg.eigvalsh(covariance[3:, 3:])[-1])))
-        if (
-            position > options.max_position_std * distance
-            or rotation > options.max_rotation_std_deg
-        ):
-            return (
-                'uncertain',
-                f'the pose is too uncertain: {position:.2f} in position, {rotation:.1f} degrees',
-            )
-        return None
+        if count >= max(options.min_inliers, options.min_inlier_ratio * len(inliers)):
+            return None
+        return 'few_inliers', f'only {count} of {len(inliers)} patches agree on a pose'
+
+    def _too_vague(self, found: Localization) -> tuple[str, str] | None:
+        position = float(np.sqrt(np.linalg.eigvalsh(found.covariance[:3, :3])[-1]))
+        rotation = float(np.degrees(np.sqrt(np.linalg.eigvalsh(found.covariance[3:, 3:])[-1])))
+        limit = self.options.max_position_std * scene_distance(found)
+        if position <= limit and rotation <= self.options.max_rotation_std_deg:
+            return None
+        return 'uncertain', f'the pose is too vague: {position:.2f} and {rotation:.1f} degrees'
+
+
+def scene_distance(found: Localization) -> float:
+    """Median distance from the camera to the points its pose rests on."""
+    points3d = found.points3d[found.inliers]
+    return float(np.median(np.linalg.norm(points3d - found.world_from_cam[:3, 3], axis=1)))
+
+
+def with_map_error(found: Localization, angle: float) -> Localization:
+    """``found`` with the map's own error in its covariance.
+
+    A map that is off by ``angle`` (rad), as a whole view shows it, turns the camera by as much or
+    shifts it by as much of the scene's distance.
+    """
+    shift = angle * scene_distance(found)
+    added = np.diag([shift**2] * 3 + [angle**2] * 3)
+    return replace(found, covariance=found.covariance + added)
+
+
+@dataclass(frozen=True)
+class _Patches:
+    """The patches of one image that read the map."""
+
+    features: torch.Tensor  # (P, D)
+    tokens: torch.Tensor  # (P, k) most similar first
+    rays: np.ndarray  # (P, 3)
+    centres: np.ndarray  # (P, 2) px in the working image
+    focal: float
+
+
+@dataclass(frozen=True)
+class _Matches:
+    """N patches and where the map says they are, the most certain first."""
+
+    rays: np.ndarray  # (N, 3)
+    points2d: np.ndarray  # (N, 2) px in the working image
+    points3d: np.ndarray  # (N, 3)
+    sigma: np.ndarray  # (N,) metres
+
+    def sigma_px(self, pose: np.ndarray, focal: float) -> np.ndarray:
+        """Sigma as the camera at ``pose`` sees it, (N,) px."""
+        distance = np.linalg.norm(self.points3d - pose[:3, 3], axis=1)
+        return self.sigma * focal / np.maximum(distance, 1e-6)
 
 
 def check_identity(code: MapCode, encoder: Encoder, regressor: Regressor) -> None:
@@ -148,8 +223,8 @@ def check_identity(code: MapCode, encoder: Encoder, regressor: Regressor) -> Non
     ):
         if made_with != given:
             raise MapCodeError(
-                f'the map was made with {what} {made_with}, not with {given}: make the map again, or '
-                f'use the {what} it was made with'
+                f'the map was made with {what} {made_with}, not with {given}: make the map again, '
+                f'or use the {what} it was made with'
             )
 
 

@@ -1,4 +1,4 @@
-"""What a localization gives: a pose with its covariance and evidence, or a failure with its reason."""
+"""What a localization gives: a pose with covariance and evidence, or a failure with its reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from aceg_ros.geometry.cameras import Camera
 class Localization:
     """A camera pose in the map, and the correspondences it rests on.
 
-    ``covariance`` orders x, y, z (metres), then rotations about the map's fixed x, y, z axes (radians), as ROS does.
+    ``covariance`` orders x, y, z (metres), then rotations about the map's fixed x, y, z axes
+    (radians), as ROS does.
     """
 
     world_from_cam: np.ndarray  # (4, 4)

@@ -23,6 +23,7 @@ class MapInfo:
     frame_id: str = 'map'
     created: str = ''  # ISO 8601, UTC
     quality: dict[str, Any] = field(default_factory=dict)  # the fit's report on itself
+    angular_error: float = 0.0  # rad, of the map as a whole view shows it; see `mapping.judge`
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class MapCode:
 
     @property
     def extent(self) -> np.ndarray:
-        """Least and greatest corner of the anchors without the outermost hundredth, (2, 3) metres."""
+        """Least and greatest corner (2, 3) of the anchors less the outermost hundredth, metres."""
         return np.percentile(self.anchors, [1, 99], axis=0)
 
     def tensors(self, device: torch.device | str = 'cpu') -> CodeTensors:

@@ -70,8 +70,8 @@ def write_map(path: str | Path, code: MapCode) -> int:
         write_atomically(Path(path), data)
     except OSError as error:
         raise MapCodeError(
-            f'the map could not be written to {path} ({error.strerror or error}); nothing there was '
-            'changed. Free some space or choose another place'
+            f'the map could not be written to {path} ({error.strerror or error}); nothing there '
+            'was changed. Free some space or choose another place'
         ) from error
     return len(data)
 
@@ -127,11 +127,12 @@ def _check_layout(path: Path, tensors: dict[str, np.ndarray]) -> None:
     if set(tensors) != set(_LAYOUT):
         missing = ', '.join(sorted(set(_LAYOUT) ^ set(tensors)))
         raise MapCodeError(f'{path} lacks, or has too many, of its parts: {missing}')
-    tokens = len(tensors['anchors'])
+    tokens = len(np.atleast_1d(tensors['anchors']))
     for name, (kind, rest) in _LAYOUT.items():
         tensor = tensors[name]
         right = tensor.dtype == kind and tensor.ndim == 1 + len(rest) and len(tensor) > 0
-        right = right and all(want in (None, got) for want, got in zip(rest, tensor.shape[1:]))
+        sizes = zip(rest, tensor.shape[1:], strict=True)
+        right = right and all(want in (None, got) for want, got in sizes)
         right = right and (name == 'keyframes' or len(tensor) == tokens)
         if not right:
             raise MapCodeError(f'{path}: {name} has shape {tensor.shape} {tensor.dtype}, damaged')
@@ -158,4 +159,5 @@ def _info(values: dict[str, Any]) -> MapInfo:
         frame_id=str(values['frame_id']),
         created=str(values['created']),
         quality=dict(values['quality']),
+        angular_error=float(values['angular_error']),
     )

@@ -13,13 +13,15 @@ from aceg_ros.mapping.keyframes import Keyframe
 
 @dataclass(frozen=True)
 class PatchBuffer:
-    """N patches of all keyframes, those of one keyframe next to each other."""
+    """N patches of all keyframes, those of one group next to each other.
+
+    Group 2 k is keyframe k as it was taken, group 2 k + 1 its changed copy.
+    """
 
     features: torch.Tensor  # (N, D) float16
-    keyframe: torch.Tensor  # (N,) long
-    frames: (
-        torch.Tensor
-    )  # (N, 3, 3): rows are two unit vectors across the viewing ray and the ray, map axes
+    group: torch.Tensor  # (N,) long
+    # (N, 3, 3), map axes: rows are two unit vectors across the viewing ray, and the ray
+    frames: torch.Tensor
     centres: torch.Tensor  # (N, 3) camera centre
     focal: torch.Tensor  # (N,) px
 
@@ -37,10 +39,8 @@ def fill_buffer(keyframes: Sequence[Keyframe], size: int, augmented: float) -> P
     changed = round(per_keyframe * augmented)
     parts = []
     for index, keyframe in enumerate(keyframes):
-        for patches in (
-            keyframe.patches.best(per_keyframe - changed),
-            keyframe.augmented.best(changed),
-        ):
+        copies = (keyframe.patches.best(per_keyframe - changed), keyframe.augmented.best(changed))
+        for copy, patches in enumerate(copies):
             axes = torch.from_numpy(tangent_frames(patches.rays.double().numpy())).permute(2, 1, 0)
             rotation = torch.from_numpy(keyframe.world_from_cam[:3, :3])
             count = len(patches.features)
@@ -48,10 +48,10 @@ def fill_buffer(keyframes: Sequence[Keyframe], size: int, augmented: float) -> P
             parts.append(
                 (
                     patches.features,
-                    torch.full((count,), index),
+                    torch.full((count,), 2 * index + copy),
                     (axes @ rotation.T).float(),
                     centre.expand(count, 3),
                     torch.full((count,), keyframe.camera.focal),
                 )
             )
-    return PatchBuffer(*(torch.cat(column) for column in zip(*parts)))
+    return PatchBuffer(*(torch.cat(column) for column in zip(*parts, strict=True)))

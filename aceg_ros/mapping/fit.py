@@ -36,7 +36,7 @@ class FitHistory:
 
 
 class _Code(nn.Module):
-    """The code's parameters; anchors move in units of the scene's depth, along their ray and off it."""
+    """The code's parameters; anchors move along their ray and off it, in units of the depth."""
 
     def __init__(self, start: CodeTensors, origins: torch.Tensor):
         super().__init__()
@@ -60,7 +60,7 @@ def fit_code(
     start: CodeTensors,
     origins: torch.Tensor,
     token_keyframe: torch.Tensor,
-    own_view: torch.Tensor,
+    hidden: torch.Tensor,
     buffer: PatchBuffer,
     depth: float,
     regressor: Regressor,
@@ -71,22 +71,25 @@ def fit_code(
 ) -> tuple[CodeTensors, FitHistory]:
     """Adapt ``start`` to the buffer; all tensors on the buffer's device.
 
-    ``origins`` (n, 3) and ``token_keyframe`` (n,) say which ray and keyframe each token was born from,
-    ``own_view`` (K, K) which keyframes count as one view: a patch does not read tokens of its own view,
-    so the only way to a low error is to agree with other views. ``depth`` is the scene's median depth,
-    ``deadline`` a time of `time.monotonic` at which the learning rate has reached zero.
+    ``origins`` (n, 3) and ``token_keyframe`` (n,) say which ray and keyframe each token was born
+    from, ``hidden`` (2 K, K) bool the keyframes whose tokens each group of the buffer does not read:
+    without its own, a patch's only way to a low error is to agree with other views. ``depth`` is
+    the scene's median depth, ``deadline`` a time of `time.monotonic` at which the learning rate has
+    reached zero.
     """
     device = buffer.features.device
     generator = torch.Generator().manual_seed(options.seed)
+    noise = torch.Generator(device).manual_seed(options.seed)
     code = _Code(start, origins).to(device)
     groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in _LEARNING_RATES.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     batches = max(len(buffer) // options.batch, 1)
     total = options.epochs * batches
-    began, step, losses, converged, hits = time.monotonic(), 0, [], False, 0.0
+    losses: list[float] = []
+    began, step, converged, hits = time.monotonic(), 0, False, 0.0
     shift = 0.0  # progress gained by converging early
-    while step < total:
-        rivals = _search(code.tensors(), token_keyframe, own_view, buffer, regressor, cancelled)
+    while step < total and (not losses or time.monotonic() < deadline):
+        rivals = _search(code.tensors(), token_keyframe, hidden, buffer, regressor, cancelled)
         for _ in range(_SHUFFLES):
             order = torch.randperm(len(buffer), generator=generator).to(device)
             sums = torch.zeros(2, device=device)
@@ -97,10 +100,18 @@ def fit_code(
                 part = max(step / total, used) + shift
                 if part >= 1:
                     break
-                for group, rate in zip(optimizer.param_groups, _LEARNING_RATES.values()):
+                rates = _LEARNING_RATES.values()
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group['lr'] = rate * _schedule(part)
                 loss, close = _step_loss(
-                    code.tensors(), rivals[batch], buffer, batch, depth, regressor, options.dropout
+                    code.tensors(),
+                    rivals[batch],
+                    buffer,
+                    batch,
+                    depth,
+                    regressor,
+                    options.dropout,
+                    noise,
                 )
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -141,22 +152,21 @@ def _schedule(part: float) -> float:
 def _search(
     code: CodeTensors,
     token_keyframe: torch.Tensor,
-    own_view: torch.Tensor,
+    hidden: torch.Tensor,
     buffer: PatchBuffer,
     regressor: Regressor,
     cancelled: Cancelled,
 ) -> torch.Tensor:
-    """The tokens (N, k) most like each patch of the buffer, none from the patch's own view."""
+    """The tokens (N, k) most like each patch of the buffer, none of those hidden from it."""
     found = []
-    counts = buffer.keyframe.bincount(minlength=len(own_view)).tolist()
+    counts = buffer.group.bincount(minlength=len(hidden)).tolist()
     features = buffer.features.split(counts)
     half = buffer.features.device.type == 'cuda'
-    for keyframe, patches in enumerate(features):
+    for group, patches in enumerate(features):
         check(cancelled)
         with torch.autocast(buffer.features.device.type, torch.bfloat16, enabled=half):
             logits = regressor.logits(patches.float(), code)
-        hidden = own_view[keyframe][token_keyframe]
-        logits = logits + torch.where(hidden, -torch.inf, 0.0)
+        logits = logits + torch.where(hidden[group][token_keyframe], -torch.inf, 0.0)
         found.append(top_tokens(logits, _RIVALS)[1])
     return torch.cat(found)
 
@@ -169,15 +179,17 @@ def _step_loss(
     depth: float,
     regressor: Regressor,
     dropout: float,
+    noise: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean Laplace loss of a batch and its share of errors below 10 px.
 
-    log(sigma_px) + sqrt(2) d / sigma_px, with d the reprojection error on the ray's tangent plane and
-    sigma_px = sigma f / z (ACE-G). An invalid prediction, nearer than a minimum or more than 1000 px
-    off, is pulled towards its ray at the median depth instead.
+    log(sigma_px) + sqrt(2) d / sigma_px, with d the reprojection error on the ray's tangent plane
+    and sigma_px = sigma f / z (ACE-G). An invalid prediction, nearer than a minimum or more than
+    1000 px off, is pulled towards its ray at the median depth instead.
     """
-    features = F.dropout(buffer.features[batch].float(), dropout)
-    features = F.normalize(features, dim=1)
+    features = buffer.features[batch].float()
+    kept = torch.rand(features.shape, generator=noise, device=features.device) >= dropout
+    features = F.normalize(features * kept, dim=1)
     read = regressor(features, code, tokens)
     frames, focal = buffer.frames[batch], buffer.focal[batch]
     local = torch.einsum('nij,nj->ni', frames, read.points3d - buffer.centres[batch])

@@ -90,12 +90,17 @@ def encode_keyframes(
     return keyframes, skipped
 
 
+def pose_of(frame: Frame) -> np.ndarray:
+    """The frame's world_from_cam (4, 4), checked; raises PoseError when it has none."""
+    if frame.world_from_cam is None:
+        raise PoseError('has no pose')
+    return validate_pose(frame.world_from_cam)
+
+
 def _encode(
     frame: Frame, encoder: Encoder, patches_per_image: int, rng: np.random.Generator
 ) -> Keyframe:
-    if frame.world_from_cam is None:
-        raise PoseError('has no pose')
-    pose = validate_pose(frame.world_from_cam)
+    pose = pose_of(frame)
     image, camera = working_view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
     centres, rays = patch_rays(camera, encoder.stride)
@@ -137,9 +142,10 @@ def _encode_changed(
 
     encoded = encoder.encode(image_tensor(changed, encoder.device))
     backward = cv2.invertAffineTransform(affine)
-    points2d = encoded.centres() @ backward[:, :2].T + backward[:, 2]
+    points2d = (encoded.centres() @ backward[:, :2].T + backward[:, 2]).astype(np.float64)
     border = encoder.stride
-    inside = ((points2d > border) & (points2d < [width - border, height - border])).all(axis=1)
+    within = (points2d > border) & (points2d < [width - border, height - border])
+    inside = np.all(within, axis=1)
     patches = Patches(
         encoded.features[0].flatten(1).T.half().cpu(),
         torch.where(torch.from_numpy(inside), encoded.reliability[0].flatten().cpu(), -1.0),

@@ -27,6 +27,7 @@ from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 _CANDIDATES_PER_TOKEN = 2.5
 _RESERVE = 0.06  # of the budget, kept for judging the map
+_LEAST_FIT = 0.2  # of the budget, for the fit itself
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,15 @@ def map_scene(
     owner = candidates.keyframe[chosen]
     centres = torch.from_numpy(np.stack([k.centre for k in keyframes])).float()
     start = anchored_code(candidates, chosen, depths)
-    deadline = began + options.budget * (1 - _RESERVE)
+    # slow encoding must not leave the fit without any time
+    deadline = max(
+        began + options.budget * (1 - _RESERVE), time.monotonic() + _LEAST_FIT * options.budget
+    )
     fitted, history = fit_code(
         CodeTensors(*(part.to(device) for part in vars(start).values())),
         centres[owner].to(device),
         owner.to(device),
-        torch.from_numpy(_own_views(keyframes, depths, options.near_view_angle)).to(device),
+        torch.from_numpy(_hidden_views(keyframes, depths, options.near_view_angle)).to(device),
         buffer.to(device),
         depths.median,
         regressor.to(device),
@@ -85,8 +89,7 @@ def map_scene(
         cancelled,
     )
     code = _assemble(fitted, candidates, chosen, keyframes, encoder, regressor, metric)
-    quality = judge(code, kept_out, depths, encoder, regressor, progress)
-    code.info.quality.update(quality)
+    code = judge(code, kept_out, depths, encoder, regressor, progress, skipped)
     return MappingResult(code, history, skipped, time.monotonic() - began)
 
 
@@ -102,20 +105,22 @@ def _spread(frames: Sequence[Frame], limit: int) -> list[Frame]:
     return [frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int)]
 
 
-def _own_views(
+def _hidden_views(
     keyframes: Sequence[Keyframe], depths: SceneDepths, near_view_angle: float
 ) -> np.ndarray:
-    """(K, K) bool: keyframes so near to each other that reading one from the other teaches little.
+    """(2 K, K) bool: the keyframes that each group of the buffer must not read.
 
-    No keyframe loses more than half of the others that way, or slow recordings would lose them all.
+    An image as it was taken does not read its own tokens. Its changed copy does not read those of
+    near views either, and so has to be recognised from afar; no more than half of all keyframes
+    are hidden that way, or slow recordings would lose them all.
     """
     overlap, parallax = overlap_and_parallax(keyframes, depths.median)
     near = (parallax < near_view_angle) & (overlap > 0.5)
-    for row, angles in zip(near, parallax):
+    for row, angles in zip(near, parallax, strict=True):
         if row.sum() > len(keyframes) / 2:
             row &= angles <= np.median(angles)
-    np.fill_diagonal(near, True)
-    return near
+    own = np.eye(len(keyframes), dtype=bool)
+    return np.stack([own, near | own], axis=1).reshape(-1, len(keyframes))
 
 
 def _assemble(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aceg_ros.errors import FitError
+
 
 @dataclass(frozen=True)
 class FitOptions:
@@ -17,7 +19,13 @@ class FitOptions:
     max_keyframes: int = 400  # evenly chosen where a recording has more
     augmented: float = 0.5  # part of the buffer taken from turned, scaled and relit copies
     dropout: float = 0.1  # of the buffered features, as in the paper
-    near_view_angle: float = 4.0  # degrees of parallax below which another keyframe counts as own
-    held_out: float = 0.06  # part of the keyframes kept out to judge the map, at most 12
+    near_view_angle: float = 4.0  # degrees of parallax; nearer views are hidden from changed copies
+    held_out: float = 0.08  # part of the keyframes kept out to judge the map, at most 12
     use_depth: bool = False  # take anchors from depth images registered to the colour image
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise FitError for numbers that no fit can work with."""
+        for name in ('budget', 'epochs', 'tokens', 'buffer_patches', 'batch', 'max_keyframes'):
+            if not getattr(self, name) > 0:
+                raise FitError(f'{name} must be greater than 0, not {getattr(self, name)}')

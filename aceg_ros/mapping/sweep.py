@@ -1,8 +1,8 @@
 """First depths by plane sweep: which depth along a patch's ray agrees with the other views.
 
 Multi-view stereo in its oldest form (Collins, A Space-Sweep Approach to True Multi-Image Matching,
-CVPR 1996), on patch features instead of colours. It needs no start value and no gradient, so the fit
-begins with a scene instead of with noise.
+CVPR 1996), on patch features instead of colours. It needs no start value and no gradient, so the
+fit begins with a scene instead of with noise.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def sweep(
             'no keyframe shares its view with two others: record the place in one slow sweep, with '
             'neighbouring images showing mostly the same things'
         )
-    return Candidates(*(torch.cat(parts) for parts in zip(*found))), depths
+    return Candidates(*(torch.cat(parts) for parts in zip(*found, strict=True))), depths
 
 
 def _scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneDepths:
@@ -107,8 +107,8 @@ def _scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneD
     unit = max(float(np.median(steps)), float(spread) / 30)
     if unit < 1e-9:
         raise FitError(
-            'all keyframes were taken from one spot, so nothing can be triangulated: move the camera '
-            'sideways while recording, by a tenth of the distance to what it sees or more'
+            'all keyframes were taken from one spot, so nothing can be triangulated: move the '
+            'camera sideways while recording, by a tenth of the distance to what it sees or more'
         )
     nearest, farthest = (bound * unit for bound in _COARSE_RANGE)
     planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), _COARSE_PLANES)
@@ -135,11 +135,13 @@ def _scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneD
 def _require_parallax(
     parallax: np.ndarray, others: Sequence[np.ndarray], depths: SceneDepths
 ) -> None:
-    typical = np.median([row[o].mean() if len(o) else 0.0 for row, o in zip(parallax, others)])
+    pairs = zip(parallax, others, strict=True)
+    typical = np.median([row[o].mean() if len(o) else 0.0 for row, o in pairs])
     if typical < _MIN_PARALLAX_DEG:
         raise FitError(
-            f'the keyframes show the scene (about {depths.median:.2g} away) with a parallax of only '
-            f'{typical:.2f} degrees, as from one spot: move the camera sideways while recording'
+            f'the keyframes show the scene (about {depths.median:.2g} away) with a parallax of '
+            f'only {typical:.2f} degrees, as from one spot: move the camera sideways while '
+            'recording'
         )
 
 

@@ -40,7 +40,7 @@ def choose_tokens(
 
 
 def anchored_code(candidates: Candidates, chosen: torch.Tensor, depths: SceneDepths) -> CodeTensors:
-    """A code that remembers the chosen candidates: their features as embeddings, points as anchors."""
+    """A code of the chosen candidates: their features as embeddings, their points as anchors."""
     count = len(chosen)
     return CodeTensors(
         embeddings=candidates.features[chosen].float(),
@@ -51,7 +51,7 @@ def anchored_code(candidates: Candidates, chosen: torch.Tensor, depths: SceneDep
 
 
 def free_code(count: int, dim: int, mean: torch.Tensor, generator: torch.Generator) -> CodeTensors:
-    """The paper's start: embeddings drawn from N(0, 0.01), every anchor at the scene's mean (3,)."""
+    """The paper's start: embeddings drawn from N(0, 0.01), all anchors at the scene's mean (3,)."""
     return CodeTensors(
         embeddings=torch.randn(count, dim, generator=generator) * 0.1,
         anchors=mean.float().expand(count, 3).clone(),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.mapping.keyframes import Keyframe
 
 _GOOD_PARALLAX_DEG = 8.0  # enough for depth, little enough for features to still match
@@ -21,20 +22,30 @@ def overlap_and_parallax(
     """
     count = len(keyframes)
     overlap = np.zeros((count, count))
+    poses = np.stack([keyframe.world_from_cam for keyframe in keyframes])
+    groups = _by_camera(keyframes)
     for i, first in enumerate(keyframes):
         rays = first.patches.rays.numpy().astype(np.float64)
         rays = rays[np.isfinite(rays).all(axis=1)]
         rays = rays[:: max(1, len(rays) // _SAMPLES**2)]
         points = rays * depth @ first.world_from_cam[:3, :3].T + first.centre
-        for j, second in enumerate(keyframes):
-            rotation = second.world_from_cam[:3, :3]
-            seen = second.camera.project((points - second.centre) @ rotation)
-            size = np.array([second.camera.width, second.camera.height])
+        for camera, members in groups.items():
+            offset = points[None] - poses[members, None, :3, 3]
+            in_view = np.einsum('kpj,kjc->kpc', offset, poses[members, :3, :3])
+            seen = camera.project(in_view.reshape(-1, 3))
             with np.errstate(invalid='ignore'):
-                overlap[i, j] = ((seen >= 0) & (seen < size)).all(axis=1).mean()
+                inside = ((seen >= 0) & (seen < [camera.width, camera.height])).all(axis=1)
+            overlap[i, members] = inside.reshape(len(members), -1).mean(axis=1)
     centres = np.stack([keyframe.centre for keyframe in keyframes])
     baselines = np.linalg.norm(centres[:, None] - centres[None], axis=2)
     return overlap, np.degrees(np.arctan(baselines / depth))
+
+
+def _by_camera(keyframes: Sequence[Keyframe]) -> dict[Camera, list[int]]:
+    groups: dict[Camera, list[int]] = {}
+    for index, keyframe in enumerate(keyframes):
+        groups.setdefault(keyframe.camera, []).append(index)
+    return groups
 
 
 def neighbours(overlap: np.ndarray, parallax: np.ndarray, count: int) -> list[np.ndarray]:

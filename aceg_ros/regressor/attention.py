@@ -23,10 +23,10 @@ def top_tokens(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor
     padding = -tokens % _GROUPS
     if padding:
         logits = F.pad(logits, (0, padding), value=float('-inf'))
-    grouped = logits.view(rows, _GROUPS, -1)  # a group is a column: members lie width apart
-    width = grouped.shape[2]
+    width = logits.shape[1] // _GROUPS
+    grouped = logits.view(rows, _GROUPS, width)  # a group is a column: members lie width apart
     columns = grouped.amax(dim=1).topk(k, dim=1, sorted=False).indices
-    members = grouped.gather(2, columns[:, None].expand(-1, _GROUPS, -1)).reshape(rows, -1)
+    members = grouped.gather(2, columns[:, None].expand(-1, _GROUPS, -1)).flatten(1)
     values, chosen = members.topk(k, dim=1)
     indices = chosen.div(k, rounding_mode='floor') * width + columns.gather(1, chosen % k)
     return values, indices
@@ -35,8 +35,8 @@ def top_tokens(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor
 class CrossAttentionBlock(nn.Module):
     """Patches read the code: pre-norm multi-head cross-attention, then an MLP.
 
-    x = q + Attn(LN(q), LN(c), LN(c)); x = x + MLP(LN(x)), as in ACE-G (ICCV 2025). Patches do not see
-    each other and tokens carry no position, so the result does not depend on the tokens' order.
+    x = q + Attn(LN(q), LN(c), LN(c)); x = x + MLP(LN(x)), as in ACE-G (ICCV 2025). Patches do not
+    see each other and tokens carry no position, so the result does not depend on the tokens' order.
     """
 
     def __init__(self, dim: int, heads: int, mlp_ratio: float):

@@ -32,9 +32,9 @@ class RegressorConfig:
 class CodeTensors:
     """A map code as the regressor reads it, all on one device; lengths in metres.
 
-    An *anchored* code has one 3D anchor and one key per token, born from mapping patches. A *free* code
-    (the paper's) has random embeddings and every anchor at the scene's mean: then the coarse reading is
-    that mean, and all the geometry has to come out of the blocks.
+    An *anchored* code has one 3D anchor and one key per token, born from mapping patches. A *free*
+    code (the paper's) has random embeddings and every anchor at the scene's mean: then the coarse
+    reading is that mean, and all the geometry has to come out of the blocks.
     """
 
     embeddings: torch.Tensor  # (n, dim_in)
@@ -55,9 +55,9 @@ class SceneCoordinates:
 class Regressor(nn.Module):
     """y = sum_j w_j anchor_j + decode(blocks(patch, code)); the second term only with blocks.
 
-    The anchored reading is attention whose values are the tokens' own anchors, so a code that starts as
-    a memory of the scene answers before anything is trained. The blocks are ACE-G's cross-attention
-    transformer and correct that reading.
+    The anchored reading is attention whose values are the tokens' own anchors, so a code that
+    starts as a memory of the scene answers before anything is trained. The blocks are ACE-G's
+    cross-attention transformer and correct that reading.
     """
 
     def __init__(self, config: RegressorConfig | None = None):
@@ -73,7 +73,7 @@ class Regressor(nn.Module):
             self.decode = _mlp(config.dim, config.dim, 5)
 
     def identity(self) -> str:
-        """Hash of configuration and weights: a map code is read by the regressor it was fitted with."""
+        """Hash of configuration and weights: a code is read by the regressor it was fitted with."""
         digest = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
@@ -86,24 +86,35 @@ class Regressor(nn.Module):
         return torch.addmm(code.log_prior, features, keys.T, alpha=self.config.temperature)
 
     def forward(
-        self, features: torch.Tensor, code: CodeTensors, tokens: torch.Tensor | None = None
+        self,
+        features: torch.Tensor,
+        code: CodeTensors,
+        tokens: torch.Tensor | None = None,
+        penalty: torch.Tensor | None = None,
     ) -> SceneCoordinates:
         """Read the code for unit patch features (P, dim_in).
 
         ``tokens`` (P, k) names the tokens each patch may attend to; without it the most similar are
-        found first. Gradients flow to the code through the tokens read.
+        found first. ``penalty`` (P, k) is taken off their logits. Gradients flow to the code through
+        the tokens read.
         """
         if tokens is None:
             with torch.no_grad():
                 tokens = top_tokens(self.logits(features, code), self.config.tokens_read)[1]
-        keys = F.normalize(code.embeddings, dim=1)[tokens]
-        similarity = torch.einsum('pd,pkd->pk', features, keys) * self.config.temperature
-        logits = similarity + code.log_prior[tokens]
-        weights = logits.softmax(dim=1)
-        anchors = code.anchors[tokens]
-        points3d = torch.einsum('pk,pkc->pc', weights, anchors)
-        spread = torch.einsum('pk,pkc->p', weights, (anchors - points3d[:, None]).square())
-        variance = torch.einsum('pk,pk->p', weights, (2 * code.log_sigma[tokens]).exp())
+        # one table and one gather: on a CPU the gather's backward is most of a fit's time
+        keys = F.normalize(code.embeddings, dim=1)
+        columns = [keys, code.anchors, code.log_sigma[:, None], code.log_prior[:, None]]
+        table = torch.cat(columns, dim=1)
+        rows = table.index_select(0, tokens.flatten()).view(*tokens.shape, table.shape[1])
+        keys, anchors, log_sigma, log_prior = rows.split([keys.shape[1], 3, 1, 1], dim=2)
+        similarity = (features[:, None] * keys).sum(dim=2) * self.config.temperature
+        logits = similarity + log_prior[:, :, 0]
+        if penalty is not None:
+            logits = logits - penalty
+        weights = logits.softmax(dim=1)[:, :, None]
+        points3d = (weights * anchors).sum(dim=1)
+        spread = (weights * (anchors - points3d[:, None]).square()).sum(dim=(1, 2))
+        variance = (weights * (2 * log_sigma).exp()).sum(dim=(1, 2))
         variance = variance + self.config.spread_weight**2 * spread
         if self.blocks:
             offset, log_factor = self._correct(features, code)

@@ -12,7 +12,8 @@ from fakes import FakeLocalizer, broken_image, moved, numbered_frames
 from scipy.stats import chi2
 
 from aceg_ros.errors import DatasetError
-from aceg_ros.evaluation.metrics import evaluate, normalised_errors, pose_residual
+from aceg_ros.evaluation.metrics import evaluate
+from aceg_ros.localization.consistency import normalised_errors, pose_residual
 
 KEYS = [
     'frames',

@@ -24,7 +24,8 @@ SMALL = SceneMlpOptions(width=64, residual_blocks=1, batch=512)
 def features_of(points3d: np.ndarray) -> torch.Tensor:
     """A smooth code (N, 32) of places that the network has to invert."""
     directions = np.random.default_rng(5).normal(size=(3, 32))
-    return torch.from_numpy(np.cos(points3d @ directions + np.arange(32))).float()
+    waves = torch.from_numpy(np.cos(points3d @ directions + np.arange(32))).float()
+    return torch.nn.functional.normalize(waves, dim=1)
 
 
 def view(points3d: np.ndarray, x: float, camera=CAMERA) -> PatchImage:

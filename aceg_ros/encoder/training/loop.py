@@ -62,11 +62,12 @@ def train(
 ) -> CompactNetwork:
     """Train on pairs drawn from ``sources`` (weight, source) until the minutes are used up.
 
-    ``output`` receives the weights; ``output`` with suffix ``.checkpoint`` what resuming needs, so a
-    run may be stopped and started again. Raises WeightsError for a checkpoint that does not fit.
+    ``output`` receives the weights; ``output`` with suffix ``.checkpoint`` what resuming needs, so
+    a run may be stopped and started again. Raises WeightsError for a checkpoint that does not fit.
     """
     torch.manual_seed(options.seed)
-    network = CompactNetwork().to(device, memory_format=torch.channels_last)
+    network = CompactNetwork().to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     log_temperature = torch.nn.Parameter(torch.tensor(np.log(20.0), device=device))
     parameters = [*network.parameters(), log_temperature]
     optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=1e-4)

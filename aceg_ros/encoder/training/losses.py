@@ -36,8 +36,8 @@ def matching(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Dual-softmax matching loss over all correspondences of a batch.
 
-    ``first``, ``second`` (N, D) are what the two views show of the same N points, ``pair`` (N,) says
-    which image pair each belongs to and ``points2d`` (N, 2) where it lies in the first view.
+    ``first``, ``second`` (N, D) are what the two views show of the same N points, ``pair`` (N,)
+    says which image pair each belongs to and ``points2d`` (N, 2) where it lies in the first view.
     Returns the mean loss and each correspondence's match probability (N,), without gradient.
     """
     logits = first @ second.T * temperature

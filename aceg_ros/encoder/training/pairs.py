@@ -1,4 +1,4 @@
-"""Pairs of image crops with known correspondences: random homographies, and posed views with depth."""
+"""Pairs of image crops with known correspondences, by random homographies or depth and poses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aceg_ros.geometry.poses import inverse
 
 @dataclass(frozen=True)
 class Pair:
-    """Two crops of one size; ``points_b[i]`` shows in b what patch centre ``points_a[i]`` shows in a."""
+    """Two crops of one size; ``points_b[i]`` shows in b what the patch at ``points_a[i]`` shows."""
 
     image_a: np.ndarray  # (S, S, 3) uint8
     image_b: np.ndarray  # (S, S, 3) uint8
@@ -58,7 +58,7 @@ class PosedPairs:
     """Crops of two views of one scene whose correspondences follow from depth and poses."""
 
     def __init__(self, frames: Sequence[Frame], reach: int, depth_tolerance: float = 0.05):
-        """``reach``: how many frames apart two views may be; tolerance of depth agreement, relative."""
+        """``reach``: how many frames apart two views may be; the tolerance is relative."""
         self._frames = [f for f in frames if f.load_depth is not None and f.depth_camera is None]
         self._images = [frame.image() for frame in self._frames]
         self._depths = [frame.depth() for frame in self._frames]
@@ -105,7 +105,7 @@ class PosedPairs:
         seen = np.isfinite(points_b).all(axis=1)
         seen &= (points_b > 0).all(axis=1)
         seen &= (points_b < [frame_b.camera.width - 1, frame_b.camera.height - 1]).all(axis=1)
-        z_b = np.zeros(len(seen))
+        z_b = np.zeros(len(points_b))
         z_b[seen] = _nearest(self._depths[b], points_b[seen])
         seen &= np.abs(z_b - in_b[:, 2]) < self._tolerance * in_b[:, 2]
         return points_a[known][seen], points_b[seen]

@@ -59,6 +59,8 @@ def _read(folder: Path) -> tuple[list[np.ndarray], list[Frame]]:
     try:
         frames = open_dataset(folder).frames
     except DatasetError:
+        if not folder.is_dir():
+            raise
         return [_shrunk(read_image(path)) for path in list_images(folder)], []
     images = []
     for frame in frames:

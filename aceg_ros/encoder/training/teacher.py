@@ -1,7 +1,8 @@
 """The teacher: XFeat's dense descriptor, run from its published (Apache-2.0) weights.
 
-XFeat: Accelerated Features for Lightweight Image Matching, Potje et al., CVPR 2024. The weights file
-holds the network with batch normalisation folded into the convolutions; it stays outside the project.
+XFeat: Accelerated Features for Lightweight Image Matching, Potje et al., CVPR 2024. The weights
+file holds the network with batch normalisation folded into the convolutions; it stays outside the
+project.
 """
 
 from __future__ import annotations

@@ -28,15 +28,13 @@ from aceg_ros.localization.result import Localization, LocalizationFailure
 # centres (P, 2) px.
 Describe = Callable[[np.ndarray, Camera], tuple[torch.Tensor, np.ndarray]]
 
-# Rays farther off the axis, which the division by depth cannot serve, are not trained on (80
-# degrees).
+# Rays more than 80 degrees off the axis, where a division by depth fails, are not trained on.
 MIN_RAY_Z = 0.17
 # Depths in metres between which a prediction is believed, and the one that an unbelievable one is
 # pulled to.
 MIN_DEPTH, MAX_DEPTH, DEFAULT_DEPTH = 0.1, 1000.0, 10.0
 MAX_ERROR_PX = 1000.0
-# Bounds of the homogeneous scale: coordinates up to `MAX_SCALE` metres from the centre of the
-# cameras.
+# Bounds of the factor by which the homogeneous coordinate lengthens the other three.
 MIN_SCALE, MAX_SCALE = 0.01, 4.0
 
 
@@ -44,7 +42,7 @@ MIN_SCALE, MAX_SCALE = 0.01, 4.0
 class PatchImage:
     """A mapping image as its patches."""
 
-    features: torch.Tensor  # (P, D) float32
+    features: torch.Tensor  # (P, D) float32, unit length
     points2d: np.ndarray  # (P, 2) px, patch centres in the image of `camera`
     camera: Camera
     world_from_cam: np.ndarray  # (4, 4)
@@ -52,7 +50,7 @@ class PatchImage:
 
 @dataclass(frozen=True)
 class SceneMlpOptions:
-    """ACE's values, with a batch that a CPU can step through."""
+    """ACE's layers and loss, with a batch that a CPU can step through."""
 
     width: int = 512
     residual_blocks: int = 2  # of three layers each
@@ -85,8 +83,9 @@ class SceneMlp(nn.Module):
         self.register_buffer('centre', centre)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Scene coordinates (N, 3) of `features` (N, D)."""
-        hidden = F.relu(self.entry(features))
+        """Scene coordinates (N, 3) of `features` (N, D) of unit length."""
+        # Entries of about one suit the layers' initial weights, and training is many times faster.
+        hidden = F.relu(self.entry(features * features.shape[1] ** 0.5))
         for block in self.blocks:
             hidden = hidden + block(hidden)
         xyz, scale = self.exit(hidden).split((3, 1), dim=1)

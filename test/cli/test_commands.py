@@ -1,0 +1,263 @@
+"""What the commands do when all is well."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aceg_ros import __version__
+from aceg_ros.cli.main import main
+from aceg_ros.datasets.trajectory import read_trajectory
+from aceg_ros.geometry.poses import pose_error
+from aceg_ros.map_code.file import read_map
+
+EVALUATION_KEYS = [
+    'frames',
+    'localized',
+    'median_cm',
+    'median_deg',
+    'recall_5cm_5deg',
+    'recall_10cm_5deg',
+    'recall_25cm_5deg',
+    'query_ms_median',
+    'query_ms_p95',
+]
+
+
+def poses_in(path):
+    """Stamps and poses of a TUM file."""
+    trajectory, problems = read_trajectory(path)
+    assert not problems
+    return trajectory.stamps, [trajectory.pose(index) for index in range(len(trajectory))]
+
+
+class TestMap:
+    def test_figures(self, mapping):
+        figures = json.loads((mapping / 'room.json').read_text())
+        assert set(figures) == {'seconds', 'keyframes', 'map_bytes', 'peak_rss_mb', 'quality'}
+        assert figures['map_bytes'] == (mapping / 'room.aceg').stat().st_size
+        assert figures['keyframes'] == len(read_map(mapping / 'room.aceg').keyframes)
+        assert 50 < figures['peak_rss_mb'] < 20_000
+        assert 0 < figures['seconds'] < 16  # twice the budget
+        assert figures['quality']['verdict'] in ('good', 'fair', 'poor')
+
+    def test_map_holds_the_same_report(self, mapping):
+        figures = json.loads((mapping / 'room.json').read_text())
+        assert read_map(mapping / 'room.aceg').info.quality == figures['quality']
+
+    def test_selection(self, aceg, recording, tmp_path):
+        outcome = aceg(
+            'map',
+            recording,
+            *('-o', tmp_path / 'map.aceg', '--start', 2, '--stop', 22, '--every', 2),
+            *('--tokens', 300, '--budget', 2, '--json', tmp_path / 'map.json'),
+        )
+        assert outcome.status == 0
+        figures = json.loads((tmp_path / 'map.json').read_text())
+        assert figures['keyframes'] + figures['quality']['held_out'] == 10
+        assert str(tmp_path / 'map.aceg') in outcome.out
+
+
+class TestEvaluate:
+    def test_figures_and_report(self, aceg, mapping, questions, tmp_path):
+        outcome = aceg(
+            'evaluate',
+            mapping / 'room.aceg',
+            questions,
+            *('--json', tmp_path / 'figures.json', '--report', tmp_path / 'report'),
+        )
+        assert outcome.status == 0
+        figures = json.loads((tmp_path / 'figures.json').read_text())
+        assert list(figures) == EVALUATION_KEYS
+        assert figures == json.loads(outcome.out)
+        assert figures['frames'] == 8
+        assert figures['localized'] >= 7
+        assert figures['median_cm'] < 12
+        assert figures['recall_25cm_5deg'] >= 0.8
+        assert figures['query_ms_median'] <= figures['query_ms_p95']
+        pictures = [file for file in (tmp_path / 'report').rglob('*.png')]
+        assert len(pictures) >= 3
+        for picture in pictures:
+            Image.open(picture).verify()
+
+    def test_selection(self, aceg, mapping, questions):
+        outcome = aceg('evaluate', mapping / 'room.aceg', questions, '--start', 1, '--every', 3)
+        assert json.loads(outcome.out)['frames'] == 3
+
+
+class TestLocalize:
+    def test_dataset(self, aceg, mapping, questions, queries, tmp_path):
+        outcome = aceg('localize', mapping / 'room.aceg', questions, '-o', tmp_path / 'poses.txt')
+        assert outcome.status == 0
+        stamps, poses = poses_in(tmp_path / 'poses.txt')
+        assert f'{len(poses)} of 8 images localized' in outcome.err
+        assert len(poses) >= 7
+        for stamp, pose in zip(stamps, poses, strict=True):
+            truth = queries[round((stamp - 100.0) / 0.5)].world_from_cam
+            metres, degrees = pose_error(pose, truth)
+            assert (metres < 0.25, degrees < 10) == (True, True)
+
+    def test_images_without_poses(self, aceg, mapping, questions, tmp_path):
+        """A folder of pictures and a calibration from elsewhere are enough."""
+        shutil.copytree(questions / 'images', tmp_path / 'pictures')
+        (tmp_path / 'pictures' / 'notes.txt').write_text('no picture')
+        outcome = aceg(
+            'localize',
+            mapping / 'room.aceg',
+            tmp_path / 'pictures',
+            *('--camera', questions / 'calibration.yaml', '-o', tmp_path / 'poses.txt'),
+        )
+        assert outcome.status == 0
+        assert len(poses_in(tmp_path / 'poses.txt')[0]) >= 7
+
+    def test_one_image_to_standard_output(self, aceg, mapping, questions, queries):
+        image = sorted((questions / 'images').iterdir())[2]
+        camera = questions / 'calibration.yaml'
+        outcome = aceg('localize', mapping / 'room.aceg', image, '--camera', camera)
+        assert outcome.status == 0
+        (line,) = outcome.out.splitlines()
+        numbers = [float(word) for word in line.split()]
+        assert len(numbers) == 8
+        assert numbers[0] == pytest.approx(101.0)
+        assert np.linalg.norm(numbers[1:4] - queries[2].world_from_cam[:3, 3]) < 0.25
+
+    def test_grey_deep_and_transparent_images(self, aceg, mapping, questions, tmp_path):
+        files = sorted((questions / 'images').iterdir())[:3]
+        for file, mode in zip(files, ('L', 'I;16', 'RGBA'), strict=True):
+            image = Image.open(file)
+            if mode == 'I;16':
+                deep = np.asarray(image.convert('L')).astype(np.uint16) * 257
+                image = Image.fromarray(deep)
+            else:
+                image = image.convert(mode)
+            image.save(tmp_path / file.name)
+        outcome = aceg(
+            'localize', mapping / 'room.aceg', tmp_path, '--camera', questions / 'calibration.yaml'
+        )
+        assert '3 of 3 images localized' in outcome.err
+
+    def test_none_localized(self, aceg, mapping, questions, tmp_path):
+        Image.new('RGB', (320, 240)).save(tmp_path / 'dark.png')
+        outcome = aceg(
+            'localize', mapping / 'room.aceg', tmp_path, '--camera', questions / 'calibration.yaml'
+        )
+        assert outcome.status == 1
+        assert 'dark.png: not localized' in outcome.err
+        assert outcome.out == ''
+
+    def test_broken_image_among_good_ones_is_named(self, aceg, mapping, questions, tmp_path):
+        shutil.copytree(questions / 'images', tmp_path / 'images')
+        broken = sorted((tmp_path / 'images').iterdir())[1]
+        broken.write_bytes(broken.read_bytes()[:20_000])
+        camera = questions / 'calibration.yaml'
+        outcome = aceg('localize', mapping / 'room.aceg', tmp_path / 'images', '--camera', camera)
+        assert outcome.status == 0
+        assert f'left out {broken.name}' in outcome.err
+
+
+class TestInfo:
+    def test_says_what_is_in_the_map(self, aceg, mapping, engine, room_camera):
+        outcome = aceg('info', mapping / 'room.aceg')
+        said = json.loads(outcome.out)
+        code = read_map(mapping / 'room.aceg')
+        assert outcome.status == 0
+        assert said['encoder'] == engine.encoder.identity
+        assert (said['tokens'], said['keyframes']) == (1024, len(code.keyframes))
+        assert said['bytes'] == (mapping / 'room.aceg').stat().st_size
+        assert said['cameras'] == [room_camera.to_dict()]
+        assert said['quality'] == code.info.quality
+        assert np.shape(said['extent']) == (2, 3)
+
+
+class TestExport:
+    def test_points_with_colours(self, aceg, mapping, tmp_path):
+        outcome = aceg('export', mapping / 'room.aceg', tmp_path / 'points.ply')
+        assert outcome.status == 0
+        points3d, colors = parse_ply((tmp_path / 'points.ply').read_bytes())
+        code = read_map(mapping / 'room.aceg')
+        np.testing.assert_array_equal(points3d, code.anchors)
+        np.testing.assert_array_equal(colors, code.colors)
+
+
+def parse_ply(data: bytes):
+    """Vertices and colours of a binary PLY file, read by its own header."""
+    head, body = data.split(b'end_header\n', 1)
+    lines = head.decode('ascii').splitlines()
+    assert lines[:2] == ['ply', 'format binary_little_endian 1.0']
+    (count,) = (int(line.split()[2]) for line in lines if line.startswith('element vertex'))
+    kinds = {'float': '<f4', 'uchar': 'u1'}
+    fields = [line.split()[1:] for line in lines if line.startswith('property')]
+    rows = np.frombuffer(body, np.dtype([(name, kinds[kind]) for kind, name in fields]))
+    assert len(rows) == count
+    columns = [np.stack([rows[n] for n in names], 1) for names in ('xyz', ('red', 'green', 'blue'))]
+    return columns
+
+
+class TestBadFramesInARecording:
+    def test_are_left_out_and_named(self, aceg, recording, tmp_path):
+        """Grey, deep and transparent images are mapped; what cannot be used is named."""
+        shutil.copytree(recording, tmp_path / 'mixed')
+        files = sorted((tmp_path / 'mixed/images').iterdir())
+        Image.open(files[0]).convert('L').save(files[0])
+        Image.open(files[1]).convert('RGBA').save(files[1])
+        deep = np.asarray(Image.open(files[2]).convert('L')).astype(np.uint16) * 257
+        Image.fromarray(deep).save(files[2])
+        files[5].write_bytes(files[5].read_bytes()[:30_000])
+        pose_file = tmp_path / 'mixed/poses.txt'
+        lines = pose_file.read_text().splitlines()
+        lines[1 + 7] = lines[1 + 7].split()[0] + ' nan' * 7
+        del lines[1 + 11]
+        pose_file.write_text('\n'.join(lines) + '\n')
+
+        outcome = aceg(
+            'map',
+            tmp_path / 'mixed',
+            *('-o', tmp_path / 'map.aceg', '--tokens', 300, '--budget', 2),
+            *('--json', tmp_path / 'map.json'),
+        )
+        assert outcome.status == 0
+        named = [line for line in outcome.err.splitlines() if 'left out' in line]
+        assert len(named) == 3
+        for index, file in ((5, files[5]), (7, files[7]), (11, files[11])):
+            assert any(file.name in line for line in named), index
+        figures = json.loads((tmp_path / 'map.json').read_text())
+        assert figures['keyframes'] + figures['quality']['held_out'] == 25
+
+
+class TestProgram:
+    def test_module(self, mapping):
+        command = [sys.executable, '-m', 'aceg_ros', 'info', str(mapping / 'room.aceg')]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout)['tokens'] == 1024
+
+    def test_version(self, capsys):
+        with pytest.raises(SystemExit) as ended:
+            main(['--version'])
+        assert ended.value.code == 0
+        assert __version__ in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        'command',
+        ['map', 'localize', 'evaluate', 'info', 'export', 'train-encoder', 'demo', 'benchmark'],
+    )
+    def test_every_command_explains_itself(self, command, capsys):
+        with pytest.raises(SystemExit) as ended:
+            main([command, '--help'])
+        assert ended.value.code == 0
+        assert capsys.readouterr().out.startswith(f'usage: aceg {command}')
+
+    @pytest.mark.parametrize(
+        'arguments',
+        [[], ['fly'], ['map'], ['map', 'folder'], ['map', 'f', '-o', 'm', '--every', 'x']],
+    )
+    def test_wrong_arguments(self, arguments, capsys):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+        assert 'usage: aceg' in capsys.readouterr().err

@@ -1,0 +1,261 @@
+"""From an image to a pose in the room's map, or to the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from aceg_ros.encoder import view
+from aceg_ros.errors import ImageError, MapCodeError
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp, transform_points
+from aceg_ros.localization.localizer import Localizer, LocalizerOptions
+from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.worlds import WorldOptions, make_world, record, tour
+
+
+@pytest.fixture(scope='module')
+def localizer(mapped, engine):
+    return Localizer(mapped.code, engine.encoder, engine.regressor)
+
+
+@pytest.fixture(scope='module')
+def query(queries):
+    """A view that the map explains well."""
+    return queries[2]
+
+
+@pytest.fixture(scope='module')
+def found(localizer, query):
+    answer = localizer.localize(query.image(), query.camera)
+    assert isinstance(answer, Localization)
+    return answer
+
+
+def reprojection_errors(answer, camera):
+    points_cam = transform_points(inverse(answer.world_from_cam), answer.points3d)
+    return np.linalg.norm(camera.project(points_cam) - answer.points2d, axis=1)
+
+
+class TestPose:
+    def test_is_right(self, found, query):
+        metres, degrees = pose_error(found.world_from_cam, query.world_from_cam)
+        assert (metres < 0.15, degrees < 5.0) == (True, True)
+
+    def test_is_rigid(self, found):
+        pose = found.world_from_cam
+        np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-9)
+        np.testing.assert_array_equal(pose[3], [0, 0, 0, 1])
+
+    def test_same_image_same_pose(self, localizer, query, found):
+        again = localizer.localize(query.image(), query.camera)
+        np.testing.assert_allclose(again.world_from_cam, found.world_from_cam, atol=1e-9)
+
+    def test_the_image_is_not_changed(self, localizer, query):
+        image = query.image()
+        before = image.copy()
+        localizer.localize(image, query.camera)
+        np.testing.assert_array_equal(image, before)
+
+    def test_evidence(self, found):
+        count = len(found.points2d)
+        assert found.points2d.shape == (count, 2)
+        assert found.points3d.shape == (count, 3)
+        assert found.sigma.shape == found.inliers.shape == (count,)
+        assert found.inliers.dtype == bool
+        assert (found.sigma > 0).all()
+        assert found.inliers.sum() >= LocalizerOptions().min_inliers
+
+    def test_inliers_agree_with_the_pose_given(self, found, query):
+        """Inliers are those of the refined pose, not of a step before it."""
+        errors = reprojection_errors(found, query.camera)
+        assert np.median(errors[found.inliers]) < 7.0
+        assert errors[found.inliers].max() < 2 * LocalizerOptions().threshold_px
+
+    def test_times_of_all_stages(self, found):
+        assert set(found.seconds) >= {'encode', 'read', 'ransac', 'refine'}
+        assert all(seconds >= 0 for seconds in found.seconds.values())
+
+    def test_sigma_grows_with_the_error(self, localizer, queries):
+        """Patches the code calls certain are nearer to the true surface than the others."""
+        ratios = []
+        for frame in queries:
+            answer = localizer.localize(frame.image(), frame.camera)
+            if isinstance(answer, LocalizationFailure):
+                continue
+            points_cam = transform_points(inverse(frame.world_from_cam), answer.points3d)
+            errors = np.linalg.norm(frame.camera.project(points_cam) - answer.points2d, axis=1)
+            errors = np.nan_to_num(errors, nan=1e3)
+            certain = answer.sigma < np.median(answer.sigma)
+            ratios.append(np.median(errors[certain]) / np.median(errors[~certain]))
+        assert np.median(ratios) < 1.0
+
+
+class TestCovariance:
+    def test_symmetric_and_positive_definite(self, localizer, queries):
+        for frame in queries:
+            answer = localizer.localize(frame.image(), frame.camera)
+            if isinstance(answer, LocalizationFailure):
+                continue
+            covariance = answer.covariance
+            assert covariance.shape == (6, 6)
+            np.testing.assert_allclose(covariance, covariance.T, rtol=1e-9)
+            assert np.linalg.eigvalsh(covariance).min() > 0
+
+    def test_has_the_size_of_errors(self, found):
+        deviations = np.sqrt(np.diag(found.covariance))
+        assert 5e-4 < deviations[:3].max() < 0.3
+        assert 1e-4 < deviations[3:].max() < 0.1
+
+    def test_holds_the_error_of_the_map(self, mapped, engine, query):
+        """A map known to be off by more gives poses that are less certain, in every direction."""
+        covariances = []
+        for angle in (0.0, 0.01):
+            info = replace(mapped.code.info, angular_error=angle)
+            code = replace(mapped.code, info=info)
+            answer = Localizer(code, engine.encoder, engine.regressor).localize(
+                query.image(), query.camera
+            )
+            covariances.append(answer.covariance)
+        added = covariances[1] - covariances[0]
+        np.testing.assert_allclose(np.diag(added)[3:], 0.01**2, rtol=1e-6)
+        distance = np.sqrt(np.diag(added)[:3]) / 0.01
+        assert (distance > 0.5).all()
+        assert (distance < 6.0).all()
+
+
+class TestPrior:
+    def test_right(self, localizer, query):
+        answer = localizer.localize(query.image(), query.camera, prior=query.world_from_cam)
+        metres, degrees = pose_error(answer.world_from_cam, query.world_from_cam)
+        assert (metres < 0.15, degrees < 5.0) == (True, True)
+
+    def test_wrong_is_harmless(self, localizer, query, found):
+        rng = np.random.default_rng(0)
+        for _ in range(3):
+            wrong = make_pose(so3_exp(rng.normal(size=3)), rng.normal(size=3) * 5)
+            answer = localizer.localize(query.image(), query.camera, prior=wrong)
+            metres, degrees = pose_error(answer.world_from_cam, found.world_from_cam)
+            assert (metres < 0.05, degrees < 1.0) == (True, True)
+
+    def test_does_not_make_a_stranger_known(self, localizer, strangers, queries):
+        frame = strangers[0]
+        answer = localizer.localize(frame.image(), frame.camera, prior=queries[0].world_from_cam)
+        assert isinstance(answer, LocalizationFailure)
+
+
+@pytest.fixture(scope='module')
+def strangers(room_camera):
+    """Views of another room."""
+    world = make_world(8, WorldOptions(texture_size=128))
+    return record(world, room_camera, tour(world, 40, seed=8)[::5], supersample=1).frames
+
+
+class TestRefused:
+    def test_another_room(self, localizer, strangers):
+        for frame in strangers:
+            answer = localizer.localize(frame.image(), frame.camera)
+            assert isinstance(answer, LocalizationFailure)
+            assert answer.reason in (
+                'unknown_view',
+                'no_pose',
+                'undetermined',
+                'few_inliers',
+                'uncertain',
+            )
+            assert answer.message
+            assert answer.seconds
+
+    @pytest.mark.parametrize('picture', ['black', 'white', 'noise', 'stripes'])
+    def test_pictures_of_nothing(self, localizer, room_camera, picture):
+        image = {
+            'black': np.zeros((240, 320, 3), np.uint8),
+            'white': np.full((240, 320, 3), 255, np.uint8),
+            'noise': np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8),
+            'stripes': np.tile(
+                (np.arange(320) // 8 % 2 * 255).astype(np.uint8)[None, :, None], (240, 1, 3)
+            ),
+        }[picture]
+        assert isinstance(localizer.localize(image, room_camera), LocalizationFailure)
+
+    @pytest.mark.parametrize('step', [(-1, 1), (-1, -1)], ids=['reflected', 'upside down'])
+    def test_the_room_as_it_cannot_be_seen(self, localizer, queries, step):
+        for frame in queries:
+            image = np.ascontiguousarray(frame.image()[:: step[0], :: step[1]])
+            assert isinstance(localizer.localize(image, frame.camera), LocalizationFailure)
+
+    def test_stricter_options_refuse_more(self, mapped, engine, query):
+        options = LocalizerOptions(min_inliers=999)
+        strict = Localizer(mapped.code, engine.encoder, engine.regressor, options)
+        answer = strict.localize(query.image(), query.camera)
+        assert isinstance(answer, LocalizationFailure)
+        assert answer.reason in ('few_inliers', 'unknown_view')
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        'image',
+        [
+            np.zeros((240, 320), np.uint8),
+            np.zeros((240, 320, 4), np.uint8),
+            np.zeros((240, 320, 3), np.uint16),
+            np.zeros((240, 320, 3), np.float32),
+            np.zeros((0, 0, 3), np.uint8),
+        ],
+        ids=['grey', 'alpha', '16 bits', 'float', 'empty'],
+    )
+    def test_no_rgb_image(self, localizer, room_camera, image):
+        with pytest.raises(ImageError):
+            localizer.localize(image, room_camera)
+
+    def test_another_size_than_calibrated(self, localizer, room_camera):
+        with pytest.raises(
+            ImageError, match=r'160x120 px but its camera is calibrated for 320x240'
+        ):
+            localizer.localize(np.zeros((120, 160, 3), np.uint8), room_camera)
+
+    def test_too_small_for_patches(self, localizer):
+        camera = Camera.pinhole(40, 30, 32.0, 32.0, 19.5, 14.5)
+        with pytest.raises(ImageError, match='64x64'):
+            localizer.localize(np.zeros((30, 40, 3), np.uint8), camera)
+
+    def test_map_of_another_encoder(self, mapped, engine):
+        info = replace(mapped.code.info, encoder='compact-0123')
+        with pytest.raises(MapCodeError, match='encoder compact-0123'):
+            Localizer(replace(mapped.code, info=info), engine.encoder, engine.regressor)
+
+    def test_map_of_another_regressor(self, mapped, engine):
+        info = replace(mapped.code.info, regressor='0123')
+        with pytest.raises(MapCodeError, match='regressor 0123'):
+            Localizer(replace(mapped.code, info=info), engine.encoder, engine.regressor)
+
+
+class TestImageSizes:
+    def test_large_images_are_shrunk_and_points_given_in_the_original(
+        self, localizer, query, room_camera, monkeypatch
+    ):
+        monkeypatch.setattr(view, 'MAX_PIXELS', 320 * 240)
+        camera = room_camera.scaled(1280, 960)
+        image = cv2.resize(query.image(), (1280, 960), interpolation=cv2.INTER_CUBIC)
+        answer = localizer.localize(image, camera)
+        assert isinstance(answer, Localization)
+        metres, _ = pose_error(answer.world_from_cam, query.world_from_cam)
+        assert metres < 0.15
+        in_view = (answer.points2d + 0.5) / 4 - 0.5
+        np.testing.assert_allclose((in_view - 3.5) % 8, 0, atol=1e-9)
+        assert answer.points2d.max(axis=0) == pytest.approx([1280, 960], abs=100)
+        errors = reprojection_errors(answer, camera)[answer.inliers]
+        assert np.median(errors) < 28.0  # 7 px at the size mapped
+
+    @pytest.mark.parametrize('centre', [160.0, -900.0], ids=['some', 'all'])
+    def test_patches_beyond_the_lens_model_are_left_out(self, localizer, centre):
+        """A fisheye whose image is larger than what its lens can see."""
+        K = np.array([[30.0, 0.0, centre], [0.0, 30.0, 120.0], [0.0, 0.0, 1.0]])
+        camera = Camera('equidistant', 320, 240, K, [0.0, 0.0, 0.0, 0.0])
+        rays = view.patch_rays(camera, 8)[1]
+        assert np.isnan(rays).any()
+        noise = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+        assert isinstance(localizer.localize(noise, camera), LocalizationFailure)

@@ -1,0 +1,266 @@
+"""Fitting a code to a buffer of made-up patches, whose true points are known."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from aceg_ros.errors import FitCancelled
+from aceg_ros.mapping.buffer import PatchBuffer, fill_buffer
+from aceg_ros.mapping.fit import fit_code
+from aceg_ros.mapping.mapper import _hidden_views
+from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.progress import never, silent
+from aceg_ros.mapping.sweep import SceneDepths
+from aceg_ros.regressor.regressor import CodeTensors, Regressor
+
+VIEWS, POINTS, FOCAL, DEPTH = 6, 300, 300.0, 3.0
+OPTIONS = FitOptions(epochs=30, batch=300, dropout=0.0)
+OWN = torch.eye(VIEWS, dtype=torch.bool).repeat_interleave(2, dim=0)  # by group of the buffer
+
+
+@dataclass
+class Scene:
+    """300 points, each with a feature of its own, seen by 6 cameras in a row."""
+
+    points3d: torch.Tensor
+    features: torch.Tensor
+    centres: torch.Tensor
+
+    def buffer(self) -> PatchBuffer:
+        """All points in all views; cameras look along z and are not turned."""
+        parts = []
+        for view, centre in enumerate(self.centres):
+            ray = F.normalize(self.points3d - centre, dim=1)
+            across = F.normalize(torch.linalg.cross(ray, torch.tensor([[0.0, 1, 0]])), dim=1)
+            frames = torch.stack([across, torch.linalg.cross(ray, across), ray], dim=1)
+            parts.append(
+                (
+                    self.features.half(),
+                    torch.full((POINTS,), 2 * view),
+                    frames,
+                    centre.expand(POINTS, 3),
+                    torch.full((POINTS,), FOCAL),
+                )
+            )
+        return PatchBuffer(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+    def start(self, error: float) -> tuple[CodeTensors, torch.Tensor, torch.Tensor]:
+        """Each point as token of two views, at a distance wrong by `error`; origins and owners."""
+        generator = torch.Generator().manual_seed(1)
+        owner = torch.arange(2 * POINTS) % VIEWS
+        origins = self.centres[owner]
+        points = self.points3d.repeat(2, 1)
+        factor = torch.exp(error * torch.randn(2 * POINTS, 1, generator=generator))
+        code = CodeTensors(
+            self.features.repeat(2, 1),
+            origins + (points - origins) * factor,
+            torch.full((2 * POINTS,), np.log(0.1).item()),
+            torch.zeros(2 * POINTS),
+        )
+        return code, origins, owner
+
+
+@pytest.fixture
+def scene():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(POINTS, 3, generator=generator) * torch.tensor([3.0, 2.0, 1.0])
+    features = F.normalize(torch.randn(POINTS, 64, generator=generator), dim=1)
+    centres = torch.stack([torch.tensor([0.5 * view, 1.0, 0.0]) for view in range(VIEWS)])
+    return Scene(points + torch.tensor([0.0, 0.0, 2.5]), features, centres)
+
+
+def fit(scene, error=0.1, options=OPTIONS, seconds=60.0, **calls):
+    start, origins, owner = scene.start(error)
+    return fit_code(
+        start,
+        origins,
+        owner,
+        OWN,
+        scene.buffer(),
+        DEPTH,
+        Regressor(),
+        options,
+        time.monotonic() + seconds,
+        calls.get('progress', silent),
+        calls.get('cancelled', never),
+    )
+
+
+def distances(scene, code):
+    """From each token's anchor to the point it stands for."""
+    return (code.anchors - scene.points3d.repeat(2, 1)).norm(dim=1)
+
+
+class Spy(Regressor):
+    """Notes which tokens each patch was allowed to read."""
+
+    def __init__(self):
+        super().__init__()
+        self.reads = []
+
+    def forward(self, features, code, tokens=None, penalty=None):
+        self.reads.append((features.detach(), tokens))
+        return super().forward(features, code, tokens, penalty)
+
+
+class TestFit:
+    def test_anchors_move_to_the_points(self, scene):
+        start = scene.start(0.1)[0]
+        code, history = fit(scene)
+        assert distances(scene, code).median() < 0.3 * distances(scene, start).median()
+        assert history.losses[-1] < history.losses[0] - 1.0
+        assert history.inlier_share > 0.9
+
+    def test_wild_starts_come_back(self, scene):
+        """Anchors behind the camera or far off the image are invalid, but not lost."""
+        start, origins, owner = scene.start(0.0)
+        lost = torch.arange(0, 2 * POINTS, 10)
+        start.anchors[lost] = origins[lost] - (start.anchors[lost] - origins[lost])
+        code, _ = fit_code(
+            start,
+            origins,
+            owner,
+            OWN,
+            scene.buffer(),
+            DEPTH,
+            Regressor(),
+            replace(OPTIONS, epochs=60),
+            time.monotonic() + 60,
+            silent,
+            never,
+        )
+        assert all(torch.isfinite(part).all() for part in vars(code).values())
+        assert (code.anchors[lost] - origins[lost])[:, 2].median() > 0
+
+    def test_sigma_learns_the_errors_size(self, scene):
+        code, _ = fit(scene)
+        assert code.log_sigma.exp().median() < 0.05
+
+    def test_same_seed_same_code(self, scene):
+        options = replace(OPTIONS, epochs=4, dropout=0.1)
+        torch.manual_seed(1)
+        first = fit(scene, options=options, seconds=1000)[0]
+        torch.manual_seed(2)
+        second = fit(scene, options=options, seconds=1000)[0]
+        torch.testing.assert_close(first.anchors, second.anchors, rtol=0, atol=0)
+
+    def test_the_start_is_not_changed(self, scene):
+        start, origins, owner = scene.start(0.1)
+        before = start.anchors.clone()
+        parts = (start, origins, owner, OWN, scene.buffer(), DEPTH, Regressor())
+        fit_code(*parts, replace(OPTIONS, epochs=2), time.monotonic() + 60, silent, never)
+        torch.testing.assert_close(start.anchors, before)
+
+    def test_stops_at_the_deadline(self, scene):
+        began = time.monotonic()
+        _, history = fit(scene, options=replace(OPTIONS, epochs=10**6), seconds=1.0)
+        assert 0.5 < time.monotonic() - began < 3.0
+        assert history.losses
+
+    def test_a_deadline_in_the_past_still_gives_a_code(self, scene):
+        code, _ = fit(scene, seconds=-1.0)
+        assert torch.isfinite(code.anchors).all()
+
+    def test_stops_early_on_convergence(self, scene):
+        counted = []
+        _, history = fit(
+            scene,
+            error=0.0,
+            options=replace(OPTIONS, epochs=120),
+            progress=lambda stage, fraction, detail: counted.append(fraction),
+        )
+        assert history.converged
+        assert len(history.losses) < 115
+        assert counted == sorted(counted)
+
+    def test_cancelled(self, scene):
+        steps = []
+        with pytest.raises(FitCancelled):
+            fit(
+                scene,
+                progress=lambda *_: steps.append(1),
+                cancelled=lambda: len(steps) >= 3,
+            )
+        assert len(steps) == 3
+
+
+class TestHidden:
+    def test_tokens_of_hidden_views_are_never_read(self, scene):
+        """Views 0 and 1 are hidden from each other; each feature begins with its group's number."""
+        hidden = OWN.clone()
+        hidden[0, 1] = hidden[2, 0] = True
+        buffer = scene.buffer()
+        marked = buffer.features.clone()
+        marked[:, : 2 * VIEWS] = F.one_hot(buffer.group, 2 * VIEWS).half()
+        start, origins, owner = scene.start(0.1)
+        spy = Spy()
+        fit_code(
+            start,
+            origins,
+            owner,
+            hidden,
+            replace(buffer, features=marked),
+            DEPTH,
+            spy,
+            replace(OPTIONS, epochs=4),
+            time.monotonic() + 60,
+            silent,
+            never,
+        )
+        assert spy.reads
+        for features, tokens in spy.reads:
+            group = features[:, : 2 * VIEWS].argmax(dim=1)
+            assert not hidden[group[:, None], owner[tokens]].any()
+
+    def test_no_view_reads_itself_and_none_loses_more_than_half(self, keyframes):
+        hidden = _hidden_views(keyframes, SceneDepths(1.0, 1.8, 4.0), near_view_angle=90.0)
+        count = len(keyframes)
+        assert hidden.shape == (2 * count, count)
+        own = np.eye(count, dtype=bool)
+        np.testing.assert_array_equal(hidden[0::2], own)
+        assert hidden[1::2][own].all()
+        assert (hidden[1::2].sum(axis=1) <= count / 2 + 1).all()
+        assert hidden[1::2].sum() > 2 * count
+
+
+class TestBuffer:
+    @pytest.mark.parametrize('size', [200, 4_000, 10**6])
+    def test_bounded_whatever_the_number_of_keyframes(self, keyframes, size):
+        few, many = (fill_buffer(chosen, size, 0.5) for chosen in (keyframes[:5], keyframes))
+        assert len(few) <= size
+        assert len(many) <= size
+        assert many.features.dtype == torch.float16
+
+    def test_patches_of_a_group_lie_together(self, keyframes):
+        buffer = fill_buffer(keyframes, 3000, 0.5)
+        assert (buffer.group.diff() >= 0).all()
+        assert (buffer.group // 2).unique().tolist() == list(range(len(keyframes)))
+
+    def test_frames_are_orthonormal_and_end_with_the_ray(self, keyframes):
+        buffer = fill_buffer(keyframes[:3], 600, 0.5)
+        product = buffer.frames @ buffer.frames.transpose(1, 2)
+        torch.testing.assert_close(product, torch.eye(3).expand_as(product), atol=1e-5, rtol=0)
+        first = keyframes[0]
+        in_camera = buffer.frames[:50, 2].double().numpy() @ first.world_from_cam[:3, :3]
+        pixels = first.camera.project(in_camera)
+        best = first.patches.best(100).points2d[:50].numpy()
+        np.testing.assert_allclose(pixels, best, atol=1e-2)
+
+    def test_augmented_patches_show_the_same_places(self, keyframes):
+        """The ray of a patch of the changed copy leads to a like patch of the original."""
+        similar = []
+        for keyframe in keyframes[:5]:
+            changed = keyframe.augmented.best(100)
+            columns = keyframe.feature_map.shape[2]
+            column, row = ((changed.points2d - 3.5) / 8).round().long().T
+            original = keyframe.patches.features[row * columns + column].float()
+            similar.append((original * changed.features.float()).sum(dim=1))
+            other = keyframe.patches.features[torch.randperm(1200)[: len(row)]].float()
+            similar.append((other * changed.features.float()).sum(dim=1))
+        assert torch.cat(similar[::2]).median() > torch.cat(similar[1::2]).median() + 0.3

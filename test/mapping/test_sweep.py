@@ -1,0 +1,184 @@
+"""Depths by plane sweep, against the depth that the room was rendered with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aceg_ros.errors import FitError
+from aceg_ros.mapping.progress import never, silent
+from aceg_ros.mapping.sweep import Candidates, SceneDepths, sweep
+from aceg_ros.mapping.tokens import anchored_code, choose_tokens, free_code
+from aceg_ros.mapping.views import neighbours, overlap_and_parallax
+
+
+@pytest.fixture(scope='module')
+def swept(keyframes):
+    return sweep(keyframes, 60, False, silent, never)
+
+
+@pytest.fixture(scope='module')
+def measured(keyframes):
+    return sweep(keyframes, 60, True, silent, never)
+
+
+def true_depths(candidates: Candidates, keyframes) -> tuple[np.ndarray, np.ndarray]:
+    """Each candidate's depth along the optical axis as found, and as rendered at its pixel."""
+    found, true = [], []
+    for index, keyframe in enumerate(keyframes):
+        points = candidates.points3d[candidates.keyframe == index].double().numpy()
+        in_camera = (points - keyframe.centre) @ keyframe.world_from_cam[:3, :3]
+        column, row = keyframe.camera.project(in_camera).round().astype(int).T
+        found.append(in_camera[:, 2])
+        true.append(keyframe.frame.depth()[row, column])
+    return np.concatenate(found), np.concatenate(true)
+
+
+def relative_errors(candidates, keyframes):
+    found, true = true_depths(candidates, keyframes)
+    return np.abs(found - true) / true
+
+
+class TestSweep:
+    def test_depths_are_true(self, swept, keyframes):
+        good = swept[0].score > 0.3
+        assert good.float().mean() > 0.5
+        errors = relative_errors(swept[0], keyframes)[good.numpy()]
+        assert np.median(errors) < 0.06
+
+    def test_a_better_score_means_a_better_depth(self, swept, keyframes):
+        errors = relative_errors(swept[0], keyframes)
+        score = swept[0].score.numpy()
+        best = score > np.quantile(score, 0.7)
+        worst = score < np.quantile(score, 0.3)
+        assert np.median(errors[best]) < np.median(errors[worst])
+
+    def test_scores_are_in_range(self, swept):
+        candidates = swept[0]
+        assert ((candidates.score > 0) & (candidates.score <= 1)).all()
+        assert ((candidates.ambiguity >= 0) & (candidates.ambiguity <= 1 + 1e-6)).all()
+
+    def test_scene_depths_hold_most_of_what_is_seen(self, swept, views):
+        near, median, far = (getattr(swept[1], name) for name in ('near', 'median', 'far'))
+        assert near < median < far
+        depth = np.concatenate([view.depth()[::8, ::8].ravel() for view in views])
+        assert np.quantile(depth, 0.25) < median < np.quantile(depth, 0.8)
+
+    def test_colours_come_from_the_patches(self, swept, keyframes):
+        candidates = swept[0]
+        first = keyframes[0].colors.tolist()
+        assert all(c in first for c in candidates.colors[candidates.keyframe == 0].tolist())
+
+    def test_no_length_of_its_own(self, keyframes, swept):
+        """In a map of another unit everything scales."""
+        scaled = []
+        for keyframe in keyframes:
+            pose = keyframe.world_from_cam.copy()
+            pose[:3, 3] *= 10
+            scaled.append(replace(keyframe, world_from_cam=pose))
+        candidates, depths = sweep(scaled, 60, False, silent, never)
+        assert depths.median == pytest.approx(10 * swept[1].median, rel=0.02)
+        assert len(candidates.score) == pytest.approx(len(swept[0].score), rel=0.05)
+
+
+class TestMeasuredDepth:
+    def test_is_taken_as_it_is(self, measured, keyframes):
+        assert np.median(relative_errors(measured[0], keyframes)) < 2e-3
+
+    def test_is_not_doubted(self, measured):
+        assert (measured[0].score == 1).float().mean() > 0.99
+        assert (measured[0].ambiguity == 0).float().mean() > 0.99
+
+    def test_holes_keep_the_swept_depth(self, keyframes):
+        def empty(keyframe):
+            blank = np.zeros((240, 320), np.float32)
+            return replace(keyframe, frame=replace(keyframe.frame, load_depth=lambda: blank))
+
+        with_holes, _ = sweep([empty(k) for k in keyframes[:8]], 60, True, silent, never)
+        without, _ = sweep(keyframes[:8], 60, False, silent, never)
+        torch.testing.assert_close(with_holes.points3d, without.points3d)
+
+
+class TestViews:
+    def test_overlap(self, keyframes, swept):
+        overlap, parallax = overlap_and_parallax(keyframes, swept[1].median)
+        assert ((overlap >= 0) & (overlap <= 1)).all()
+        np.testing.assert_allclose(np.diag(overlap), 1.0)
+        np.testing.assert_allclose(np.diag(parallax), 0.0)
+        np.testing.assert_allclose(parallax, parallax.T)
+        assert overlap[0, 1] > 0.5
+
+    def test_neighbours_are_others_that_overlap(self, keyframes, swept):
+        overlap, parallax = overlap_and_parallax(keyframes, swept[1].median)
+        for index, others in enumerate(neighbours(overlap.copy(), parallax, 8)):
+            assert len(others) <= 8
+            assert len(set(others)) == len(others)
+            assert index not in others
+            assert (overlap[index, others] >= 0.15).all()
+
+    def test_stranger_has_no_neighbours(self):
+        overlap = np.eye(3)
+        assert [len(n) for n in neighbours(overlap, np.full((3, 3), 8.0), 8)] == [0, 0, 0]
+
+
+DEPTHS = SceneDepths(1.0, 2.0, 4.0)
+
+
+def candidates_at(points3d: torch.Tensor, score: float = 0.8, ambiguity: float = 0.5) -> Candidates:
+    count = len(points3d)
+    return Candidates(
+        torch.zeros(count, dtype=torch.long),
+        torch.nn.functional.normalize(torch.randn(count, 64), dim=1).half(),
+        points3d,
+        torch.zeros(count, 3, dtype=torch.uint8),
+        torch.full((count,), score),
+        torch.full((count,), ambiguity),
+    )
+
+
+class TestTokens:
+    def test_each_once_and_as_many_as_asked_for(self):
+        candidates = candidates_at(torch.rand(500, 3) * 3)
+        chosen = choose_tokens(candidates, DEPTHS, 200, torch.Generator().manual_seed(0))
+        assert len(chosen) == len(chosen.unique()) == 200
+
+    def test_no_more_than_there_are(self):
+        candidates = candidates_at(torch.rand(120, 3) * 3)
+        assert len(choose_tokens(candidates, DEPTHS, 999, torch.Generator())) == 120
+
+    def test_bad_ones_are_never_taken(self):
+        candidates = candidates_at(torch.rand(400, 3) * 3)
+        candidates.score[:100] = 0.1
+        candidates.ambiguity[100:200] = 0.99
+        chosen = choose_tokens(candidates, DEPTHS, 400, torch.Generator())
+        assert chosen.min() >= 200
+
+    def test_lonely_places_get_their_share(self):
+        """Ten points alone in their voxels beat a thousand in one, point for point."""
+        alone = torch.stack([torch.arange(100.0), torch.zeros(100), torch.zeros(100)], 1) + 5
+        crowd = torch.rand(2000, 3) * 0.01
+        candidates = candidates_at(torch.cat([alone, crowd]))
+        chosen = choose_tokens(candidates, DEPTHS, 300, torch.Generator().manual_seed(0))
+        assert (chosen < 100).sum() > 80
+
+    def test_hardly_any_good_one(self):
+        candidates = candidates_at(torch.rand(400, 3), score=0.1)
+        with pytest.raises(FitError, match='only 0 points could be triangulated'):
+            choose_tokens(candidates, DEPTHS, 100, torch.Generator())
+
+    def test_anchored_code_remembers(self):
+        candidates = candidates_at(torch.rand(60, 3))
+        chosen = torch.tensor([4, 2, 9])
+        code = anchored_code(candidates, chosen, DEPTHS)
+        torch.testing.assert_close(code.anchors, candidates.points3d[chosen])
+        torch.testing.assert_close(code.embeddings, candidates.features[chosen].float())
+        torch.testing.assert_close(code.log_sigma.exp(), torch.full((3,), 0.06))
+
+    def test_free_code(self):
+        mean = torch.tensor([1.0, 2.0, 3.0])
+        code = free_code(2000, 64, mean, torch.Generator().manual_seed(0))
+        assert (code.anchors == mean).all()
+        assert float(code.embeddings.var()) == pytest.approx(0.01, rel=0.05)
