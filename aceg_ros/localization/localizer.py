@@ -16,23 +16,17 @@ from aceg_ros.localization.ransac import ransac_pose
 from aceg_ros.localization.refine import refine_pose
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.map_code.code import MapCode
-from aceg_ros.regressor.attention import top_tokens
 from aceg_ros.regressor.regressor import Regressor
-
-
-_FAR_TOKEN = 8.0  # penalty in logits; a patch with only such tokens is not used
 
 
 @dataclass(frozen=True)
 class LocalizerOptions:
     """Pixels are those of the working image."""
 
-    patches: int = 2000  # most reliable patches that read the map
-    correspondences: int = 1000  # most certain of those that pose estimation gets
+    patches: int = 1200  # most reliable patches that read the map
+    correspondences: int = 800  # most certain of those that pose estimation gets
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
-    tokens_guided: int = 24  # tokens a patch chooses from once a first pose is known
-    guide_px: float = 10.0  # how far from the patch that pose may show them, one deviation
     min_inliers: int = 60
     min_inlier_ratio: float = 0.2  # of the correspondences
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
@@ -81,10 +75,6 @@ class Localizer:
         clock.lap('ransac')
         if coarse is None:
             return LocalizationFailure('no_pose', 'no pose agrees with the map', clock.seconds)
-        evidence = coarse[1]
-        if (doubt := self._too_few(evidence)) is not None:
-            return LocalizationFailure(*doubt, clock.seconds)
-        matches = self._read(patches, guide=coarse[0])
         refined = refine_pose(
             coarse[0],
             matches.rays,
@@ -108,13 +98,15 @@ class Localizer:
             inliers=refined.inliers,
             seconds=clock.seconds,
         )
-        found = with_map_error(found, self.code.info.angular_error)
-        doubt = self._too_few(refined.inliers) or self._too_vague(found)
+        doubt = self._too_few(refined.inliers)
+        if doubt is None:
+            found = with_map_error(found, self.code.info.angular_error)
+            doubt = self._too_vague(found)
         return found if doubt is None else LocalizationFailure(*doubt, clock.seconds)
 
     @torch.inference_mode()
     def _encode(self, view: np.ndarray, camera: Camera) -> _Patches:
-        """The most reliable patches and the tokens most like each."""
+        """The most reliable patches of the image."""
         encoded = self._encoder.encode(image_tensor(view, self._encoder.device))
         centres, rays = patch_rays(camera, encoded.stride)
         reliability = encoded.reliability[0].flatten()
@@ -122,40 +114,19 @@ class Localizer:
         reliability = reliability.masked_fill(~usable, -1.0)
         chosen = reliability.topk(min(self.options.patches, int(usable.sum()))).indices
         features = encoded.features[0].flatten(1).T[chosen]
-        logits = self._regressor.logits(features, self._tensors)
-        tokens = top_tokens(logits, self.options.tokens_guided)[1]
         index = chosen.cpu().numpy()
-        return _Patches(features, tokens, rays[index], centres[index], camera.focal)
+        return _Patches(features, rays[index], centres[index], camera.focal)
 
     @torch.inference_mode()
-    def _read(self, patches: _Patches, guide: np.ndarray | None = None) -> _Matches:
-        """The most certain matches; with a ``guide`` pose only from tokens it shows near the patch."""
-        tokens, penalty = patches.tokens, None
-        if guide is None:
-            tokens = tokens[:, : self._regressor.config.tokens_read]
-        else:
-            penalty = self._misplacement(patches, guide)
-        read = self._regressor(patches.features, self._tensors, tokens, penalty)
+    def _read(self, patches: _Patches) -> _Matches:
+        """What the map tells the patches, the most certain ones."""
+        read = self._regressor(patches.features, self._tensors)
         sigma = read.sigma.cpu().double().numpy()
         points3d = read.points3d.cpu().double().numpy()
-        if penalty is not None:
-            placed = (penalty.amin(dim=1) < _FAR_TOKEN).cpu().numpy()
-            sigma = np.where(placed, sigma, np.inf)
         best = np.argsort(sigma)[: self.options.correspondences]
         distance = np.linalg.norm(points3d[best] - self.code.mean, axis=1)
         best = best[sigma[best] * patches.focal < self.options.max_sigma_px * distance]
         return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
-
-    def _misplacement(self, patches: _Patches, pose: np.ndarray) -> torch.Tensor:
-        """Penalty (P, k) on tokens by how far off ``pose`` shows their anchors from the patch."""
-        device = patches.tokens.device
-        centre = torch.as_tensor(pose[:3, 3], dtype=torch.float32, device=device)
-        rotation = torch.as_tensor(pose[:3, :3], dtype=torch.float32, device=device)
-        directions = (self._tensors.anchors - centre) @ rotation
-        directions = torch.nn.functional.normalize(directions, dim=1)[patches.tokens]
-        rays = torch.as_tensor(patches.rays, dtype=torch.float32, device=device)
-        off_px = (directions - rays[:, None]).norm(dim=2) * patches.focal
-        return 0.5 * (off_px / self.options.guide_px).square().clamp(max=2 * _FAR_TOKEN)
 
     def _too_few(self, inliers: np.ndarray) -> tuple[str, str] | None:
         options, count = self.options, int(inliers.sum())
@@ -194,7 +165,6 @@ class _Patches:
     """The patches of one image that read the map."""
 
     features: torch.Tensor  # (P, D)
-    tokens: torch.Tensor  # (P, k) most similar first
     rays: np.ndarray  # (P, 3)
     centres: np.ndarray  # (P, 2) px in the working image
     focal: float

@@ -13,7 +13,6 @@ from torch import nn
 from aceg_ros.mapping.buffer import PatchBuffer
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.progress import Cancelled, Progress, check
-from aceg_ros.regressor.attention import top_tokens
 from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 _RIVALS = 16  # tokens a patch may choose from until the next search
@@ -165,9 +164,8 @@ def _search(
     for group, patches in enumerate(features):
         check(cancelled)
         with torch.autocast(buffer.features.device.type, torch.bfloat16, enabled=half):
-            logits = regressor.logits(patches.float(), code)
-        logits = logits + torch.where(hidden[group][token_keyframe], -torch.inf, 0.0)
-        found.append(top_tokens(logits, _RIVALS)[1])
+            own = hidden[group][token_keyframe]
+            found.append(regressor.similar_tokens(patches.float(), code, _RIVALS, own))
     return torch.cat(found)
 
 

@@ -12,7 +12,7 @@ class FitOptions:
     """Defaults fit a room in well under a minute on two CPU cores."""
 
     budget: float = 60.0  # seconds for the whole mapping; the fit ends in time or on convergence
-    epochs: int = 8  # passes over the buffer at most
+    epochs: int = 24  # passes over the buffer at most
     tokens: int = 6144  # size of the code; a token takes about 90 bytes on disk
     buffer_patches: int = 120_000  # training patches in memory, whatever the number of keyframes
     batch: int = 4096  # patches per step

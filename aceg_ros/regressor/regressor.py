@@ -14,6 +14,9 @@ from torch import nn
 from aceg_ros.regressor.attention import CrossAttentionBlock, top_tokens
 
 
+_CACHED_PATCHES, _MANY_PATCHES = 256, 16384
+
+
 @dataclass(frozen=True)
 class RegressorConfig:
     """Shape of a regressor. Without blocks it is the anchored reader alone and has no weights."""
@@ -24,7 +27,7 @@ class RegressorConfig:
     heads: int = 8
     mlp_ratio: float = 2.0
     tokens_read: int = 8  # anchors that one patch averages
-    temperature: float = 32.0  # logit per unit of cosine similarity
+    temperature: float = 48.0  # logit per unit of cosine similarity
     spread_weight: float = 0.3  # how much of the read anchors' spread counts as sigma
 
 
@@ -80,27 +83,43 @@ class Regressor(nn.Module):
             digest.update(tensor.detach().cpu().float().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def logits(self, features: torch.Tensor, code: CodeTensors) -> torch.Tensor:
-        """Similarity of patches (P, dim_in) to tokens (n,), as attention logits (P, n)."""
+    @torch.no_grad()
+    def similar_tokens(
+        self,
+        features: torch.Tensor,
+        code: CodeTensors,
+        count: int,
+        hidden: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The tokens (P, count) that patches (P, dim_in) attend to most, the first the most.
+
+        ``hidden`` (n,) bool keeps some tokens out.
+        """
         keys = F.normalize(code.embeddings, dim=1)
-        return torch.addmm(code.log_prior, features, keys.T, alpha=self.config.temperature)
+        prior = code.log_prior
+        if hidden is not None:
+            prior = prior.masked_fill(hidden, -torch.inf)
+        # in pieces whose logits stay in a CPU's cache
+        pieces = features.split(_CACHED_PATCHES if features.device.type == 'cpu' else _MANY_PATCHES)
+        found = []
+        for piece in pieces:
+            logits = torch.addmm(prior, piece, keys.T, alpha=self.config.temperature)
+            found.append(top_tokens(logits, count)[1])
+        return torch.cat(found)
 
     def forward(
         self,
         features: torch.Tensor,
         code: CodeTensors,
         tokens: torch.Tensor | None = None,
-        penalty: torch.Tensor | None = None,
     ) -> SceneCoordinates:
         """Read the code for unit patch features (P, dim_in).
 
         ``tokens`` (P, k) names the tokens each patch may attend to; without it the most similar are
-        found first. ``penalty`` (P, k) is taken off their logits. Gradients flow to the code through
-        the tokens read.
+        found first. Gradients flow to the code through the tokens read.
         """
         if tokens is None:
-            with torch.no_grad():
-                tokens = top_tokens(self.logits(features, code), self.config.tokens_read)[1]
+            tokens = self.similar_tokens(features, code, self.config.tokens_read)
         # one table and one gather: on a CPU the gather's backward is most of a fit's time
         keys = F.normalize(code.embeddings, dim=1)
         columns = [keys, code.anchors, code.log_sigma[:, None], code.log_prior[:, None]]
@@ -109,8 +128,6 @@ class Regressor(nn.Module):
         keys, anchors, log_sigma, log_prior = rows.split([keys.shape[1], 3, 1, 1], dim=2)
         similarity = (features[:, None] * keys).sum(dim=2) * self.config.temperature
         logits = similarity + log_prior[:, :, 0]
-        if penalty is not None:
-            logits = logits - penalty
         weights = logits.softmax(dim=1)[:, :, None]
         points3d = (weights * anchors).sum(dim=1)
         spread = (weights * (anchors - points3d[:, None]).square()).sum(dim=(1, 2))

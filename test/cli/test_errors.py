@@ -168,7 +168,7 @@ class TestOldMap:
             raise FitError('no good')
 
         monkeypatch.setattr(mapper, 'fit_code', failing)
-        outcome = aceg('map', recording, '-o', room_map)
+        outcome = aceg('map', recording, '-o', room_map, '--tokens', 300)
         assert_said_in_one_line(outcome, 'no good')
         assert room_map.read_bytes() == before
 

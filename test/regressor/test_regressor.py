@@ -110,31 +110,6 @@ class TestReading:
         torch.testing.assert_close(first.points3d, second.points3d, atol=1e-5, rtol=1e-4)
 
 
-class TestPenalty:
-    TOKENS = torch.arange(36).view(9, 4)
-
-    def test_none_and_nothing_are_the_same(self):
-        code, patches = random_code(), random_patches()
-        first = regressor()(patches, code, self.TOKENS)
-        second = regressor()(patches, code, self.TOKENS, torch.zeros(9, 4))
-        torch.testing.assert_close(first.points3d, second.points3d)
-
-    def test_is_taken_off_the_logits(self):
-        code, patches = random_code(), random_patches()
-        penalty = torch.rand(9, 4, generator=torch.Generator().manual_seed(0)) * 5
-        read = regressor()(patches, code, self.TOKENS, penalty)
-        logits = regressor().logits(patches, code).gather(1, self.TOKENS) - penalty
-        expected = (logits.softmax(dim=1)[:, :, None] * code.anchors[self.TOKENS]).sum(dim=1)
-        torch.testing.assert_close(read.points3d, expected, atol=1e-4, rtol=1e-4)
-
-    def test_a_heavy_one_leaves_a_single_token(self):
-        code, patches = random_code(), random_patches()
-        penalty = torch.full((9, 4), 1e4)
-        penalty[:, 2] = 0
-        read = regressor()(patches, code, self.TOKENS, penalty)
-        torch.testing.assert_close(read.points3d, code.anchors[self.TOKENS[:, 2]])
-
-
 class TestFreeCode:
     MEAN = torch.tensor([4.0, -2.0, 1.0])
 
