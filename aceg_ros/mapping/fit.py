@@ -97,7 +97,7 @@ def fit_code(
                 check(cancelled)
                 used = (time.monotonic() - began) / max(deadline - began, 1e-3)
                 part = max(step / total, used) + shift
-                if part >= 1:
+                if part >= 1 and losses:  # late or not, one pass there is
                     break
                 rates = _LEARNING_RATES.values()
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
