@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=5,
         help='without splits: query every n-th frame, map the rest',
     )
-    parser.add_argument('--methods', default='aceg,sift,mlp', help='some of aceg, sift, mlp')
+    parser.add_argument(
+        '--methods', default='aceg,sift,mlp', help='some of aceg, sift, mlp, nearest'
+    )
     parser.add_argument(
         '--budget', type=float, default=60.0, help="seconds of aceg's and mlp's fits"
     )

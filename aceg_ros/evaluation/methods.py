@@ -16,6 +16,7 @@ from aceg_ros.encoder.base import Encoder, image_tensor
 from aceg_ros.encoder.view import working_view
 from aceg_ros.engine import Engine
 from aceg_ros.evaluation.baselines.keyframes import posed_images
+from aceg_ros.evaluation.baselines.nearest import NearestLocalizer
 from aceg_ros.evaluation.baselines.scene_mlp import (
     PatchImage,
     SceneMlpLocalizer,
@@ -100,6 +101,19 @@ class SceneMlpMethod:
 
 
 @dataclass(frozen=True)
+class NearestMethod:
+    """All patches stored, with points from depth: the yardstick of an encoder."""
+
+    load_encoder: Callable[[], Encoder]
+    name: str = 'nearest'
+
+    def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
+        """See `Method.build`."""
+        localizer = NearestLocalizer.fit(frames, self.load_encoder())
+        return localizer, localizer.map_bytes
+
+
+@dataclass(frozen=True)
 class PatchDescriber:
     """All patches of an image as `encoder` sees them."""
 
@@ -117,5 +131,9 @@ class PatchDescriber:
 
 def baseline_methods(load_encoder: Callable[[], Encoder], seconds: float) -> dict[str, Method]:
     """The baselines by name; the network per scene may train for `seconds`."""
-    methods: list[Method] = [SiftMethod(), SceneMlpMethod(load_encoder, seconds)]
+    methods: list[Method] = [
+        SiftMethod(),
+        SceneMlpMethod(load_encoder, seconds),
+        NearestMethod(load_encoder),
+    ]
     return {method.name: method for method in methods}

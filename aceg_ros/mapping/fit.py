@@ -71,10 +71,10 @@ def fit_code(
     """Adapt ``start`` to the buffer; all tensors on the buffer's device.
 
     ``origins`` (n, 3) and ``token_keyframe`` (n,) say which ray and keyframe each token was born
-    from, ``hidden`` (2 K, K) bool the keyframes whose tokens each group of the buffer does not read:
-    without its own, a patch's only way to a low error is to agree with other views. ``depth`` is
-    the scene's median depth, ``deadline`` a time of `time.monotonic` at which the learning rate has
-    reached zero.
+    from, ``hidden`` (2 K, K) bool the keyframes whose tokens each group of the buffer does not
+    read: without its own, a patch's only way to a low error is to agree with other views.
+    ``depth`` is the scene's median depth, ``deadline`` a time of `time.monotonic` at which the
+    learning rate has reached zero.
     """
     device = buffer.features.device
     generator = torch.Generator().manual_seed(options.seed)

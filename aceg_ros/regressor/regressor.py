@@ -13,7 +13,6 @@ from torch import nn
 
 from aceg_ros.regressor.attention import CrossAttentionBlock, top_tokens
 
-
 _CACHED_PATCHES, _MANY_PATCHES = 256, 16384
 
 

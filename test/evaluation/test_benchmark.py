@@ -152,4 +152,4 @@ def test_peak_memory_may_be_unknown(monkeypatch):
 
 
 def test_baselines_are_registered_by_name():
-    assert list(baseline_methods(FakeEncoder, 10.0)) == ['sift', 'mlp']
+    assert list(baseline_methods(FakeEncoder, 10.0)) == ['sift', 'mlp', 'nearest']

@@ -1,0 +1,89 @@
+"""The yardstick of an encoder: every patch of every keyframe stored, with its point from depth.
+
+No fit and no code, so that the figures are those of the features alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from aceg_ros.datasets import Frame
+from aceg_ros.encoder.base import Encoder, image_tensor
+from aceg_ros.encoder.view import patch_rays, working_view
+from aceg_ros.errors import FitError
+from aceg_ros.evaluation.baselines.keyframes import posed_images
+from aceg_ros.evaluation.baselines.pose import PoseOptions, localize_matches
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import transform_points
+from aceg_ros.localization.result import Localization, LocalizationFailure
+
+STORED_PER_KEYFRAME = 1600  # half of which have depth, say
+ASKED_PER_QUERY = 1500
+BYTES_PER_PATCH = 64 * 2 + 3 * 4
+
+
+class NearestLocalizer:
+    """Matches each patch of an image to the most similar stored one."""
+
+    def __init__(self, features: torch.Tensor, points3d: np.ndarray, encoder: Encoder) -> None:
+        self._features = features  # (N, D)
+        self._points3d = points3d  # (N, 3) metres
+        self._encoder = encoder
+
+    @classmethod
+    def fit(cls, frames: Sequence[Frame], encoder: Encoder) -> NearestLocalizer:
+        """Store the reliable patches whose depth is known; raises FitError where there is none.
+
+        A depth camera of its own is taken to sit in the colour camera's place.
+        """
+        features, points3d = [], []
+        for frame, image, world_from_cam in posed_images(frames):
+            depth = frame.depth()
+            if depth is None:
+                continue
+            found, rays, _ = _patches(image, frame.camera, encoder, STORED_PER_KEYFRAME)
+            z = _look_up(depth, (frame.depth_camera or frame.camera).project(rays))
+            known = z > 0
+            local = rays[known] / rays[known, 2:] * z[known, None]
+            features.append(found[torch.from_numpy(known)])
+            points3d.append(transform_points(world_from_cam, local))
+        if not features:
+            raise FitError('the nearest-neighbour yardstick needs depth images, and there are none')
+        return cls(torch.cat(features), np.concatenate(points3d), encoder)
+
+    @property
+    def map_bytes(self) -> int:
+        """Size with features in half precision."""
+        return len(self._points3d) * BYTES_PER_PATCH
+
+    def localize(self, image: np.ndarray, camera: Camera) -> Localization | LocalizationFailure:
+        """See `Localizes.localize`."""
+        features, _, points2d = _patches(image, camera, self._encoder, ASKED_PER_QUERY)
+        nearest = torch.cat([(part @ self._features.T).argmax(1) for part in features.split(256)])
+        points3d = self._points3d[nearest.cpu().numpy()]
+        return localize_matches(points2d, points3d, camera, PoseOptions())
+
+
+def _patches(
+    image: np.ndarray, camera: Camera, encoder: Encoder, count: int
+) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
+    """Most reliable patches: features (P, D), rays (P, 3), points2d (P, 2) px in ``image``."""
+    view, view_camera = working_view(image, camera)
+    encoded = encoder.encode(image_tensor(view, encoder.device))
+    centres, rays = patch_rays(view_camera, encoded.stride)
+    chosen = encoded.reliability[0].flatten().topk(min(count, len(centres))).indices
+    index = chosen.cpu().numpy()
+    points2d = (centres[index] + 0.5) * (camera.width / view_camera.width) - 0.5
+    return encoded.features[0].flatten(1).T[chosen], rays[index], points2d
+
+
+def _look_up(depth: np.ndarray, points2d: np.ndarray) -> np.ndarray:
+    """Depth (N,) metres at the nearest pixels, 0 where unknown or outside."""
+    cells = np.nan_to_num(points2d, nan=-1.0).round().astype(int)
+    inside = ((cells >= 0) & (cells < [depth.shape[1], depth.shape[0]])).all(axis=1)
+    z = np.zeros(len(cells))
+    z[inside] = depth[cells[inside, 1], cells[inside, 0]]
+    return z
