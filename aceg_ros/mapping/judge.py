@@ -56,9 +56,9 @@ def judge(
     The report is JSON-able, lengths are in map units: ``verdict`` is 'good', 'fair', 'poor' or
     'unknown' (too few keyframes to hold any out), ``advice`` says what to record more, ``thin``
     names the held-out views that were found badly and where they were taken. The angular error is
-    what covariances lacked: errors common to a whole view, such as those of the map itself, do not show
-    in one image's residuals but do against true poses. Frames that cannot be read are added to
-    ``skipped`` with the reason.
+    what covariances lacked: errors common to a whole view, such as those of the map itself, do not
+    show in one image's residuals but do against true poses. Frames that cannot be read are added
+    to ``skipped`` with the reason.
     """
     localizer = Localizer(code, encoder, regressor)
     errors, inliers, thin, localized = [], [], [], []
