@@ -51,7 +51,7 @@ def judge(
     progress: Progress,
     skipped: list[str],
 ) -> MapCode:
-    """``code`` with its quality report and covariance scale, from keyframes it has not seen.
+    """``code`` with its quality report and angular error, from keyframes it has not seen.
 
     The report is JSON-able, lengths are in map units: ``verdict`` is 'good', 'fair', 'poor' or
     'unknown' (too few keyframes to hold any out), ``advice`` says what to record more, ``thin``
