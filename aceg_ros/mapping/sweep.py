@@ -19,11 +19,11 @@ from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.progress import Cancelled, Progress, check
 from aceg_ros.mapping.views import neighbours, overlap_and_parallax
 
-_PLANES = 96
+_PLANES = 128
 _COARSE_PLANES = 160
 _COARSE_RANGE = (3.0, 3000.0)  # nearest and farthest first guess, in median steps between keyframes
 _COARSE_PATCHES = 24  # per keyframe, to find the scene's depths
-_VIEWS = 8  # other keyframes a depth is tested in
+_VIEWS = 10  # other keyframes a depth is tested in
 _PEAK = 6  # planes on either side of the best that belong to the same peak
 _MIN_PARALLAX_DEG = 0.4  # of the typical keyframe with its neighbours; less is a turning camera
 
@@ -175,6 +175,7 @@ def _best_depth(
         read = F.grid_sample(
             similarity.view(-1, 1, rows, columns),
             torch.nan_to_num(grid, nan=2.0)[:, :, None],
+            mode='bicubic',  # a bilinear surface has its peaks at patch centres only
             align_corners=False,
         )[:, 0, :, 0]
         agreement += torch.where(inside, read.clamp_min(0).square(), torch.zeros_like(read))

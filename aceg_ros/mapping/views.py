@@ -9,7 +9,7 @@ import numpy as np
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.mapping.keyframes import Keyframe
 
-_GOOD_PARALLAX_DEG = 8.0  # enough for depth, little enough for features to still match
+_GOOD_PARALLAX_DEG = 14.0  # enough for depth, little enough for features to still match
 _SAMPLES = 8  # per side of the grid of test rays
 
 
