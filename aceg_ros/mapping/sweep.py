@@ -64,7 +64,7 @@ def sweep(
     overlap, parallax = overlap_and_parallax(keyframes, depths.median)
     others = neighbours(overlap, parallax, _VIEWS)
     _require_parallax(parallax, others, depths)
-    planes = _uniform_inverse(0.6 * depths.near, 1.6 * depths.far, _PLANES)
+    planes = torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), _PLANES)
     found = []
     for index, keyframe in enumerate(keyframes):
         check(cancelled)
@@ -211,7 +211,3 @@ def _points(keyframe: Keyframe, rays: torch.Tensor, distance: torch.Tensor) -> t
     """Points in the map frame at ``distance`` along camera rays (..., 3)."""
     pose = torch.from_numpy(keyframe.world_from_cam).float()
     return rays * distance[..., None] @ pose[:3, :3].T + pose[:3, 3]
-
-
-def _uniform_inverse(near: float, far: float, count: int) -> torch.Tensor:
-    return torch.linspace(1 / far, 1 / near, count)
