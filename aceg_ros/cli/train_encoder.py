@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from aceg_ros.cli.common import add_device
+from aceg_ros.encoder.compact import CompactEncoder
 from aceg_ros.encoder.training.loop import TrainingOptions, TrainingStep, train
 from aceg_ros.encoder.training.sources import collect
 from aceg_ros.encoder.training.teacher import Teacher
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('datasets', type=Path, nargs='*', help='datasets or folders of pictures')
     parser.add_argument('-o', '--output', type=Path, required=True, help='weights, .safetensors')
     parser.add_argument('--teacher', type=Path, required=True, help='fused XFeat weights')
+    parser.add_argument('--init', type=Path, help='weights to start from, not random ones')
     parser.add_argument('--minutes', type=float, default=defaults.minutes, help='over all sittings')
     parser.add_argument('--worlds', type=int, default=8, help='procedural worlds to add')
     parser.add_argument('--frames', type=int, default=40, help='per world')
@@ -35,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.datasets, arguments.worlds, arguments.frames, arguments.seed + 100, print
     )
     options = TrainingOptions(minutes=arguments.minutes, seed=arguments.seed)
-    train(sources, teacher, arguments.output, options, device, _report)
+    start = CompactEncoder.load(arguments.init, device).network if arguments.init else None
+    train(sources, teacher, arguments.output, options, device, _report, start)
     print(f'weights in {arguments.output}')
     return 0
 
@@ -44,6 +47,7 @@ def _report(step: TrainingStep) -> None:
     if step.step % REPORT_EVERY == 0:
         print(
             f'step {step.step}, {step.minutes:.1f} min: distillation {step.distillation:.4f}, '
-            f'matching {step.matching:.3f}, reliability {step.reliability:.3f}',
+            f'matching {step.matching:.3f}, reading {step.reading:.3f}, '
+            f'reliability {step.reliability:.3f}',
             flush=True,
         )

@@ -15,6 +15,7 @@ from torch import nn
 from aceg_ros.encoder.base import PatchFeatures
 from aceg_ros.errors import ImageError, WeightsError
 from aceg_ros.files import write_atomically
+from aceg_ros.precision import half_precision
 
 DIM = 64
 STRIDE = 8
@@ -65,8 +66,8 @@ class CompactNetwork(nn.Module):
         context = F.interpolate(self.lateral16(middle), size, mode='bilinear')
         context = context + F.interpolate(self.lateral32(coarse), size, mode='bilinear')
         fused = self.fusion[:2](fine + context)
-        features = F.normalize(self.fusion[2](fused), dim=1)
-        reliability = self.reliability(fused)[:, 0]
+        features = F.normalize(self.fusion[2](fused).float(), dim=1)
+        reliability = self.reliability(fused)[:, 0].float()
         return features[..., :rows, :columns], reliability[..., :rows, :columns]
 
 
@@ -111,7 +112,7 @@ class CompactEncoder:
         self, network: CompactNetwork, whitening: Whitening, identity: str, device: torch.device
     ):
         network.to(device)
-        self._network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._mean = whitening.mean.to(device)
         self._matrix = whitening.matrix.to(device)
         self.identity = identity
@@ -149,7 +150,8 @@ class CompactEncoder:
                 f'not {tuple(images.shape)}'
             )
         batch = images.to(self.device).float().contiguous(memory_format=torch.channels_last)
-        features, reliability = self._network(batch)
+        with half_precision(self.device):
+            features, reliability = self.network(batch)
         centred = features - self._mean[None, :, None, None]
         whitened = torch.einsum('ij,bjhw->bihw', self._matrix, centred)
         return PatchFeatures(F.normalize(whitened, dim=1), reliability.sigmoid(), STRIDE)

@@ -25,6 +25,7 @@ class LocalizerOptions:
 
     patches: int = 1200  # most reliable patches that read the map
     correspondences: int = 800  # most certain of those that pose estimation gets
+    max_likeness: float = 0.55  # length of the patches' mean feature: 1 when all are the same
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
     min_inliers: int = 60
@@ -62,6 +63,12 @@ class Localizer:
         view, view_camera = working_view(image, camera)
         patches = self._encode(view, view_camera)
         clock.lap('encode')
+        if float(patches.features.mean(dim=0).norm()) > self.options.max_likeness:
+            return LocalizationFailure(
+                'featureless',
+                'all parts of the image look alike: it is blank, too dark, overexposed or blurred',
+                clock.seconds,
+            )
         matches = self._read(patches)
         clock.lap('read')
         if len(matches.rays) < self.options.min_inliers:

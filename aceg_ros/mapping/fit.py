@@ -83,51 +83,88 @@ def fit_code(
     groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in _LEARNING_RATES.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     batches = max(len(buffer) // options.batch, 1)
-    total = options.epochs * batches
+    pace = _Pace(options.epochs * batches, deadline)
     losses: list[float] = []
-    began, step, converged, hits = time.monotonic(), 0, False, 0.0
-    shift = 0.0  # progress gained by converging early
-    while step < total and (not losses or time.monotonic() < deadline):
-        rivals = _search(code.tensors(), token_keyframe, hidden, buffer, regressor, cancelled)
-        for _ in range(_SHUFFLES):
-            order = torch.randperm(len(buffer), generator=generator).to(device)
-            sums = torch.zeros(2, device=device)
-            done = 0
-            for batch in order.split(options.batch)[:batches]:
-                check(cancelled)
-                used = (time.monotonic() - began) / max(deadline - began, 1e-3)
-                part = max(step / total, used) + shift
-                if part >= 1 and losses:  # late or not, one pass there is
-                    break
-                rates = _LEARNING_RATES.values()
-                for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                    group['lr'] = rate * _schedule(part)
-                loss, close = _step_loss(
-                    code.tensors(),
-                    rivals[batch],
-                    buffer,
-                    batch,
-                    depth,
-                    regressor,
-                    options.dropout,
-                    noise,
-                )
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                sums += torch.stack([loss.detach(), close])
-                step, done = step + 1, done + 1
-                progress('fit', min(part, 1.0), f'loss {loss.detach():.2f}')
-            if not done:
-                step = total
+    hits, dropout = 0.0, options.dropout
+    while not pace.over or not losses:  # late or not, one pass there is
+        check(cancelled)
+        if len(losses) % _SHUFFLES == 0:
+            tensors = code.tensors()
+            rivals = _search(tensors, token_keyframe, hidden, buffer, regressor, cancelled)
+        order = torch.randperm(len(buffer), generator=generator).to(device)
+        sums, done = torch.zeros(2, device=device), 0
+        for batch in order.split(options.batch)[:batches]:
+            check(cancelled)
+            if pace.over and losses:
                 break
+            for group, rate in zip(optimizer.param_groups, _LEARNING_RATES.values(), strict=True):
+                group['lr'] = rate * pace.learning_rate
+            loss, close = _step_loss(
+                code.tensors(),
+                rivals[batch],
+                buffer,
+                batch,
+                depth,
+                regressor,
+                dropout,
+                noise,
+            )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            pace.step()
+            sums, done = sums + torch.stack([loss.detach(), close]), done + 1
+            progress('fit', min(pace.part, 1.0), f'loss {loss.detach():.2f}')
+        if done:
             mean, hits = (sums / done).tolist()
             losses.append(mean)
-            if not converged and part < _DECAY_FROM and _settled(losses):
-                converged, shift = True, _DECAY_FROM - part
+        if _settled(losses):
+            pace.finish()
     with torch.no_grad():
         final = CodeTensors(*(t.detach() for t in _as_tuple(code.tensors())))
-    return final, FitHistory(losses, hits, time.monotonic() - began, converged)
+    return final, FitHistory(losses, hits, pace.seconds, pace.finishing)
+
+
+class _Pace:
+    """How far a fit has come: by steps or by the clock, whichever is further."""
+
+    def __init__(self, steps: int, deadline: float):
+        """``deadline`` is a time of `time.monotonic`."""
+        self.part = 0.0
+        self.finishing = False  # before its time
+        self._steps, self._done = steps, 0
+        self._began, self._deadline = time.monotonic(), deadline
+        self._skipped = 0.0
+
+    @property
+    def over(self) -> bool:
+        return self.part >= 1
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def learning_rate(self) -> float:
+        """Factor 0..1: linear rise, plateau, cosine fall to zero."""
+        if self.part < _WARM_UP:
+            return max(self.part / _WARM_UP, 0.05)
+        if self.part < _DECAY_FROM:
+            return 1.0
+        left = (self.part - _DECAY_FROM) / (1 - _DECAY_FROM)
+        return 0.5 * (1 + math.cos(math.pi * min(left, 1.0)))
+
+    def step(self) -> None:
+        """One more step is done."""
+        self._done += 1
+        used = self.seconds / max(self._deadline - self._began, 1e-3)
+        self.part = max(self._done / self._steps, used) + self._skipped
+
+    def finish(self) -> None:
+        """Begin the fall of the learning rate now, unless it has begun."""
+        if self.part < _DECAY_FROM:
+            self.finishing = True
+            self._skipped = _DECAY_FROM - self.part
 
 
 def _as_tuple(code: CodeTensors) -> tuple[torch.Tensor, ...]:
@@ -136,15 +173,6 @@ def _as_tuple(code: CodeTensors) -> tuple[torch.Tensor, ...]:
 
 def _settled(losses: list[float]) -> bool:
     return len(losses) >= 3 and losses[-3] - losses[-1] < 2 * _MIN_GAIN * abs(losses[-3])
-
-
-def _schedule(part: float) -> float:
-    """Linear rise, plateau, cosine fall to zero."""
-    if part < _WARM_UP:
-        return max(part / _WARM_UP, 0.05)
-    if part < _DECAY_FROM:
-        return 1.0
-    return 0.5 * (1 + math.cos(math.pi * min((part - _DECAY_FROM) / (1 - _DECAY_FROM), 1.0)))
 
 
 @torch.no_grad()
@@ -160,12 +188,10 @@ def _search(
     found = []
     counts = buffer.group.bincount(minlength=len(hidden)).tolist()
     features = buffer.features.split(counts)
-    half = buffer.features.device.type == 'cuda'
     for group, patches in enumerate(features):
         check(cancelled)
-        with torch.autocast(buffer.features.device.type, torch.bfloat16, enabled=half):
-            own = hidden[group][token_keyframe]
-            found.append(regressor.similar_tokens(patches.float(), code, _RIVALS, own))
+        own = hidden[group][token_keyframe]
+        found.append(regressor.similar_tokens(patches.float(), code, _RIVALS, own))
     return torch.cat(found)
 
 

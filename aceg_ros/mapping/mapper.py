@@ -20,9 +20,9 @@ from aceg_ros.mapping.judge import held_out_frames, judge
 from aceg_ros.mapping.keyframes import MIN_KEYFRAMES, Keyframe, encode_keyframes
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.progress import Cancelled, Progress, never, silent
-from aceg_ros.mapping.sweep import Candidates, SceneDepths, sweep
+from aceg_ros.mapping.sweep import Candidates, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
-from aceg_ros.mapping.views import overlap_and_parallax
+from aceg_ros.mapping.views import ViewPairs, compare_views
 from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 _CANDIDATES_PER_TOKEN = 2.5
@@ -63,7 +63,11 @@ def map_scene(
     per_image = options.buffer_patches // max(len(mapped), 1)
     keyframes, skipped = encode_keyframes(mapped, encoder, per_image, rng, progress, cancelled)
     wanted = int(_CANDIDATES_PER_TOKEN * options.tokens / len(keyframes)) + 1
-    candidates, depths = sweep(keyframes, max(wanted, 60), options.use_depth, progress, cancelled)
+    depths = scene_depths(keyframes, cancelled)
+    pairs = compare_views(keyframes, depths.median)
+    candidates = sweep(
+        keyframes, depths, pairs, max(wanted, 60), options.use_depth, progress, cancelled
+    )
     chosen = choose_tokens(candidates, depths, options.tokens, generator)
 
     buffer = fill_buffer(keyframes, options.buffer_patches, options.augmented)
@@ -79,7 +83,7 @@ def map_scene(
         CodeTensors(*(part.to(device) for part in vars(start).values())),
         centres[owner].to(device),
         owner.to(device),
-        torch.from_numpy(_hidden_views(keyframes, depths, options.near_view_angle)).to(device),
+        torch.from_numpy(_hidden_views(pairs, options.near_view_angle)).to(device),
         buffer.to(device),
         depths.median,
         regressor.to(device),
@@ -105,22 +109,20 @@ def _spread(frames: Sequence[Frame], limit: int) -> list[Frame]:
     return [frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int)]
 
 
-def _hidden_views(
-    keyframes: Sequence[Keyframe], depths: SceneDepths, near_view_angle: float
-) -> np.ndarray:
+def _hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:
     """(2 K, K) bool: the keyframes that each group of the buffer must not read.
 
     An image as it was taken does not read its own tokens. Its changed copy does not read those of
     near views either, and so has to be recognised from afar; no more than half of all keyframes
     are hidden that way, or slow recordings would lose them all.
     """
-    overlap, parallax = overlap_and_parallax(keyframes, depths.median)
-    near = (parallax < near_view_angle) & (overlap > 0.5)
-    for row, angles in zip(near, parallax, strict=True):
-        if row.sum() > len(keyframes) / 2:
+    count = len(pairs.overlap)
+    near = (pairs.parallax < near_view_angle) & (pairs.overlap > 0.5)
+    for row, angles in zip(near, pairs.parallax, strict=True):
+        if row.sum() > count / 2:
             row &= angles <= np.median(angles)
-    own = np.eye(len(keyframes), dtype=bool)
-    return np.stack([own, near | own], axis=1).reshape(-1, len(keyframes))
+    own = np.eye(count, dtype=bool)
+    return np.stack([own, near | own], axis=1).reshape(-1, count)
 
 
 def _assemble(

@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.progress import Cancelled, Progress, check
-from aceg_ros.mapping.views import neighbours, overlap_and_parallax
+from aceg_ros.mapping.views import ViewPairs, compare_views, neighbours
 
 _PLANES = 128
 _COARSE_PLANES = 160
 _COARSE_RANGE = (3.0, 3000.0)  # nearest and farthest first guess, in median steps between keyframes
-_COARSE_PATCHES = 24  # per keyframe, to find the scene's depths
+_COARSE_PATCHES, _MIN_COARSE_PATCHES = 2400, 24  # in all and per keyframe, to find the depths
 _VIEWS = 10  # other keyframes a depth is tested in
 _PEAK = 6  # planes on either side of the best that belong to the same peak
 _MIN_PARALLAX_DEG = 0.4  # of the typical keyframe with its neighbours; less is a turning camera
@@ -49,21 +49,58 @@ class SceneDepths:
     far: float
 
 
+def scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneDepths:
+    """Depths of the scene from a coarse sweep over three decades, whatever the unit of length.
+
+    Raises FitError when all keyframes were taken from one spot, or do not agree on what they see.
+    """
+    centres = np.stack([keyframe.centre for keyframe in keyframes])
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    spread = np.linalg.norm(centres - centres.mean(axis=0), axis=1).max()
+    unit = max(float(np.median(steps)), float(spread) / 30)
+    if unit < 1e-9:
+        raise FitError(
+            'all keyframes were taken from one spot, so nothing can be triangulated: move the '
+            'camera sideways while recording, by a tenth of the distance to what it sees or more'
+        )
+    nearest, farthest = (bound * unit for bound in _COARSE_RANGE)
+    planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), _COARSE_PLANES)
+    others = neighbours(compare_views(keyframes, 10 * unit), _VIEWS)
+    patches = max(_COARSE_PATCHES // len(keyframes), _MIN_COARSE_PATCHES)
+    distances = []
+    for index, keyframe in enumerate(keyframes):
+        check(cancelled)
+        if len(others[index]) < 2:
+            continue
+        chosen = _scattered(keyframe, patches)
+        views = [keyframes[j] for j in others[index]]
+        distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
+        distances.append(distance[(score > 0.4) & (ambiguity < 0.9)])
+    if not distances or len(found := torch.cat(distances)) < 50:
+        raise FitError(
+            'the keyframes hardly agree on what they see: check that poses and images belong '
+            'together, that the calibration is right, and that the camera moved between images'
+        )
+    near, median, far = torch.quantile(found, torch.tensor([0.03, 0.5, 0.97])).tolist()
+    return SceneDepths(near, median, far)
+
+
 def sweep(
     keyframes: Sequence[Keyframe],
+    depths: SceneDepths,
+    pairs: ViewPairs,
     patches_per_image: int,
     use_depth: bool,
     progress: Progress,
     cancelled: Cancelled,
-) -> tuple[Candidates, SceneDepths]:
+) -> Candidates:
     """Candidates from every keyframe that others overlap; raises FitError without parallax.
 
-    With ``use_depth`` a patch whose depth was measured keeps that instead of the swept one.
+    ``pairs`` compares the keyframes at the scene's median depth. With ``use_depth`` a patch whose
+    depth was measured keeps that instead of the swept one.
     """
-    depths = _scene_depths(keyframes, cancelled)
-    overlap, parallax = overlap_and_parallax(keyframes, depths.median)
-    others = neighbours(overlap, parallax, _VIEWS)
-    _require_parallax(parallax, others, depths)
+    others = neighbours(pairs, _VIEWS)
+    _require_parallax(pairs.parallax, others, depths)
     planes = torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), _PLANES)
     found = []
     for index, keyframe in enumerate(keyframes):
@@ -96,40 +133,7 @@ def sweep(
             'no keyframe shares its view with two others: record the place in one slow sweep, with '
             'neighbouring images showing mostly the same things'
         )
-    return Candidates(*(torch.cat(parts) for parts in zip(*found, strict=True))), depths
-
-
-def _scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneDepths:
-    """Depths of the scene from a coarse sweep over three decades, whatever the unit of length."""
-    centres = np.stack([keyframe.centre for keyframe in keyframes])
-    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
-    spread = np.linalg.norm(centres - centres.mean(axis=0), axis=1).max()
-    unit = max(float(np.median(steps)), float(spread) / 30)
-    if unit < 1e-9:
-        raise FitError(
-            'all keyframes were taken from one spot, so nothing can be triangulated: move the '
-            'camera sideways while recording, by a tenth of the distance to what it sees or more'
-        )
-    nearest, farthest = (bound * unit for bound in _COARSE_RANGE)
-    planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), _COARSE_PLANES)
-    overlap, parallax = overlap_and_parallax(keyframes, 10 * unit)
-    others = neighbours(overlap, parallax, _VIEWS)
-    distances = []
-    for index, keyframe in enumerate(keyframes):
-        check(cancelled)
-        if len(others[index]) < 2:
-            continue
-        chosen = _scattered(keyframe, _COARSE_PATCHES)
-        views = [keyframes[j] for j in others[index]]
-        distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
-        distances.append(distance[(score > 0.4) & (ambiguity < 0.9)])
-    if not distances or len(found := torch.cat(distances)) < 50:
-        raise FitError(
-            'the keyframes hardly agree on what they see: check that poses and images belong '
-            'together, that the calibration is right, and that the camera moved between images'
-        )
-    near, median, far = torch.quantile(found, torch.tensor([0.03, 0.5, 0.97])).tolist()
-    return SceneDepths(near, median, far)
+    return Candidates(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
 def _require_parallax(

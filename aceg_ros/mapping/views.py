@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,13 +14,16 @@ _GOOD_PARALLAX_DEG = 14.0  # enough for depth, little enough for features to sti
 _SAMPLES = 8  # per side of the grid of test rays
 
 
-def overlap_and_parallax(
-    keyframes: Sequence[Keyframe], depth: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each pair (i, j): the part of i's view that j sees too, and the parallax in degrees.
+@dataclass(frozen=True)
+class ViewPairs:
+    """What each pair (i, j) of K keyframes has in common."""
 
-    Both (K, K); ``depth`` is the distance at which the views are compared.
-    """
+    overlap: np.ndarray  # (K, K) the part of i's view that j sees too
+    parallax: np.ndarray  # (K, K) degrees
+
+
+def compare_views(keyframes: Sequence[Keyframe], depth: float) -> ViewPairs:
+    """Compare all pairs of keyframes at the distance ``depth``."""
     count = len(keyframes)
     overlap = np.zeros((count, count))
     poses = np.stack([keyframe.world_from_cam for keyframe in keyframes])
@@ -38,7 +42,7 @@ def overlap_and_parallax(
             overlap[i, members] = inside.reshape(len(members), -1).mean(axis=1)
     centres = np.stack([keyframe.centre for keyframe in keyframes])
     baselines = np.linalg.norm(centres[:, None] - centres[None], axis=2)
-    return overlap, np.degrees(np.arctan(baselines / depth))
+    return ViewPairs(overlap, np.degrees(np.arctan(baselines / depth)))
 
 
 def _by_camera(keyframes: Sequence[Keyframe]) -> dict[Camera, list[int]]:
@@ -48,13 +52,13 @@ def _by_camera(keyframes: Sequence[Keyframe]) -> dict[Camera, list[int]]:
     return groups
 
 
-def neighbours(overlap: np.ndarray, parallax: np.ndarray, count: int) -> list[np.ndarray]:
+def neighbours(pairs: ViewPairs, count: int) -> list[np.ndarray]:
     """For each keyframe up to ``count`` others to triangulate with, best first."""
     # a smooth preference: rises with parallax up to the good one, falls slowly beyond
-    ratio = parallax / _GOOD_PARALLAX_DEG
-    value = overlap * ratio * 2 / (1 + ratio**2)
+    ratio = pairs.parallax / _GOOD_PARALLAX_DEG
+    value = pairs.overlap * ratio * 2 / (1 + ratio**2)
     np.fill_diagonal(value, 0.0)
-    value[overlap < 0.15] = 0.0
+    value[pairs.overlap < 0.15] = 0.0
     chosen = []
     for row in value:
         order = np.argsort(-row)

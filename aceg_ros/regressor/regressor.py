@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from aceg_ros.precision import half_precision
 from aceg_ros.regressor.attention import CrossAttentionBlock, top_tokens
 
 _CACHED_PATCHES, _MANY_PATCHES = 256, 16384
@@ -92,6 +93,7 @@ class Regressor(nn.Module):
     ) -> torch.Tensor:
         """The tokens (P, count) that patches (P, dim_in) attend to most, the first the most.
 
+        Found in half precision where that is fast: what is read is weighed again in full.
         ``hidden`` (n,) bool keeps some tokens out.
         """
         keys = F.normalize(code.embeddings, dim=1)
@@ -102,7 +104,8 @@ class Regressor(nn.Module):
         pieces = features.split(_CACHED_PATCHES if features.device.type == 'cpu' else _MANY_PATCHES)
         found = []
         for piece in pieces:
-            logits = torch.addmm(prior, piece, keys.T, alpha=self.config.temperature)
+            with half_precision(features.device):
+                logits = torch.addmm(prior, piece, keys.T, alpha=self.config.temperature)
             found.append(top_tokens(logits, count)[1])
         return torch.cat(found)
 

@@ -15,7 +15,7 @@ from aceg_ros.encoder.base import PatchFeatures
 from aceg_ros.encoder.compact import CompactEncoder
 from aceg_ros.encoder.training.light import relight
 from aceg_ros.encoder.training.loop import TrainingOptions, train
-from aceg_ros.encoder.training.losses import distillation, matching, sample
+from aceg_ros.encoder.training.losses import distillation, matching, reading, sample
 from aceg_ros.encoder.training.pairs import HomographyPairs, PosedPairs
 from aceg_ros.encoder.training.sources import collect
 from aceg_ros.encoder.training.teacher import Teacher
@@ -57,6 +57,33 @@ class TestSample:
         (read,) = sample(features, torch.tensor([[7.5, 3.5]]))
         mean = F.normalize(features[:, 0, 0] + features[:, 0, 1], dim=0)
         torch.testing.assert_close(read, mean, atol=1e-5, rtol=0)
+
+
+class TestReading:
+    @pytest.fixture
+    def smooth(self):
+        """Features whose likeness falls off with the distance between patches."""
+        noise = torch.randn(1, 64, 12, 14, generator=torch.Generator().manual_seed(0))
+        return F.normalize(F.interpolate(noise, scale_factor=2, mode='bicubic')[0], dim=0)
+
+    def test_places_at_patch_centres(self, smooth):
+        centres = torch.from_numpy(PatchFeatures.grid(28, 24, 8)).float()
+        own = smooth.flatten(1).T
+        assert float(reading(own, smooth, centres, torch.tensor(1e4))) == pytest.approx(0, abs=1e-4)
+
+    def test_is_the_distance_in_patches(self, smooth):
+        centres = torch.from_numpy(PatchFeatures.grid(28, 24, 8)).float()
+        inner = (centres > 40).all(dim=1) & (centres < 150).all(dim=1)
+        own = smooth.flatten(1).T[inner]
+        off = reading(own, smooth, centres[inner] + torch.tensor([8.0, 0.0]), torch.tensor(1e4))
+        assert float(off) == pytest.approx(1, abs=1e-3)
+
+    def test_falls_where_likeness_tells_places_between_patches(self, smooth):
+        points2d = 40 + 100 * torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
+        between = sample(smooth, points2d)
+        sharp = reading(between, smooth, points2d, torch.tensor(40.0))
+        blunt = reading(between, smooth, points2d, torch.tensor(1e4))  # the nearest patch at best
+        assert float(sharp) < 0.8 * float(blunt)
 
 
 class TestMatching:
@@ -210,7 +237,7 @@ class TestTraining:
         assert [step.step for step in steps] == list(range(1, len(steps) + 1))
         assert steps[-1].minutes >= SMALL.minutes
         for step in steps:
-            assert np.isfinite([step.distillation, step.matching, step.reliability]).all()
+            assert np.isfinite([step.distillation, step.matching, step.reading, step.reliability]).all()
 
     def test_weights_can_be_used(self, trained):
         encoder = CompactEncoder.load(trained[0])

@@ -169,17 +169,21 @@ class TestRefused:
             assert answer.message
             assert answer.seconds
 
-    @pytest.mark.parametrize('picture', ['black', 'white', 'noise', 'stripes'])
+    @pytest.mark.parametrize('picture', ['black', 'white', 'ramp', 'noise', 'stripes'])
     def test_pictures_of_nothing(self, localizer, room_camera, picture):
         image = {
             'black': np.zeros((240, 320, 3), np.uint8),
             'white': np.full((240, 320, 3), 255, np.uint8),
+            'ramp': np.tile(np.linspace(0, 255, 320).astype(np.uint8)[None, :, None], (240, 1, 3)),
             'noise': np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8),
             'stripes': np.tile(
                 (np.arange(320) // 8 % 2 * 255).astype(np.uint8)[None, :, None], (240, 1, 3)
             ),
         }[picture]
-        assert isinstance(localizer.localize(image, room_camera), LocalizationFailure)
+        answer = localizer.localize(image, room_camera)
+        assert isinstance(answer, LocalizationFailure)
+        if picture in ('black', 'white', 'ramp'):
+            assert answer.reason == 'featureless'
 
     @pytest.mark.parametrize('step', [(-1, 1), (-1, -1)], ids=['reflected', 'upside down'])
     def test_the_room_as_it_cannot_be_seen(self, localizer, queries, step):

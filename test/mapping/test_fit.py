@@ -16,7 +16,7 @@ from aceg_ros.mapping.fit import fit_code
 from aceg_ros.mapping.mapper import _hidden_views
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.progress import never, silent
-from aceg_ros.mapping.sweep import SceneDepths
+from aceg_ros.mapping.views import compare_views
 from aceg_ros.regressor.regressor import CodeTensors, Regressor, RegressorConfig
 
 VIEWS, POINTS, FOCAL, DEPTH = 6, 300, 300.0, 3.0
@@ -220,7 +220,7 @@ class TestHidden:
             assert not hidden[group[:, None], owner[tokens]].any()
 
     def test_no_view_reads_itself_and_none_loses_more_than_half(self, keyframes):
-        hidden = _hidden_views(keyframes, SceneDepths(1.0, 1.8, 4.0), near_view_angle=90.0)
+        hidden = _hidden_views(compare_views(keyframes, 1.8), near_view_angle=90.0)
         count = len(keyframes)
         assert hidden.shape == (2 * count, count)
         own = np.eye(count, dtype=bool)

@@ -10,19 +10,25 @@ import torch
 
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.progress import never, silent
-from aceg_ros.mapping.sweep import Candidates, SceneDepths, sweep
+from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens, free_code
-from aceg_ros.mapping.views import neighbours, overlap_and_parallax
+from aceg_ros.mapping.views import ViewPairs, compare_views, neighbours
+
+
+def swept_from(keyframes, use_depth=False) -> tuple[Candidates, SceneDepths]:
+    depths = scene_depths(keyframes, never)
+    pairs = compare_views(keyframes, depths.median)
+    return sweep(keyframes, depths, pairs, 60, use_depth, silent, never), depths
 
 
 @pytest.fixture(scope='module')
 def swept(keyframes):
-    return sweep(keyframes, 60, False, silent, never)
+    return swept_from(keyframes)
 
 
 @pytest.fixture(scope='module')
 def measured(keyframes):
-    return sweep(keyframes, 60, True, silent, never)
+    return swept_from(keyframes, use_depth=True)
 
 
 def true_depths(candidates: Candidates, keyframes) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +85,7 @@ class TestSweep:
             pose = keyframe.world_from_cam.copy()
             pose[:3, 3] *= 10
             scaled.append(replace(keyframe, world_from_cam=pose))
-        candidates, depths = sweep(scaled, 60, False, silent, never)
+        candidates, depths = swept_from(scaled)
         assert depths.median == pytest.approx(10 * swept[1].median, rel=0.02)
         assert len(candidates.score) == pytest.approx(len(swept[0].score), rel=0.05)
 
@@ -97,31 +103,31 @@ class TestMeasuredDepth:
             blank = np.zeros((240, 320), np.float32)
             return replace(keyframe, frame=replace(keyframe.frame, load_depth=lambda: blank))
 
-        with_holes, _ = sweep([empty(k) for k in keyframes[:8]], 60, True, silent, never)
-        without, _ = sweep(keyframes[:8], 60, False, silent, never)
+        with_holes, _ = swept_from([empty(k) for k in keyframes[:8]], use_depth=True)
+        without, _ = swept_from(keyframes[:8])
         torch.testing.assert_close(with_holes.points3d, without.points3d)
 
 
 class TestViews:
     def test_overlap(self, keyframes, swept):
-        overlap, parallax = overlap_and_parallax(keyframes, swept[1].median)
-        assert ((overlap >= 0) & (overlap <= 1)).all()
-        np.testing.assert_allclose(np.diag(overlap), 1.0)
-        np.testing.assert_allclose(np.diag(parallax), 0.0)
-        np.testing.assert_allclose(parallax, parallax.T)
-        assert overlap[0, 1] > 0.5
+        pairs = compare_views(keyframes, swept[1].median)
+        assert ((pairs.overlap >= 0) & (pairs.overlap <= 1)).all()
+        np.testing.assert_allclose(np.diag(pairs.overlap), 1.0)
+        np.testing.assert_allclose(np.diag(pairs.parallax), 0.0)
+        np.testing.assert_allclose(pairs.parallax, pairs.parallax.T)
+        assert pairs.overlap[0, 1] > 0.5
 
     def test_neighbours_are_others_that_overlap(self, keyframes, swept):
-        overlap, parallax = overlap_and_parallax(keyframes, swept[1].median)
-        for index, others in enumerate(neighbours(overlap.copy(), parallax, 8)):
+        pairs = compare_views(keyframes, swept[1].median)
+        for index, others in enumerate(neighbours(pairs, 8)):
             assert len(others) <= 8
             assert len(set(others)) == len(others)
             assert index not in others
-            assert (overlap[index, others] >= 0.15).all()
+            assert (pairs.overlap[index, others] >= 0.15).all()
 
     def test_stranger_has_no_neighbours(self):
-        overlap = np.eye(3)
-        assert [len(n) for n in neighbours(overlap, np.full((3, 3), 8.0), 8)] == [0, 0, 0]
+        pairs = ViewPairs(np.eye(3), np.full((3, 3), 8.0))
+        assert [len(n) for n in neighbours(pairs, 8)] == [0, 0, 0]
 
 
 DEPTHS = SceneDepths(1.0, 2.0, 4.0)

@@ -16,7 +16,8 @@ def relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         x = x * _light_field(x.shape[:2], rng)[..., None]
     if rng.random() < 0.3:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 1.6))
-    x = x + rng.normal(0, rng.uniform(0, 0.03), x.shape)
+    noise = rng.standard_normal(x.shape, dtype=np.float32)
+    x = x + noise * np.float32(rng.uniform(0, 0.03))
     return (np.clip(x, 0, 1) * 255).astype(np.uint8)
 
 

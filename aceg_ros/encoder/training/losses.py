@@ -7,6 +7,8 @@ import torch.nn.functional as F
 
 from aceg_ros.encoder.compact import STRIDE
 
+_WINDOW = 2  # patches on either side of the true place among which `reading` decides
+
 # Correspondences closer than this in both images count as the same thing, not as a wrong answer.
 _SAME_PATCH_PX = 1.5 * STRIDE
 
@@ -48,3 +50,26 @@ def matching(
     forward = logits.log_softmax(dim=1).diagonal()
     backward = logits.log_softmax(dim=0).diagonal()
     return -(forward + backward).mean() / 2, (forward + backward).detach().exp()
+
+
+def reading(
+    first: torch.Tensor, features: torch.Tensor, points2d: torch.Tensor, temperature: torch.Tensor
+) -> torch.Tensor:
+    """Mean error, in patches, of the place that features read from another view's patches.
+
+    A map code is read as an average of places weighted by likeness; so are here, for N features
+    ``first`` (N, D) and the other view's ``features`` (D, H', W'), the patches around the true
+    place ``points2d`` (N, 2) px. It is small only where likeness falls off evenly with distance,
+    which is what makes places between patches readable.
+    """
+    height, width = features.shape[-2:]
+    place = (points2d + 0.5) / STRIDE - 0.5  # patch centres are whole numbers
+    limit = torch.tensor([width, height], device=place.device) - 1 - _WINDOW
+    centre = torch.minimum(place.round().long().clamp_min(_WINDOW), limit)
+    steps = torch.arange(-_WINDOW, _WINDOW + 1, device=place.device)
+    around = torch.cartesian_prod(steps, steps)
+    column, row = (centre[:, None] + around).unbind(dim=2)
+    likeness = torch.einsum('dnk,nd->nk', features[:, row, column], first)
+    weights = (likeness * temperature).softmax(dim=1)
+    read = centre + (weights[:, :, None] * around).sum(dim=1)
+    return (read - place).norm(dim=1).mean()

@@ -18,7 +18,7 @@ from aceg_ros.worlds import LIGHTS, WorldOptions, make_world, record, tour
 
 LONGEST_SIDE = 800  # px; larger pictures are shrunk, so that a crop shows more than a detail
 _POSED_SHARE = 0.3  # of the pairs, per kind of posed source
-_POSED_REACH = 6  # frames between the two views of a posed pair
+_POSED_REACH = 10  # frames between the two views of a posed pair
 
 
 def collect(
