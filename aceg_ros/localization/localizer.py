@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from aceg_ros.encoder.base import Encoder, image_tensor
 from aceg_ros.encoder.view import patch_rays, working_view
@@ -14,6 +15,7 @@ from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.localization.ransac import ransac_pose
 from aceg_ros.localization.refine import refine_pose
+from aceg_ros.localization.reprojection import Reprojection
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.map_code.code import MapCode
 from aceg_ros.regressor.regressor import Regressor
@@ -28,6 +30,9 @@ class LocalizerOptions:
     max_likeness: float = 0.55  # length of the patches' mean feature: 1 when all are the same
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
+    guided_rounds: int = 1  # readings again, of what lies near each patch's ray by the pose so far
+    guided_radius_px: float = 24.0
+    guided_tokens: int = 16  # nearest ones that a patch reads again
     min_inliers: int = 60
     min_inlier_ratio: float = 0.2  # of the correspondences
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
@@ -82,30 +87,33 @@ class Localizer:
         clock.lap('ransac')
         if coarse is None:
             return LocalizationFailure('no_pose', 'no pose agrees with the map', clock.seconds)
-        refined = refine_pose(
-            coarse[0],
-            matches.rays,
-            matches.points3d,
-            matches.sigma_px(coarse[0], patches.focal),
-            patches.focal,
-            threshold,
-        )
-        clock.lap('refine')
-        if refined is None:
-            return LocalizationFailure(
-                'undetermined', 'the matches found do not determine a pose', clock.seconds
+        pose = coarse[0]
+        for _ in range(self.options.guided_rounds):
+            guided = self._read(patches, pose)
+            sigma_px = guided.sigma_px(pose, patches.focal)
+            refined = refine_pose(
+                pose, guided.rays, guided.points3d, sigma_px, patches.focal, threshold
             )
+            if refined is None:
+                clock.lap('refine')
+                return LocalizationFailure(
+                    'undetermined', 'the matches found do not determine a pose', clock.seconds
+                )
+            pose = refined.world_from_cam
+        clock.lap('refine')
         scale = camera.width / view_camera.width
         found = Localization(
-            world_from_cam=refined.world_from_cam,
+            world_from_cam=pose,
             covariance=refined.covariance,
-            points2d=(matches.points2d + 0.5) * scale - 0.5,
-            points3d=matches.points3d,
-            sigma=matches.sigma,
+            points2d=(guided.points2d + 0.5) * scale - 0.5,
+            points3d=guided.points3d,
+            sigma=guided.sigma,
             inliers=refined.inliers,
             seconds=clock.seconds,
         )
-        doubt = self._too_few(refined.inliers)
+        # a guided reading agrees with any pose to some degree: the first one is the witness
+        errors = Reprojection(matches.rays, matches.points3d, patches.focal).errors(pose)
+        doubt = self._too_few(errors < threshold)
         if doubt is None:
             found = with_map_error(found, self.code.info.angular_error)
             doubt = self._too_vague(found)
@@ -125,9 +133,17 @@ class Localizer:
         return _Patches(features, rays[index], centres[index], camera.focal)
 
     @torch.inference_mode()
-    def _read(self, patches: _Patches) -> _Matches:
-        """What the map tells the patches, the most certain ones."""
-        read = self._regressor(patches.features, self._tensors)
+    def _read(self, patches: _Patches, pose: np.ndarray | None = None) -> _Matches:
+        """What the map tells the patches, the most certain ones.
+
+        With a ``pose`` each patch reads only what lies near its ray.
+        """
+        tokens = None
+        if pose is not None:
+            tokens = self._tokens_near(patches, pose)
+            some = (tokens >= 0).any(dim=1)
+            patches, tokens = patches.subset(some), tokens[some]
+        read = self._regressor(patches.features, self._tensors, tokens)
         sigma = read.sigma.cpu().double().numpy()
         points3d = read.points3d.cpu().double().numpy()
         best = np.argsort(sigma)[: self.options.correspondences]
@@ -135,11 +151,24 @@ class Localizer:
         best = best[sigma[best] * patches.focal < self.options.max_sigma_px * distance]
         return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
 
-    def _too_few(self, inliers: np.ndarray) -> tuple[str, str] | None:
-        options, count = self.options, int(inliers.sum())
-        if count >= max(options.min_inliers, options.min_inlier_ratio * len(inliers)):
+    def _tokens_near(self, patches: _Patches, pose: np.ndarray) -> torch.Tensor:
+        """The tokens (P, k) nearest to each patch's ray, -1 in the place of farther ones."""
+        offsets = self.code.anchors - pose[:3, 3]
+        towards = offsets / np.linalg.norm(offsets, axis=1, keepdims=True)
+        tree = cKDTree(towards, balanced_tree=False, compact_nodes=False)
+        _, tokens = tree.query(
+            patches.rays @ pose[:3, :3].T,
+            k=self.options.guided_tokens,
+            distance_upper_bound=self.options.guided_radius_px / patches.focal,
+        )
+        tokens[tokens == len(towards)] = -1
+        return torch.from_numpy(tokens).to(self._encoder.device)
+
+    def _too_few(self, agreeing: np.ndarray) -> tuple[str, str] | None:
+        options, count = self.options, int(agreeing.sum())
+        if count >= max(options.min_inliers, options.min_inlier_ratio * len(agreeing)):
             return None
-        return 'few_inliers', f'only {count} of {len(inliers)} patches agree on a pose'
+        return 'few_inliers', f'only {count} of {len(agreeing)} patches agree on a pose'
 
     def _too_vague(self, found: Localization) -> tuple[str, str] | None:
         position = float(np.sqrt(np.linalg.eigvalsh(found.covariance[:3, :3])[-1]))
@@ -175,6 +204,11 @@ class _Patches:
     rays: np.ndarray  # (P, 3)
     centres: np.ndarray  # (P, 2) px in the working image
     focal: float
+
+    def subset(self, kept: torch.Tensor) -> _Patches:
+        """Those of a mask (P,)."""
+        index = kept.cpu().numpy()
+        return _Patches(self.features[kept], self.rays[index], self.centres[index], self.focal)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,6 @@ class SceneCoordinates:
 
     points3d: torch.Tensor  # (P, 3) metres, map frame
     sigma: torch.Tensor  # (P,) metres, of the Laplace error in 3D
-    similarity: torch.Tensor  # (P,) largest logit over the temperature: how well the code knows it
 
 
 class Regressor(nn.Module):
@@ -117,8 +116,9 @@ class Regressor(nn.Module):
     ) -> SceneCoordinates:
         """Read the code for unit patch features (P, dim_in).
 
-        ``tokens`` (P, k) names the tokens each patch may attend to; without it the most similar are
-        found first. Gradients flow to the code through the tokens read.
+        ``tokens`` (P, k) names the tokens each patch may attend to, -1 for none, but one at least;
+        without it the most similar are found first. Gradients flow to the code through the tokens
+        read.
         """
         if tokens is None:
             tokens = self.similar_tokens(features, code, self.config.tokens_read)
@@ -126,10 +126,11 @@ class Regressor(nn.Module):
         keys = F.normalize(code.embeddings, dim=1)
         columns = [keys, code.anchors, code.log_sigma[:, None], code.log_prior[:, None]]
         table = torch.cat(columns, dim=1)
-        rows = table.index_select(0, tokens.flatten()).view(*tokens.shape, table.shape[1])
+        rows = table.index_select(0, tokens.clamp_min(0).flatten())
+        rows = rows.view(*tokens.shape, table.shape[1])
         keys, anchors, log_sigma, log_prior = rows.split([keys.shape[1], 3, 1, 1], dim=2)
         similarity = (features[:, None] * keys).sum(dim=2) * self.config.temperature
-        logits = similarity + log_prior[:, :, 0]
+        logits = (similarity + log_prior[:, :, 0]).masked_fill(tokens < 0, -torch.inf)
         weights = logits.softmax(dim=1)[:, :, None]
         points3d = (weights * anchors).sum(dim=1)
         spread = (weights * (anchors - points3d[:, None]).square()).sum(dim=(1, 2))
@@ -139,8 +140,7 @@ class Regressor(nn.Module):
             offset, log_factor = self._correct(features, code)
             points3d = points3d + offset
             variance = variance * (2 * log_factor).exp()
-        best = logits.detach().amax(dim=1) / self.config.temperature
-        return SceneCoordinates(points3d, variance.clamp_min(1e-12).sqrt(), best)
+        return SceneCoordinates(points3d, variance.clamp_min(1e-12).sqrt())
 
     def _correct(
         self, features: torch.Tensor, code: CodeTensors
