@@ -13,6 +13,7 @@ from aceg_ros.encoder.base import Encoder, image_tensor
 from aceg_ros.encoder.view import patch_rays, working_view
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.localization.ransac import ransac_pose
 from aceg_ros.localization.refine import refine_pose
 from aceg_ros.localization.reprojection import Reprojection
@@ -25,13 +26,14 @@ from aceg_ros.regressor.regressor import Regressor
 class LocalizerOptions:
     """Pixels are those of the working image."""
 
-    patches: int = 1200  # most reliable patches that read the map
-    correspondences: int = 800  # most certain of those that pose estimation gets
+    patches: int = 1000  # most reliable patches that read the map
+    correspondences: int = 500  # most certain of those that pose estimation gets
     max_likeness: float = 0.55  # length of the patches' mean feature: 1 when all are the same
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
-    guided_rounds: int = 1  # readings again, of what lies near each patch's ray by the pose so far
+    guided_rounds: int = 3  # readings again at most, of what lies near each patch's ray by the pose
     guided_radius_px: float = 24.0
+    settled_px: float = 3.0  # a pose that a round moved by less is not read again
     guided_tokens: int = 16  # nearest ones that a patch reads again
     min_inliers: int = 60
     min_inlier_ratio: float = 0.2  # of the correspondences
@@ -99,7 +101,9 @@ class Localizer:
                 return LocalizationFailure(
                     'undetermined', 'the matches found do not determine a pose', clock.seconds
                 )
-            pose = refined.world_from_cam
+            before, pose = pose, refined.world_from_cam
+            if _shift_px(before, pose, guided.points3d, patches.focal) < self.options.settled_px:
+                break
         clock.lap('refine')
         scale = camera.width / view_camera.width
         found = Localization(
@@ -177,6 +181,13 @@ class Localizer:
         if position <= limit and rotation <= self.options.max_rotation_std_deg:
             return None
         return 'uncertain', f'the pose is too vague: {position:.2f} and {rotation:.1f} degrees'
+
+
+def _shift_px(before: np.ndarray, after: np.ndarray, points3d: np.ndarray, focal: float) -> float:
+    """Median angle by which a new pose moves the points in view, times the focal length."""
+    seen = [transform_points(inverse(pose), points3d) for pose in (before, after)]
+    first, second = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in seen)
+    return float(np.median(np.linalg.norm(second - first, axis=1))) * focal
 
 
 def scene_distance(found: Localization) -> float:

@@ -31,8 +31,8 @@ MAX_ROUNDS = 12
 ROUND_STEPS = 3
 MAX_STEPS = 30
 # A step is too small to matter when the cost it promises to save is this part of the kernel's
-# squared width: it is then about a thousandth of the pose's standard deviation.
-CONVERGED = 1e-7
+# squared width: it is then about a hundredth of the pose's standard deviation.
+CONVERGED = 1e-5
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from aceg_ros.mapping.buffer import PatchBuffer
@@ -78,14 +77,13 @@ def fit_code(
     """
     device = buffer.features.device
     generator = torch.Generator().manual_seed(options.seed)
-    noise = torch.Generator(device).manual_seed(options.seed)
     code = _Code(start, origins).to(device)
     groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in _LEARNING_RATES.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     batches = max(len(buffer) // options.batch, 1)
     pace = _Pace(options.epochs * batches, deadline)
     losses: list[float] = []
-    hits, dropout = 0.0, options.dropout
+    hits = 0.0
     while not pace.over or not losses:  # late or not, one pass there is
         check(cancelled)
         if len(losses) % _SHUFFLES == 0:
@@ -99,16 +97,7 @@ def fit_code(
                 break
             for group, rate in zip(optimizer.param_groups, _LEARNING_RATES.values(), strict=True):
                 group['lr'] = rate * pace.learning_rate
-            loss, close = _step_loss(
-                code.tensors(),
-                rivals[batch],
-                buffer,
-                batch,
-                depth,
-                regressor,
-                dropout,
-                noise,
-            )
+            loss, close = _step_loss(code.tensors(), rivals[batch], buffer, batch, depth, regressor)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -202,8 +191,6 @@ def _step_loss(
     batch: torch.Tensor,
     depth: float,
     regressor: Regressor,
-    dropout: float,
-    noise: torch.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean Laplace loss of a batch and its share of errors below 10 px.
 
@@ -211,10 +198,7 @@ def _step_loss(
     and sigma_px = sigma f / z (ACE-G). An invalid prediction, nearer than a minimum or more than
     1000 px off, is pulled towards its ray at the median depth instead.
     """
-    features = buffer.features[batch].float()
-    kept = torch.rand(features.shape, generator=noise, device=features.device) >= dropout
-    features = F.normalize(features * kept, dim=1)
-    read = regressor(features, code, tokens)
+    read = regressor(buffer.features[batch].float(), code, tokens)
     frames, focal = buffer.frames[batch], buffer.focal[batch]
     local = torch.einsum('nij,nj->ni', frames, read.points3d - buffer.centres[batch])
     z = local[:, 2].clamp_min(_NEAREST * depth)

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 
 from aceg_ros.errors import FitError
 
+MIN_KEYFRAMES = 5  # fewer do not make a map
+
 
 @dataclass(frozen=True)
 class FitOptions:
     """Defaults fit a room in well under a minute on two CPU cores."""
 
     budget: float = 60.0  # seconds for the whole mapping; the fit ends in time or on convergence
-    epochs: int = 24  # passes over the buffer at most
+    epochs: int = 40  # passes over the buffer at most
     tokens: int = 6144  # size of the code; a token takes about 90 bytes on disk
-    buffer_patches: int = 120_000  # training patches in memory, whatever the number of keyframes
+    buffer_patches: int = 160_000  # training patches in memory, whatever the number of keyframes
     batch: int = 4096  # patches per step
     max_keyframes: int = 400  # evenly chosen where a recording has more
-    augmented: float = 0.5  # part of the buffer taken from turned, scaled and relit copies
-    dropout: float = 0.1  # of the buffered features, as in the paper
+    augmented: float = 0.35  # part of the buffer taken from turned, scaled and relit copies
     near_view_angle: float = 4.0  # degrees of parallax; nearer views are hidden from changed copies
     held_out: float = 0.08  # part of the keyframes kept out to judge the map, at most 12
     use_depth: bool = False  # take anchors from depth images registered to the colour image

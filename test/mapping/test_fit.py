@@ -20,7 +20,7 @@ from aceg_ros.mapping.views import compare_views
 from aceg_ros.regressor.regressor import CodeTensors, Regressor, RegressorConfig
 
 VIEWS, POINTS, FOCAL, DEPTH = 6, 300, 300.0, 3.0
-OPTIONS = FitOptions(epochs=30, batch=300, dropout=0.0)
+OPTIONS = FitOptions(epochs=30, batch=300)
 READER = RegressorConfig(temperature=32.0)  # whatever the shipped one is tuned to
 OWN = torch.eye(VIEWS, dtype=torch.bool).repeat_interleave(2, dim=0)  # by group of the buffer
 
@@ -144,7 +144,7 @@ class TestFit:
         assert code.log_sigma.exp().median() < 0.07
 
     def test_same_seed_same_code(self, scene):
-        options = replace(OPTIONS, epochs=4, dropout=0.1)
+        options = replace(OPTIONS, epochs=4)
         torch.manual_seed(1)
         first = fit(scene, options=options, seconds=1000)[0]
         torch.manual_seed(2)
