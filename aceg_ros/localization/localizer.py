@@ -15,7 +15,7 @@ from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.localization.ransac import ransac_pose
-from aceg_ros.localization.refine import refine_pose
+from aceg_ros.localization.refine import RefinedPose, refine_pose
 from aceg_ros.localization.reprojection import Reprojection
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.map_code.code import MapCode
@@ -89,25 +89,16 @@ class Localizer:
         clock.lap('ransac')
         if coarse is None:
             return LocalizationFailure('no_pose', 'no pose agrees with the map', clock.seconds)
-        pose = coarse[0]
-        for _ in range(self.options.guided_rounds):
-            guided = self._read(patches, pose)
-            sigma_px = guided.sigma_px(pose, patches.focal)
-            refined = refine_pose(
-                pose, guided.rays, guided.points3d, sigma_px, patches.focal, threshold
-            )
-            if refined is None:
-                clock.lap('refine')
-                return LocalizationFailure(
-                    'undetermined', 'the matches found do not determine a pose', clock.seconds
-                )
-            before, pose = pose, refined.world_from_cam
-            if _shift_px(before, pose, guided.points3d, patches.focal) < self.options.settled_px:
-                break
+        settled = self._settle(patches, coarse[0])
         clock.lap('refine')
+        if settled is None:
+            return LocalizationFailure(
+                'undetermined', 'the matches found do not determine a pose', clock.seconds
+            )
+        refined, guided = settled
         scale = camera.width / view_camera.width
         found = Localization(
-            world_from_cam=pose,
+            world_from_cam=refined.world_from_cam,
             covariance=refined.covariance,
             points2d=(guided.points2d + 0.5) * scale - 0.5,
             points3d=guided.points3d,
@@ -116,8 +107,8 @@ class Localizer:
             seconds=clock.seconds,
         )
         # a guided reading agrees with any pose to some degree: the first one is the witness
-        errors = Reprojection(matches.rays, matches.points3d, patches.focal).errors(pose)
-        doubt = self._too_few(errors < threshold)
+        witness = Reprojection(matches.rays, matches.points3d, patches.focal)
+        doubt = self._too_few(witness.errors(refined.world_from_cam) < threshold)
         if doubt is None:
             found = with_map_error(found, self.code.info.angular_error)
             doubt = self._too_vague(found)
@@ -154,6 +145,26 @@ class Localizer:
         distance = np.linalg.norm(points3d[best] - self.code.mean, axis=1)
         best = best[sigma[best] * patches.focal < self.options.max_sigma_px * distance]
         return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
+
+    def _settle(self, patches: _Patches, pose: np.ndarray) -> tuple[RefinedPose, _Matches] | None:
+        """Read again what lies near each patch's ray, and refine, until the pose moves no more."""
+        for left in reversed(range(self.options.guided_rounds)):
+            guided = self._read(patches, pose)
+            refined = refine_pose(
+                pose,
+                guided.rays,
+                guided.points3d,
+                guided.sigma_px(pose, patches.focal),
+                patches.focal,
+                self.options.threshold_px,
+            )
+            if refined is None:
+                return None
+            shift = _shift_px(pose, refined.world_from_cam, guided.points3d, patches.focal)
+            if not left or shift < self.options.settled_px:
+                return refined, guided
+            pose = refined.world_from_cam
+        return None
 
     def _tokens_near(self, patches: _Patches, pose: np.ndarray) -> torch.Tensor:
         """The tokens (P, k) nearest to each patch's ray, -1 in the place of farther ones."""
