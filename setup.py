@@ -24,6 +24,7 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (SHARE, ['package.xml']),
+        (f'lib/{NAME}', glob('scripts/*')),
         (f'{SHARE}/launch', glob('launch/*.launch.py')),
         (f'{SHARE}/config', glob('config/*.*')),
         (f'{SHARE}/models', [*glob('models/*.safetensors'), *glob('models/*.md')]),
@@ -45,15 +46,27 @@ setup(
         'tqdm',
     ],
     extras_require={
+        # Reading bags.
+        'bags': ['rosbags>=0.10'],
         'test': [
             'mypy>=2.4,<3',
             # ROS 2's pytest plug-ins do not load in 9.
             'pytest<9',
+            # Processes over DDS miss a deadline now and then on a busy machine.
+            'pytest-rerunfailures',
+            'rosbags>=0.10',
             # Another minor version may format differently.
             'ruff>=0.17,<0.18',
             'types-pyyaml',
             'types-tqdm',
         ],
     },
-    entry_points={'console_scripts': ['aceg = aceg_ros.cli.main:main']},
+    # The same names are in scripts/.
+    entry_points={
+        'console_scripts': [
+            'aceg = aceg_ros.cli.main:main',
+            'aceg_localizer = aceg_ros.ros.localizer.node:main',
+            'aceg_mapper = aceg_ros.ros.mapper.node:main',
+        ]
+    },
 )

@@ -21,6 +21,10 @@ class DatasetError(AcegError):
     """A dataset cannot be recognised, read or paired with its poses."""
 
 
+class StorageError(DatasetError):
+    """The disk does not take what is to be recorded: it is full, or the folder not writable."""
+
+
 class MapCodeError(AcegError):
     """A map file is foreign, damaged, from the future, or made for another encoder or regressor."""
 
@@ -35,3 +39,7 @@ class FitError(AcegError):
 
 class FitCancelled(AcegError):
     """The fit was stopped on request before it had a result."""
+
+
+class TransformError(AcegError):
+    """The transform between two frames is not known at the time asked for."""

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+_PARTIAL = '.part'
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Put ``data`` at ``path``, all of it or nothing; a file already there stays whole until then.
@@ -13,7 +15,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises OSError when the disk is full or the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    descriptor, partial = tempfile.mkstemp(
+        dir=path.parent, prefix=f'.{path.name}.', suffix=_PARTIAL
+    )
     try:
         with os.fdopen(descriptor, 'wb') as file:
             file.write(data)
@@ -24,3 +28,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Half-written files in ``folder``, left behind by a process that was killed; sorted."""
+    return sorted(folder.glob(f'.*{_PARTIAL}'))

@@ -11,6 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from aceg_ros.datasets import Dataset, open_dataset
+from aceg_ros.datasets.bag_poses import PoseChoice
+from aceg_ros.datasets.rosbag import BagTopics
 from aceg_ros.errors import AcegError
 from aceg_ros.files import write_atomically
 
@@ -21,6 +23,12 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--start', type=int, help='first frame of the split')
     parser.add_argument('--stop', type=int, help='frame to stop before')
     parser.add_argument('--every', type=int, default=1, help='take every n-th frame')
+    bag = parser.add_argument_group('rosbags', 'needed only where a bag leaves a choice')
+    bag.add_argument('--image-topic', default='', help='images')
+    bag.add_argument('--camera-info-topic', default='', help='calibration of these images')
+    bag.add_argument('--pose-topic', default='', help='poses, stamped, or odometry')
+    bag.add_argument('--pose-frame', default='', help='frame whose poses the topic has')
+    bag.add_argument('--map-frame', default='', help='take poses from TF, in this frame')
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +38,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def selected(arguments: argparse.Namespace, path: Path) -> Dataset:
     """The dataset at ``path``, cut down as the arguments say; what it left out is printed."""
-    dataset = open_dataset(path).select(
+    poses = PoseChoice(arguments.pose_topic, arguments.pose_frame, arguments.map_frame)
+    topics = BagTopics(arguments.image_topic, arguments.camera_info_topic, poses)
+    dataset = open_dataset(path, None if topics == BagTopics() else topics).select(
         arguments.split, arguments.start, arguments.stop, arguments.every
     )
     warn_skipped(dataset.skipped)

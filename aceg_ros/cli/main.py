@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from aceg_ros import __version__
-from aceg_ros.cli import benchmark, demo, evaluate, export, info, localize, map, train_encoder
+from aceg_ros.cli import benchmark, demo, evaluate, export, info, localize, map, play, train_encoder
 from aceg_ros.errors import AcegError
 
-COMMANDS = (map, localize, evaluate, info, export, benchmark, train_encoder, demo)
+COMMANDS = (map, localize, evaluate, info, export, benchmark, train_encoder, demo, play)
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
 

@@ -23,7 +23,7 @@ from aceg_ros.mapping.options import FitOptions
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     defaults = FitOptions()
-    parser.add_argument('dataset', type=Path, help='folder with images and poses')
+    parser.add_argument('dataset', type=Path, help='folder with images and poses, or a rosbag')
     parser.add_argument('-o', '--output', type=Path, required=True, help='the map, MAP.aceg')
     add_selection(parser)
     add_device(parser)

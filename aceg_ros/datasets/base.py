@@ -137,8 +137,6 @@ class FrameCollector:
         Without `stamp` the frame's position is its stamp. Raises PoseError, ImageError, CameraError
         (image of another size than calibrated) or DatasetError (name used before).
         """
-        if name in self._names:
-            raise DatasetError('another frame has the same name')
         if not image_path.is_file():
             raise ImageError('the image file is missing')
         size = image_size(image_path)
@@ -147,17 +145,24 @@ class FrameCollector:
                 f'image is {size[0]}x{size[1]} but the calibration is for '
                 f'{camera.width}x{camera.height}; give the calibration of this image size'
             )
-        frame = Frame(
-            name=name,
-            camera=camera,
-            load_image=partial(read_image, image_path),
-            world_from_cam=None if world_from_cam is None else validate_pose(world_from_cam),
-            stamp=float(len(self._frames)) if stamp is None else stamp,
-            load_depth=load_depth,
-            depth_camera=depth_camera,
-            splits=splits,
+        self.add_frame(
+            Frame(
+                name=name,
+                camera=camera,
+                load_image=partial(read_image, image_path),
+                world_from_cam=None if world_from_cam is None else validate_pose(world_from_cam),
+                stamp=float(len(self._frames)) if stamp is None else stamp,
+                load_depth=load_depth,
+                depth_camera=depth_camera,
+                splits=splits,
+            )
         )
-        self._names.add(name)
+
+    def add_frame(self, frame: Frame) -> None:
+        """Add a frame as it is; raises DatasetError when its name was used before."""
+        if frame.name in self._names:
+            raise DatasetError('another frame has the same name')
+        self._names.add(frame.name)
         self._frames.append(frame)
 
     def dataset(self, name: str, *, metric: bool) -> Dataset:

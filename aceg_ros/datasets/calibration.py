@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 
 from aceg_ros.errors import CameraError
+from aceg_ros.files import write_atomically
 from aceg_ros.geometry.cameras import COEFFICIENT_COUNTS, Camera, intrinsic_matrix
 
 CALIBRATION_NAMES = (
@@ -83,10 +84,9 @@ def write_calibration(path: str | Path, calibration: Calibration) -> None:
         values['depth_camera'] = _to_simple(calibration.depth_camera)
     if calibration.depth_scale is not None:
         values['depth_scale'] = float(calibration.depth_scale)
+    text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
     try:
-        Path(path).write_text(
-            yaml.safe_dump(values, sort_keys=False, default_flow_style=None), encoding='utf-8'
-        )
+        write_atomically(Path(path), text.encode())
     except OSError as error:
         raise CameraError(f'{path}: cannot be written ({error.strerror})') from error
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from aceg_ros.datasets import colmap, euroc, folder, nerf, seven_scenes, tum
+from aceg_ros.datasets import colmap, euroc, folder, nerf, rosbag, seven_scenes, tum
 from aceg_ros.datasets.base import Dataset
+from aceg_ros.datasets.rosbag import BagTopics
 from aceg_ros.errors import DatasetError
 
 # In order of trial: layouts with telling file names first, the plain folder last.
@@ -20,19 +21,25 @@ LAYOUTS: dict[str, ModuleType] = {
 }
 
 
-def open_dataset(path: str | Path) -> Dataset:
-    """Open a folder of posed images: 7-Scenes, TUM RGB-D, EuRoC, NeRF, COLMAP, or the plain layout.
+def open_dataset(path: str | Path, topics: BagTopics | None = None) -> Dataset:
+    """Open posed images: 7-Scenes, TUM RGB-D, EuRoC, NeRF, COLMAP, the plain layout, or a rosbag.
 
-    No image is decoded yet; frames that cannot be used are named in `Dataset.skipped`. Raises
-    DatasetError when the layout is unknown or no frame is usable, CameraError for a bad or missing
-    calibration.
+    `topics` says what to take from a bag. No image is decoded yet; frames that cannot be used are
+    named in `Dataset.skipped`. Raises DatasetError when the layout is unknown or no frame is
+    usable, CameraError for a bad or missing calibration.
     """
     path = Path(path)
+    if rosbag.recognise(path):
+        return rosbag.read(path, topics)
+    if topics is not None:
+        raise DatasetError(f'{path} is no rosbag, so there are no topics to choose from')
     if not path.is_dir():
         kind = 'is a file, not a folder' if path.exists() else 'does not exist'
-        raise DatasetError(f'{path} {kind}; give the folder of a dataset')
+        raise DatasetError(f'{path} {kind}; give the folder of a dataset, or a rosbag')
     for layout in LAYOUTS.values():
         if layout.recognise(path):
             return layout.read(path)
-    looked_for = ''.join(f'\n  {name}: {layout.SIGNATURE}' for name, layout in LAYOUTS.items())
+    signatures = {name: layout.SIGNATURE for name, layout in LAYOUTS.items()}
+    signatures['ROS 2'] = rosbag.SIGNATURE
+    looked_for = ''.join(f'\n  {name}: {signature}' for name, signature in signatures.items())
     raise DatasetError(f'{path} is no dataset of a known layout. Looked for:{looked_for}')

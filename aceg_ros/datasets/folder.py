@@ -20,9 +20,11 @@ import numpy as np
 from aceg_ros.datasets.base import Dataset, FrameCollector
 from aceg_ros.datasets.calibration import Calibration, find_calibration, read_calibration
 from aceg_ros.datasets.images import IMAGE_SUFFIXES, list_images, read_depth
-from aceg_ros.datasets.trajectory import SAME_INSTANT, Trajectory, read_trajectory
+from aceg_ros.datasets.trajectory import Trajectory, read_trajectory
 from aceg_ros.errors import CameraError, DatasetError
+from aceg_ros.files import leftovers
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.timeline import SAME_INSTANT
 
 IMAGE_FOLDERS = ('images', 'rgb', '')
 DEPTH_FOLDER = 'depth'
@@ -71,6 +73,8 @@ def read(path: Path) -> Dataset:
             )
     if stamps is not None:
         _name_lone_poses(trajectory, np.array(stamps), pose_file.name, collector)
+    for file in leftovers(images[0].parent):
+        collector.skip(file.name, 'was not written to its end')
     return collector.dataset(path.resolve().name, metric=True)
 
 

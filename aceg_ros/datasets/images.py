@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,12 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     Grey is repeated in three channels, 16 bits are scaled to 8, an alpha channel is dropped.
     Raises ImageError when the file is missing, truncated, or no image.
     """
-    return to_rgb(_decode(path), str(path))
+    return to_rgb(_decode(path, str(path)), str(path))
+
+
+def decode_image(file: BinaryIO, name: str) -> NDArray[np.uint8]:
+    """Like `read_image`, of an open file; `name` is for the ImageError."""
+    return to_rgb(_decode(file, name), name)
 
 
 def to_rgb(image: Image.Image, name: str = 'image') -> NDArray[np.uint8]:
@@ -62,7 +68,7 @@ def read_depth(
     `unknown` is a raw value that, besides 0, says that nothing was measured. Raises ImageError when
     the file is missing, truncated, or not one integer a pixel.
     """
-    raw = np.array(_decode(path))
+    raw = np.array(_decode(path, str(path)))
     if raw.ndim != 2 or not np.issubdtype(raw.dtype, np.integer):
         raise ImageError(f'{path}: is no depth image; one 16-bit integer a pixel is expected')
     depth = raw.astype(np.float32) / np.float32(units_per_metre)
@@ -91,16 +97,16 @@ def list_images(folder: Path) -> list[Path]:
     )
 
 
-def _decode(path: str | Path) -> Image.Image:
+def _decode(file: str | Path | BinaryIO, name: str) -> Image.Image:
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             image.load()
             return image
     except FileNotFoundError as error:
-        raise ImageError(f'{path}: there is no such image') from error
+        raise ImageError(f'{name}: there is no such image') from error
     except _DAMAGE as error:
         raise ImageError(
-            f'{path}: cannot be decoded ({_reason(error)}); copy it again or leave it out'
+            f'{name}: cannot be decoded ({_reason(error)}); copy it again or leave it out'
         ) from error
 
 

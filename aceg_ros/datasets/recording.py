@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aceg_ros.datasets.base import Dataset
-from aceg_ros.datasets.calibration import Calibration, write_calibration
+from aceg_ros.datasets.calibration import Calibration, read_calibration, write_calibration
 from aceg_ros.datasets.folder import CALIBRATION_NAME, DEPTH_FOLDER, DEPTH_UNITS_PER_METRE
-from aceg_ros.datasets.trajectory import format_tum_line
-from aceg_ros.errors import DatasetError, ImageError
+from aceg_ros.datasets.trajectory import INDEX_HEADER, format_tum_line, read_trajectory
+from aceg_ros.errors import DatasetError, ImageError, PoseError, StorageError
+from aceg_ros.files import leftovers, write_atomically
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
 
@@ -23,44 +25,53 @@ JPEG_QUALITY = 95
 
 
 class RecordingWriter:
-    """Writes frames of one camera into a new folder; what is written can be read at any time.
+    """Writes frames of one camera into a folder; what is written can be read at any time.
 
-    Each image appears whole or not at all, and its pose is written after it, so a recording that
-    breaks off keeps every frame written before.
+    A frame's image appears whole or not at all, and its pose, a line at the end of the index, after
+    it. So a crash, `kill -9` or a full disk harms no frame but the one being written, and a
+    recording that broke off can be extended later. Everything is on the disk when `add` returns.
+
+    `camera` is the recording's, `poses` are the world_from_cam (4, 4) of its frames, and `mended`
+    says what an earlier crash had left unfinished.
     """
 
     def __init__(
         self,
         path: str | Path,
-        camera: Camera,
+        camera: Camera | None = None,
         *,
         depth_camera: Camera | None = None,
         image_suffix: str = '.png',
     ) -> None:
-        """Make the folder; `depth_camera` is None when depth is registered to the images.
+        """Begin a recording, or without `camera` continue the one that the folder holds.
 
-        `image_suffix` is '.png' or '.jpg'. Raises DatasetError when the folder already holds a
-        recording or cannot be made.
+        `depth_camera` is None when depth is registered to the images, `image_suffix` '.png' or
+        '.jpg'. Raises DatasetError when a recording is there already, or none to be continued,
+        CameraError when its calibration is damaged, StorageError when the disk does not take it.
         """
         if image_suffix not in ('.png', '.jpg'):
             raise DatasetError(f'images are recorded as .png or .jpg, not {image_suffix!r}')
         self.path = Path(path)
-        self._camera = camera
-        self._depth_camera = depth_camera
+        self.poses: list[NDArray[np.float64]] = []
+        self.mended: list[str] = []
         self._suffix = image_suffix
-        if (self.path / POSE_NAME).exists():
-            raise DatasetError(f'{self.path}: holds a recording already; choose another folder')
+        self._stems: set[str] = set()
         try:
-            (self.path / IMAGE_FOLDER).mkdir(parents=True, exist_ok=True)
-            write_calibration(
-                self.path / CALIBRATION_NAME,
-                Calibration(camera, depth_camera, DEPTH_UNITS_PER_METRE),
-            )
-            (self.path / POSE_NAME).write_text(
-                '# timestamp tx ty tz qx qy qz qw (world_from_cam)\n', encoding='utf-8'
-            )
+            if camera is None:
+                self._calibration = self._resume()
+            else:
+                self._calibration = Calibration(camera, depth_camera, DEPTH_UNITS_PER_METRE)
+                self._begin()
         except OSError as error:
-            raise DatasetError(f'{self.path}: cannot record there ({error})') from error
+            raise StorageError(f'{self.path}: cannot record there ({error})') from error
+
+    @property
+    def camera(self) -> Camera:
+        """Camera of all images."""
+        return self._calibration.camera
+
+    def __len__(self) -> int:
+        return len(self.poses)
 
     def add(
         self,
@@ -68,34 +79,98 @@ class RecordingWriter:
         world_from_cam: NDArray[np.float64],
         stamp: float,
         depth: NDArray[np.float32] | None = None,
-    ) -> None:
+    ) -> str:
         """Write one frame: RGB (H, W, 3) uint8, pose (4, 4), seconds, depth (H, W) metres or None.
 
-        Depth is stored in millimetres up to 65.5 m, nan as unknown. Raises ImageError for an array
-        that does not fit the camera, PoseError, and DatasetError when two frames have one stamp or
-        the disk does not take the frame.
+        Gives the image's name. Depth is stored in millimetres up to 65.5 m, nan as unknown. Raises
+        ImageError for an array that does not fit the camera, PoseError, DatasetError when two
+        frames have one stamp, and StorageError when the disk does not take the frame.
         """
         pose = validate_pose(world_from_cam)
         if image.dtype != np.uint8:
             raise ImageError(f'image has type {image.dtype}; give RGB uint8')
-        _check_shape('image', image.shape, (self._camera.height, self._camera.width, 3))
+        _check_shape('image', image.shape, (self.camera.height, self.camera.width, 3))
         stem = f'{stamp:.6f}'
         image_file = self.path / IMAGE_FOLDER / f'{stem}{self._suffix}'
-        if image_file.exists():
+        depth_file = self.path / DEPTH_FOLDER / f'{stem}.png'
+        if stem in self._stems:
             raise DatasetError(f'{image_file}: two frames have the same time stamp')
+        if depth is not None:
+            depth_camera = self._calibration.depth_camera or self.camera
+            _check_shape('depth', depth.shape, (depth_camera.height, depth_camera.width))
         try:
             if depth is not None:
-                depth_camera = self._depth_camera or self._camera
-                _check_shape('depth', depth.shape, (depth_camera.height, depth_camera.width))
-                (self.path / DEPTH_FOLDER).mkdir(exist_ok=True)
-                _save(Image.fromarray(_to_raw(depth)), self.path / DEPTH_FOLDER / f'{stem}.png')
-            _save(Image.fromarray(image), image_file)
-            with (self.path / POSE_NAME).open('a', encoding='utf-8') as file:
-                file.write(format_tum_line(stamp, pose) + '\n')
+                write_atomically(depth_file, _encode(_to_raw(depth), '.png'))
+            write_atomically(image_file, _encode(image, self._suffix))
+            _append(self._index, format_tum_line(stamp, pose) + '\n')
         except OSError as error:
-            raise DatasetError(
+            # Without its pose an image is of no use, and would have to be explained.
+            image_file.unlink(missing_ok=True)
+            depth_file.unlink(missing_ok=True)
+            raise StorageError(
                 f'{self.path}: frame {stem} was not recorded ({error}); frames before it are kept'
             ) from error
+        self._stems.add(stem)
+        self.poses.append(pose)
+        return image_file.name
+
+    @property
+    def _index(self) -> Path:
+        return self.path / POSE_NAME
+
+    def _begin(self) -> None:
+        if self._index.exists():
+            raise DatasetError(f'{self.path}: holds a recording already; choose another folder')
+        (self.path / IMAGE_FOLDER).mkdir(parents=True, exist_ok=True)
+        write_calibration(self.path / CALIBRATION_NAME, self._calibration)
+        write_atomically(self._index, INDEX_HEADER.encode())
+
+    def _resume(self) -> Calibration:
+        """Take up what is recorded, after removing what a crash left half-done."""
+        if not is_recording(self.path):
+            raise DatasetError(f'{self.path}: holds no recording that could be continued')
+        calibration = read_calibration(self.path / CALIBRATION_NAME)
+        text = self._index.read_bytes()
+        whole = text.rindex(b'\n') + 1
+        if whole < len(text):
+            os.truncate(self._index, whole)
+            self.mended.append(f'{POSE_NAME}: the last line, torn off, is removed')
+        for folder in (self.path / IMAGE_FOLDER, self.path / DEPTH_FOLDER):
+            for file in leftovers(folder):
+                file.unlink()
+                self.mended.append(f'{folder.name}/{file.name}: half-written, is removed')
+        if whole > len(INDEX_HEADER):
+            trajectory, _ = read_trajectory(self._index)
+            for index, stamp in enumerate(trajectory.stamps):
+                self._stems.add(f'{stamp:.6f}')
+                try:
+                    self.poses.append(trajectory.pose(index))
+                except PoseError as error:
+                    self.mended.append(f'{POSE_NAME}, time {stamp:.6f}: left out ({error})')
+        return calibration
+
+
+def is_recording(path: Path) -> bool:
+    """Whether `path` holds what a `RecordingWriter` began, with or without frames yet."""
+    try:
+        with (path / POSE_NAME).open(encoding='utf-8') as file:
+            return file.readline() == INDEX_HEADER
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a recording to `<name>.backup-1`, or the next free number, and give the new path.
+
+    Raises StorageError when that fails.
+    """
+    number = 1
+    while (backup := path.with_name(f'{path.name}.backup-{number}')).exists():
+        number += 1
+    try:
+        return path.rename(backup)
+    except OSError as error:
+        raise StorageError(f'{path}: cannot be renamed to {backup.name} ({error})') from error
 
 
 def write_recording(dataset: Dataset, path: str | Path, image_suffix: str = '.png') -> None:
@@ -127,15 +202,28 @@ def _to_raw(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.where((raw > 0) & (raw <= 65535), raw, 0).astype(np.uint16)
 
 
-def _save(image: Image.Image, path: Path) -> None:
-    """Write under another name, then rename, so that no reader ever sees half an image."""
-    partial_file = path.with_name(f'.{path.name}.part')
+def _encode(pixels: NDArray[np.uint8] | NDArray[np.uint16], suffix: str) -> bytes:
+    file = BytesIO()
+    if suffix == '.jpg':
+        Image.fromarray(pixels).save(file, format='JPEG', quality=JPEG_QUALITY)
+    else:
+        # Level 1 keeps up with a camera; higher levels save little on photographs.
+        Image.fromarray(pixels).save(file, format='PNG', compress_level=1)
+    return file.getvalue()
+
+
+def _append(path: Path, line: str) -> None:
+    """Put a line at the end of a file, all of it or nothing, onto the disk."""
+    data = line.encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     try:
-        if path.suffix == '.jpg':
-            image.save(partial_file, format='JPEG', quality=JPEG_QUALITY)
-        else:
-            # Level 1 keeps up with a camera; higher levels save little on photographs.
-            image.save(partial_file, format='PNG', compress_level=1)
-        os.replace(partial_file, path)
+        size = os.fstat(descriptor).st_size
+        try:
+            if os.write(descriptor, data) < len(data):
+                raise OSError('the disk is full')
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
     finally:
-        partial_file.unlink(missing_ok=True)
+        os.close(descriptor)

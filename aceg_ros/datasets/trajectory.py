@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aceg_ros.errors import DatasetError, PoseError
+from aceg_ros.errors import DatasetError
 from aceg_ros.geometry.poses import interpolate, pose_from_tum, pose_to_tum
+from aceg_ros.geometry.timeline import bracket
 
-# Stamps closer than this are the same instant, written with fewer digits.
-SAME_INSTANT = 1e-4
 # Between poses further apart than this a camera may have moved in any way.
 MAX_GAP = 0.1
+# First line of an index that grows line by line: a last line without its end was torn off.
+INDEX_HEADER = '# aceg_ros recording: timestamp tx ty tz qx qy qz qw (world_from_cam)\n'
 
 
 class Trajectory:
@@ -32,21 +33,15 @@ class Trajectory:
         """Pose (4, 4) at `stamps[index]`; raises PoseError when its numbers are no pose."""
         return pose_from_tum(self._numbers[index])
 
-    def at(self, stamp: float) -> NDArray[np.float64]:
-        """Pose (4, 4) at `stamp`, interpolated where the neighbours are at most 0.1 s apart.
+    def at(self, stamp: float, max_gap: float = MAX_GAP) -> NDArray[np.float64]:
+        """Pose (4, 4) at `stamp`, interpolated where the neighbours are at most `max_gap` s apart.
 
         Raises PoseError when there is no pose that close, or one that is needed is no pose.
         """
-        after = int(np.searchsorted(self.stamps, stamp))
-        neighbours = [i for i in (after - 1, after) if 0 <= i < len(self)]
-        nearest = min(neighbours, key=lambda i: abs(self.stamps[i] - stamp))
-        if abs(self.stamps[nearest] - stamp) <= SAME_INSTANT:
-            return self.pose(nearest)
-        if len(neighbours) < 2 or self.stamps[after] - self.stamps[after - 1] > MAX_GAP:
-            raise PoseError(f'there is no pose for time {stamp:.6f}')
-        start, end = self.stamps[after - 1], self.stamps[after]
-        alpha = (stamp - start) / (end - start)
-        return interpolate(self.pose(after - 1), self.pose(after), alpha)
+        before, after, alpha = bracket(self.stamps, stamp, max_gap)
+        if before == after:
+            return self.pose(before)
+        return interpolate(self.pose(before), self.pose(after), alpha)
 
 
 def read_trajectory(path: Path) -> tuple[Trajectory, list[tuple[str, str]]]:
@@ -57,7 +52,13 @@ def read_trajectory(path: Path) -> tuple[Trajectory, list[tuple[str, str]]]:
     DatasetError when the file cannot be read or no line of it holds a stamp.
     """
     stamps, numbers, problems = [], [], []
-    for line, words in read_table(path):
+    text = _read_text(path)
+    rows = _split(text)
+    if rows and text.startswith(INDEX_HEADER) and not text.endswith('\n'):
+        # What is left of it may well read as a pose, a wrong one.
+        line, _ = rows.pop()
+        problems.append((f'{path.name}, line {line}', 'was torn off while it was written'))
+    for line, words in rows:
         try:
             stamp, *pose = (float(word) for word in words)
         except ValueError:
@@ -78,16 +79,7 @@ def read_table(path: Path) -> list[tuple[int, list[str]]]:
 
     Comments (#) and empty lines are left out. Raises DatasetError when it cannot be read as text.
     """
-    try:
-        text = path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f'{path}: cannot be read as text ({error})') from error
-    rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split('#', maxsplit=1)[0].replace(',', ' ').split()
-        if words:
-            rows.append((number, words))
-    return rows
+    return _split(_read_text(path))
 
 
 def format_tum_line(stamp: float, pose: NDArray[np.float64]) -> str:
@@ -105,3 +97,19 @@ def write_trajectory(
         path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
     except OSError as error:
         raise DatasetError(f'{path}: cannot be written ({error.strerror})') from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f'{path}: cannot be read as text ({error})') from error
+
+
+def _split(text: str) -> list[tuple[int, list[str]]]:
+    rows = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split('#', maxsplit=1)[0].replace(',', ' ').split()
+        if words:
+            rows.append((number, words))
+    return rows

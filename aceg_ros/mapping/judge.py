@@ -18,7 +18,8 @@ from aceg_ros.localization.consistency import normalised_errors
 from aceg_ros.localization.localizer import Localizer, with_map_error
 from aceg_ros.localization.result import Localization
 from aceg_ros.map_code.code import MapCode
-from aceg_ros.mapping.keyframes import MIN_KEYFRAMES, pose_of
+from aceg_ros.mapping.keyframes import pose_of
+from aceg_ros.mapping.options import MIN_KEYFRAMES
 from aceg_ros.mapping.progress import Progress
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.regressor.regressor import Regressor

@@ -15,9 +15,9 @@ from aceg_ros.encoder.view import patch_rays, working_view
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
+from aceg_ros.mapping.options import MIN_KEYFRAMES
 from aceg_ros.mapping.progress import Cancelled, Progress, check
 
-MIN_KEYFRAMES = 5
 # Turn, zoom and light of an augmented copy; the ranges are the paper's.
 _TURN_DEG = 15.0
 _ZOOM = 1.5

@@ -17,8 +17,8 @@ from aceg_ros.map_code.code import MapCode, MapInfo
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.fit import FitHistory, fit_code
 from aceg_ros.mapping.judge import held_out_frames, judge
-from aceg_ros.mapping.keyframes import MIN_KEYFRAMES, Keyframe, encode_keyframes
-from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
+from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions
 from aceg_ros.mapping.progress import Cancelled, Progress, never, silent
 from aceg_ros.mapping.sweep import Candidates, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens

@@ -19,7 +19,7 @@ class FitOptions:
     buffer_patches: int = 160_000  # training patches in memory, whatever the number of keyframes
     batch: int = 4096  # patches per step
     max_keyframes: int = 400  # evenly chosen where a recording has more
-    augmented: float = 0.35  # part of the buffer taken from turned, scaled and relit copies
+    augmented: float = 0.2  # part of the buffer taken from turned, scaled and relit copies
     near_view_angle: float = 4.0  # degrees of parallax; nearer views are hidden from changed copies
     held_out: float = 0.08  # part of the keyframes kept out to judge the map, at most 12
     use_depth: bool = False  # take anchors from depth images registered to the colour image

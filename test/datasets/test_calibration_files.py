@@ -116,8 +116,9 @@ class TestWriting:
         assert read_calibration(tmp_path / 'c.yaml') == calibration
 
     def test_unwritable(self, tmp_path):
+        (tmp_path / 'file').write_text('')
         with pytest.raises(CameraError, match='cannot be written'):
-            write_calibration(tmp_path / 'absent' / 'c.yaml', Calibration(EXPECTED))
+            write_calibration(tmp_path / 'file' / 'c.yaml', Calibration(EXPECTED))
 
 
 class TestBad:

@@ -1,17 +1,15 @@
-"""The plain layout: reading, images alone, recording, and recognising layouts."""
+"""The plain layout: reading, images alone, and recognising layouts."""
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from aceg_ros.datasets import RecordingWriter, images_only, open_dataset, write_recording
+from aceg_ros.datasets import images_only, open_dataset
 from aceg_ros.datasets.trajectory import write_trajectory
-from aceg_ros.errors import AcegError, CameraError, DatasetError, ImageError, PoseError
+from aceg_ros.errors import AcegError, CameraError, DatasetError
 from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
 
 CAMERA = Camera(
@@ -120,101 +118,6 @@ class TestImagesOnly:
         (tmp_path / 'calibration.yaml').write_text(simple_calibration)
         with pytest.raises(DatasetError, match='image'):
             images_only(tmp_path / name, CAMERA)
-
-
-@pytest.fixture
-def image():
-    return np.random.default_rng(5).integers(0, 256, (48, 64, 3), np.uint8)
-
-
-class TestRecording:
-    def test_round_trip(self, tmp_path, image, poses):
-        writer = RecordingWriter(tmp_path / 'r', CAMERA)
-        depth = np.full((48, 64), 1.2345, np.float32)
-        depth[0, :4] = np.nan, -1.0, 70.0, np.inf
-        for i in range(3):
-            writer.add(image, poses[i], 1305031229.528748 + i / 30, depth if i == 0 else None)
-        dataset = open_dataset(tmp_path / 'r')
-        assert dataset.skipped == []
-        first, last = dataset.frames[0], dataset.frames[2]
-        assert first.camera == CAMERA
-        assert first.stamp == pytest.approx(1305031229.528748, abs=1e-6)
-        np.testing.assert_array_equal(last.image(), image)
-        np.testing.assert_allclose(last.world_from_cam, poses[2], atol=1e-8)
-        np.testing.assert_array_equal(first.depth()[0, :4], 0.0)
-        np.testing.assert_allclose(first.depth()[1:], 1.2345, atol=5e-4)
-        assert last.depth() is None
-
-    def test_copy_of_a_dataset_with_its_own_depth_camera(self, tmp_path, image, poses):
-        depth_camera = Camera.pinhole(32, 24, 30.0, 30.0, 16.0, 12.0)
-        writer = RecordingWriter(tmp_path / 'a', CAMERA, depth_camera=depth_camera)
-        writer.add(image, poses[1], 2.0, np.ones((24, 32), np.float32))
-        write_recording(open_dataset(tmp_path / 'a'), tmp_path / 'b', '.jpg')
-        frame = open_dataset(tmp_path / 'b').frames[0]
-        assert frame.name == '2.000000.jpg'
-        assert frame.depth_camera == depth_camera
-        assert frame.depth()[3, 3] == 1.0
-
-    def test_images_without_pose_are_not_recorded(self, tmp_path, plain):
-        with pytest.raises(DatasetError, match='no pose'):
-            write_recording(images_only(plain), tmp_path / 'r')
-
-    def test_never_into_an_old_recording(self, tmp_path):
-        RecordingWriter(tmp_path / 'r', CAMERA)
-        with pytest.raises(DatasetError, match='holds a recording'):
-            RecordingWriter(tmp_path / 'r', CAMERA)
-
-    def test_same_stamp_twice(self, tmp_path, image):
-        writer = RecordingWriter(tmp_path / 'r', CAMERA)
-        writer.add(image, np.eye(4), 1.0)
-        with pytest.raises(DatasetError, match='same time stamp'):
-            writer.add(image, np.eye(4), 1.0)
-
-    def test_bad_frames(self, tmp_path, image):
-        writer = RecordingWriter(tmp_path / 'r', CAMERA)
-        with pytest.raises(ImageError, match='shape'):
-            writer.add(image[:, :32], np.eye(4), 1.0)
-        with pytest.raises(ImageError, match='uint8'):
-            writer.add(image / 255.0, np.eye(4), 1.0)
-        with pytest.raises(ImageError, match='depth has shape'):
-            writer.add(image, np.eye(4), 1.0, np.ones((24, 32), np.float32))
-        with pytest.raises(PoseError):
-            writer.add(image, np.full((4, 4), np.nan), 1.0)
-        with pytest.raises(DatasetError, match=r'\.png or \.jpg'):
-            RecordingWriter(tmp_path / 's', CAMERA, image_suffix='.gif')
-
-    def test_full_disk_keeps_what_was_recorded(self, tmp_path, image, poses, monkeypatch):
-        writer = RecordingWriter(tmp_path / 'r', CAMERA)
-        writer.add(image, poses[0], 1.0)
-
-        def full(*_):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        monkeypatch.setattr(os, 'replace', full)
-        with pytest.raises(DatasetError, match='No space left'):
-            writer.add(image, poses[1], 2.0)
-        monkeypatch.undo()
-        dataset = open_dataset(tmp_path / 'r')
-        assert [frame.name for frame in dataset.frames] == ['1.000000.png']
-        assert dataset.skipped == []
-        assert [file.name for file in (tmp_path / 'r/images').iterdir()] == ['1.000000.png']
-        writer.add(image, poses[1], 2.0)
-        assert len(open_dataset(tmp_path / 'r')) == 2
-
-    def test_pose_line_torn_by_a_crash(self, tmp_path, image, poses):
-        writer = RecordingWriter(tmp_path / 'r', CAMERA)
-        for i in range(2):
-            writer.add(image, poses[i], float(i))
-        file = tmp_path / 'r/poses.txt'
-        file.write_text(file.read_text()[:-30])
-        dataset = open_dataset(tmp_path / 'r')
-        assert [frame.name for frame in dataset.frames] == ['0.000000.png']
-        assert dataset.skipped[0].startswith('1.000000.png')
-
-    def test_unwritable_place(self, tmp_path):
-        (tmp_path / 'file').write_text('')
-        with pytest.raises(DatasetError, match='cannot record'):
-            RecordingWriter(tmp_path / 'file' / 'r', CAMERA)
 
 
 class TestRecognising:

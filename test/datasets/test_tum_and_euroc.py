@@ -87,7 +87,8 @@ class TestTum:
             file.write('\n103.0 rgb/3.png\n')
         dataset = open_dataset(tum)
         assert len(dataset) == 3
-        assert dataset.skipped == ['rgb/3.png: there is no pose for time 103.000000']
+        (skipped,) = dataset.skipped
+        assert skipped.startswith('rgb/3.png: there is no pose for time 103.000000')
 
     def test_nothing_pairs(self, tum):
         text = (tum / 'groundtruth.txt').read_text()

@@ -237,7 +237,9 @@ class TestTraining:
         assert [step.step for step in steps] == list(range(1, len(steps) + 1))
         assert steps[-1].minutes >= SMALL.minutes
         for step in steps:
-            assert np.isfinite([step.distillation, step.matching, step.reading, step.reliability]).all()
+            assert np.isfinite(
+                [step.distillation, step.matching, step.reading, step.reliability]
+            ).all()
 
     def test_weights_can_be_used(self, trained):
         encoder = CompactEncoder.load(trained[0])

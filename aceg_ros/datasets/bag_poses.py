@@ -1,0 +1,173 @@
+"""The camera's poses in a bag: from a topic, or from TF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aceg_ros.datasets.bag_file import POSE_TYPES, TF_TYPES, BagFile
+from aceg_ros.datasets.trajectory import Trajectory
+from aceg_ros.errors import DatasetError, PoseError, TransformError
+from aceg_ros.geometry.poses import compose, pose_from_tum
+from aceg_ros.geometry.transform_tree import TransformTree
+
+# Robots publish poses less often than motion capture does, but change their speed less, too.
+MAX_GAP = 0.25
+
+PoseAt = Callable[[float], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class PoseChoice:
+    """Where poses come from; empty: chosen from the bag, where that is unambiguous."""
+
+    topic: str = ''
+    frame: str = ''  # whose poses the topic has; empty: as its messages say, else the camera
+    map_frame: str = ''  # poses from TF, in this frame
+
+
+def camera_poses(bag: BagFile, choice: PoseChoice, camera_frame: str) -> PoseAt:
+    """Function from a stamp (s) to the pose (4, 4) of `camera_frame` in the map.
+
+    It raises PoseError or TransformError for stamps without pose. Raises DatasetError when the bag
+    has no poses, or more than one source of them to choose from.
+    """
+    if choice.topic and choice.map_frame:
+        raise DatasetError(
+            f'poses can come from the topic {choice.topic} or from TF in {choice.map_frame}, not '
+            'from both; name one'
+        )
+    tf = _read_tf(bag)
+    topics = bag.topics(POSE_TYPES)
+    if choice.topic and choice.topic not in topics:
+        choices = _choices(topics, tf, camera_frame)
+        raise DatasetError(f'{bag.path}: there are no poses on {choice.topic}; {choices}')
+    root = tf.moving_root(camera_frame)
+    if choice.map_frame or (not choice.topic and not topics and root):
+        return _from_tf(tf, choice.map_frame or root, camera_frame, bag.path)
+    if not choice.topic and (len(topics) != 1 or root):
+        raise DatasetError(f'{bag.path}: {_choices(topics, tf, camera_frame)}')
+    return _from_topic(bag, tf, choice, choice.topic or next(iter(topics)), camera_frame)
+
+
+class _Tf:
+    """What /tf and /tf_static say, as numbers until it is known what is needed."""
+
+    def __init__(self) -> None:
+        self.parents: dict[str, str] = {}
+        self._moving: dict[str, list[tuple[float, list[float]]]] = {}
+        self._static: dict[str, list[float]] = {}
+
+    def add(self, message: Any, static: bool) -> None:
+        for transform in message.transforms:
+            child = transform.child_frame_id.lstrip('/')
+            self.parents[child] = transform.header.frame_id.lstrip('/')
+            shift, turn = transform.transform.translation, transform.transform.rotation
+            numbers = [shift.x, shift.y, shift.z, turn.x, turn.y, turn.z, turn.w]
+            if static:
+                self._static[child] = numbers
+            else:
+                stamp = to_seconds(transform.header.stamp)
+                self._moving.setdefault(child, []).append((stamp, numbers))
+
+    def chain(self, frame: str) -> list[str]:
+        """`frame` and all above it."""
+        chain = [frame]
+        while chain[-1] in self.parents and self.parents[chain[-1]] not in chain:
+            chain.append(self.parents[chain[-1]])
+        return chain
+
+    def moving_root(self, frame: str) -> str:
+        """The frame at the top, where something moves between it and `frame`; else empty."""
+        chain = self.chain(frame)
+        return chain[-1] if any(child in self._moving for child in chain) else ''
+
+    def tree(self, *frames: str) -> TransformTree:
+        """The transforms above `frames`; those that are no rigid transforms are left out."""
+        tree = TransformTree(max_gap=MAX_GAP)
+        for child in dict.fromkeys(child for frame in frames for child in self.chain(frame)):
+            for stamp, numbers in self._moving.get(child, []):
+                _add(tree, self.parents[child], child, numbers, stamp)
+            if child in self._static:
+                _add(tree, self.parents[child], child, self._static[child], None)
+        return tree
+
+
+def to_seconds(stamp: Any) -> float:
+    """Seconds of a builtin_interfaces/Time."""
+    return float(stamp.sec + stamp.nanosec * 1e-9)
+
+
+def _add(
+    tree: TransformTree, parent: str, child: str, numbers: list[float], stamp: float | None
+) -> None:
+    try:
+        tree.add(parent, child, pose_from_tum(numbers), stamp)
+    except PoseError:
+        return  # as tf2 does; what then is missing is named for each image
+
+
+def _read_tf(bag: BagFile) -> _Tf:
+    tf = _Tf()
+    for topic in bag.topics(TF_TYPES):
+        for message in bag.messages(topic):
+            tf.add(message, static=topic.endswith('tf_static'))
+    return tf
+
+
+def _from_tf(tf: _Tf, map_frame: str, camera_frame: str, path: Path) -> PoseAt:
+    tree = tf.tree(map_frame, camera_frame)
+    missing = {map_frame, camera_frame} - set(tree.frames)
+    if missing:
+        known = ', '.join(sorted({*tf.parents, *tf.parents.values()})) or 'none'
+        raise DatasetError(
+            f'{path}: TF has no frame {" and no frame ".join(sorted(missing))}; it has: {known}'
+        )
+    return lambda stamp: tree.lookup(map_frame, camera_frame, stamp)
+
+
+def _from_topic(bag: BagFile, tf: _Tf, choice: PoseChoice, topic: str, camera_frame: str) -> PoseAt:
+    stamps, numbers, frame = [], [], choice.frame
+    for message in bag.messages(topic):
+        # PoseStamped has a pose, the others a pose with covariance
+        pose = getattr(message.pose, 'pose', message.pose)
+        stamps.append(to_seconds(message.header.stamp))
+        at, turn = pose.position, pose.orientation
+        numbers.append([at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w])
+        frame = frame or getattr(message, 'child_frame_id', '').lstrip('/')
+    trajectory = Trajectory(stamps, numbers)
+    if frame in ('', camera_frame):
+        return lambda stamp: trajectory.at(stamp, MAX_GAP)
+    tree = tf.tree(frame, camera_frame)
+
+    def at_stamp(stamp: float) -> NDArray[np.float64]:
+        return compose(trajectory.at(stamp, MAX_GAP), tree.lookup(frame, camera_frame, stamp))
+
+    try:
+        tree.lookup(frame, camera_frame, float(np.median(trajectory.stamps)))
+    except TransformError as error:
+        raise DatasetError(
+            f'{bag.path}: {topic} has poses of {frame}, and how the camera, {camera_frame}, lies '
+            f"in it is not known ({error}). If they are the camera's own, say so: --pose-frame "
+            f'{camera_frame}'
+        ) from error
+    return at_stamp
+
+
+def _choices(topics: dict[str, str], tf: _Tf, camera_frame: str) -> str:
+    """What there is to choose from, in words."""
+    found = [f'--pose-topic {topic} ({kind})' for topic, kind in topics.items()]
+    root = tf.moving_root(camera_frame)
+    if root:
+        found.append(f'--map-frame {root} (TF: {" < ".join(reversed(tf.chain(camera_frame)))})')
+    if not found:
+        return (
+            f'there are no poses: no topic of {", ".join(POSE_TYPES)}, and no TF to the camera '
+            f'({camera_frame or "images name no frame"}); record one of them'
+        )
+    return "where are the camera's poses? Name one of: " + '; '.join(found)

@@ -1,0 +1,176 @@
+"""Pixels of image messages to arrays, by the names of their encodings; knows nothing of ROS itself.
+
+Colour and grey images of 8 or 16 bits, Bayer patterns and packed YUV, as cv_bridge takes them, and
+depth as REP 118 has it. Rows may be padded.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from aceg_ros.datasets.images import decode_image
+from aceg_ros.errors import ImageError
+
+# Channels of a pixel, and those that make RGB of them.
+_LAYOUTS: dict[str, tuple[int, slice]] = {
+    'mono': (1, slice(1)),
+    'rgb': (3, slice(3)),
+    'rgba': (4, slice(3)),
+    'bgr': (3, slice(2, None, -1)),
+    'bgra': (4, slice(2, None, -1)),
+}
+# OpenCV names a pattern by the second and third pixel of its second row.
+_BAYER = {
+    'bayer_rggb': cv2.COLOR_BayerBG2RGB,
+    'bayer_bggr': cv2.COLOR_BayerRG2RGB,
+    'bayer_gbrg': cv2.COLOR_BayerGR2RGB,
+    'bayer_grbg': cv2.COLOR_BayerGB2RGB,
+}
+_YUV = {
+    'uyvy': cv2.COLOR_YUV2RGB_UYVY,
+    'yuv422': cv2.COLOR_YUV2RGB_UYVY,
+    'yuyv': cv2.COLOR_YUV2RGB_YUYV,
+    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUYV,
+}
+_ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8'}
+
+COLOUR_ENCODINGS = (
+    *(f'{name}{bits}' for name in (*_LAYOUTS, *_BAYER) for bits in (8, 16)),
+    *_YUV,
+    *_ALIASES,
+)
+# Metres in one unit.
+DEPTH_ENCODINGS = {'16UC1': 1e-3, 'mono16': 1e-3, '32FC1': 1.0}
+# What compressed_depth_image_transport puts before the PNG file: a format and two numbers.
+_COMPRESSED_DEPTH_HEADER = 12
+
+
+def decode(
+    encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any
+) -> NDArray[np.uint8]:
+    """RGB (height, width, 3) uint8 of an image message's fields; an array of its own.
+
+    `data` is anything with the buffer protocol, `step` the bytes of a row. Grey is repeated in
+    three channels, 16 bits are scaled to 8, alpha is dropped. Raises ImageError for an encoding
+    that is no picture, an empty image, or data too short for it.
+    """
+    name = _ALIASES.get(encoding, encoding)
+    if name in _YUV:
+        if width % 2:
+            raise ImageError(f'image of encoding {encoding} is {width} pixels wide; even is needed')
+        pixels = _pixels(name, height, width, 2, step, np.dtype(np.uint8), data)
+        return cv2.cvtColor(np.ascontiguousarray(pixels), _YUV[name]).astype(np.uint8, copy=False)
+    layout, bits = (name[:-2], 16) if name.endswith('16') else (name[:-1], 8)
+    if name not in COLOUR_ENCODINGS:
+        raise ImageError(
+            f'images of encoding {encoding!r} cannot be used'
+            + ('; it is for depth images' if encoding in DEPTH_ENCODINGS else '')
+            + f'; publish one of {", ".join(COLOUR_ENCODINGS)}'
+        )
+    dtype = np.dtype(np.uint8 if bits == 8 else '>u2' if is_bigendian else '<u2')
+    channels = 1 if layout in _BAYER else _LAYOUTS[layout][0]
+    pixels = _pixels(encoding, height, width, channels, step, dtype, data)
+    if bits == 16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if layout in _BAYER:
+        if min(height, width) < 2:
+            raise ImageError(f'image of encoding {encoding} is {width}x{height}; 2x2 is needed')
+        colours = cv2.cvtColor(np.ascontiguousarray(pixels), _BAYER[layout])
+        return colours.astype(np.uint8, copy=False)
+    if channels == 1:
+        return np.repeat(pixels, 3, axis=2)
+    return np.array(pixels[:, :, _LAYOUTS[layout][1]], order='C')
+
+
+def decode_depth(
+    encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any
+) -> NDArray[np.float32]:
+    """Metres (height, width) float32, 0 where unknown, of a depth image message's fields.
+
+    Raises ImageError for an encoding that is no depth, an empty image, or data too short for it.
+    """
+    if encoding not in DEPTH_ENCODINGS:
+        raise ImageError(
+            f'depth images of encoding {encoding!r} cannot be used; publish 16UC1 (millimetres) or '
+            '32FC1 (metres)'
+        )
+    kind = 'f4' if encoding == '32FC1' else 'u2'
+    dtype = np.dtype(('>' if is_bigendian else '<') + kind)
+    pixels = _pixels(encoding, height, width, 1, step, dtype, data)[:, :, 0]
+    return _to_metres(pixels, DEPTH_ENCODINGS[encoding])
+
+
+def decode_compressed(data: Any) -> NDArray[np.uint8]:
+    """RGB (H, W, 3) uint8 of a compressed image message's data, a JPEG or PNG file.
+
+    Raises ImageError when it is empty, truncated or no image.
+    """
+    return decode_image(BytesIO(_buffer(data)), 'compressed image')
+
+
+def decode_compressed_depth(image_format: str, data: Any) -> NDArray[np.float32]:
+    """Metres (H, W) float32, 0 where unknown, of a compressed depth message: 16 bits in a PNG.
+
+    `image_format` is the message's own, such as '16UC1; compressedDepth'. Raises ImageError for
+    depth that is not whole millimetres, and when the data cannot be decoded.
+    """
+    encoding, _, compression = image_format.partition(';')
+    if encoding.strip() not in ('16UC1', 'mono16'):
+        raise ImageError(
+            f'compressed depth images of format {image_format!r} cannot be used; publish 16UC1 '
+            '(millimetres), or depth that is not compressed'
+        )
+    file = _buffer(data)[_COMPRESSED_DEPTH_HEADER if 'compressedDepth' in compression else 0 :]
+    raw = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED) if file else None
+    if raw is None or raw.ndim != 2:
+        raise ImageError('compressed depth image cannot be decoded')
+    return _to_metres(raw, DEPTH_ENCODINGS['16UC1'])
+
+
+def _to_metres(raw: NDArray[Any], unit: float) -> NDArray[np.float32]:
+    depth = raw.astype(np.float32) * np.float32(unit)
+    depth[~(np.isfinite(depth) & (depth > 0))] = 0.0
+    return depth
+
+
+def _pixels(
+    encoding: str,
+    height: int,
+    width: int,
+    channels: int,
+    step: int,
+    dtype: np.dtype[Any],
+    data: Any,
+) -> NDArray[Any]:
+    """View (height, width, channels) of a message's data."""
+    if height <= 0 or width <= 0:
+        raise ImageError(f'image is {width}x{height}; there are no pixels in it')
+    row = width * channels * dtype.itemsize
+    if step < row:
+        raise ImageError(
+            f'a row of {width} pixels of encoding {encoding} takes {row} bytes, but step is {step}'
+        )
+    buffer = _buffer(data)
+    needed = step * (height - 1) + row  # the last row may lack its padding
+    if len(buffer) < needed:
+        raise ImageError(
+            f'image is truncated: {width}x{height} of encoding {encoding} takes {needed} bytes, '
+            f'there are {len(buffer)}'
+        )
+    return np.ndarray(
+        (height, width, channels),
+        dtype,
+        buffer,
+        strides=(step, channels * dtype.itemsize, dtype.itemsize),
+    )
+
+
+def _buffer(data: Any) -> memoryview:
+    """The data's bytes, not copied."""
+    view = memoryview(data)
+    return view if view.format == 'B' and view.ndim == 1 else view.cast('B')

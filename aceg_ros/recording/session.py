@@ -1,0 +1,224 @@
+"""From recording to a saved map: what can be asked for when, and what follows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from aceg_ros.errors import AcegError, StorageError
+from aceg_ros.files import write_atomically
+from aceg_ros.mapping.background import BackgroundFit, FitJob, FitReport, FitState
+from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions
+from aceg_ros.recording.keyframes import KeyframeRules
+from aceg_ros.recording.recorder import Recorder
+
+# A map that is fitted but not saved lies in the recording, and so outlives a crash.
+FITTED_NAME = 'fitted.aceg'
+
+
+class RefusedError(AcegError):
+    """Something was asked for that is not possible now."""
+
+
+@dataclass
+class Settings:
+    """Where things are, and how to make them; may be changed at any time but for `recording`."""
+
+    recording: Path
+    map: Path
+    rules: KeyframeRules = field(default_factory=KeyframeRules)
+    options: FitOptions = field(default_factory=FitOptions)
+    device: str = 'auto'
+    image_suffix: str = '.jpg'
+
+
+class Session:
+    """One recording, at most one fit at a time, and the map that comes of it; for several threads.
+
+    What is asked for is answered with words, or refused with RefusedError, or fails with another
+    AcegError. Nothing is answered before it is done, but for fits, which report on their own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_report: Callable[[FitReport], None],
+        on_saved: Callable[[Path], None],
+    ) -> None:
+        """Take up the recording there is; raises what `Recorder` raises.
+
+        `on_report` learns how a fit goes, `on_saved` of a map that `record_and_map` saved; both are
+        called from other threads.
+        """
+        self.settings = settings
+        self.recorder = Recorder(settings.recording, settings.rules, settings.image_suffix)
+        self._on_report = on_report
+        self._on_saved = on_saved
+        self._lock = threading.RLock()
+        self._fit: BackgroundFit | None = None
+        self._save_when_done = False
+        self._saved: Path | None = None
+
+    @property
+    def recording(self) -> bool:
+        """Whether keyframes are being taken."""
+        return self.recorder.recording
+
+    @property
+    def fitting(self) -> bool:
+        """Whether a fit is running."""
+        with self._lock:
+            return self._fit is not None
+
+    @property
+    def fitted(self) -> bool:
+        """Whether there is a map to be saved."""
+        return self._fitted_file.is_file()
+
+    @property
+    def saved(self) -> Path | None:
+        """Where the map of the last fit was saved; None while it is not."""
+        return self._saved
+
+    @property
+    def count(self) -> int:
+        """Keyframes recorded."""
+        return len(self.recorder.poses)
+
+    def open(self, recording: Path) -> None:
+        """Go to another recording, which is continued if it exists."""
+        with self._lock:
+            self._refuse_while_busy('another recording cannot be opened')
+            settings = self.settings
+            self.recorder = Recorder(recording, settings.rules, settings.image_suffix)
+            settings.recording = recording
+
+    def record(self, on: bool) -> str:
+        """Begin to record, or go on with the recording there is; or stop."""
+        with self._lock:
+            if on == self.recording:
+                return f'{"is recording" if on else "was not recording"} already; {self._have}'
+            if not on:
+                self.recorder.stop()
+                return f'stopped; {self._have}'
+            self.recorder.start()
+            return f'recording to {self.recorder.path}; {self._have}'
+
+    def fit(self) -> str:
+        """Begin to fit a map to what is recorded by now."""
+        with self._lock:
+            return self._begin_fit(save_when_done=False)
+
+    def cancel(self) -> str:
+        """End the fit without a result."""
+        with self._lock:
+            if self._fit is None:
+                raise RefusedError('no fit is running')
+            self._fit.cancel()
+            return 'the fit is being cancelled'
+
+    def save(self) -> str:
+        """Put the fitted map where it is to be."""
+        with self._lock:
+            if self._fit is not None:
+                raise RefusedError('the fit is still running; save when it is done')
+            if not self.fitted:
+                raise RefusedError('there is no map to save; fit one first')
+            return self._save()
+
+    def reset(self) -> str:
+        """Begin anew; what is recorded is renamed."""
+        with self._lock:
+            if self._fit is not None:
+                raise RefusedError('a fit is running; cancel it first, or wait for its end')
+            backup = self.recorder.reset()
+            if backup is None:
+                return 'there was nothing recorded'
+            return f'the recording is kept as {backup}; the next one begins anew'
+
+    def record_and_map(self, on: bool) -> str:
+        """Record afresh; or stop, fit, save the map, and have it loaded."""
+        with self._lock:
+            if on:
+                self._refuse_while_busy('a new recording cannot begin')
+                backup = self.recorder.reset()
+                self.recorder.start()
+                kept = '' if backup is None else f'; the one before is kept as {backup}'
+                return f'recording to {self.recorder.path}{kept}'
+            if not self.recording:
+                raise RefusedError('nothing is being recorded; call with true first')
+            if self._fit is not None:
+                raise RefusedError('a fit is running already; cancel it first, or wait for its end')
+            self.recorder.stop()
+            return self._begin_fit(save_when_done=True)
+
+    def close(self) -> None:
+        """Stop all work."""
+        with self._lock:
+            self.recorder.stop()
+            fit = self._fit
+        if fit is not None:
+            fit.close()
+
+    @property
+    def _have(self) -> str:
+        return f'{self.count} keyframes so far'
+
+    @property
+    def _fitted_file(self) -> Path:
+        return self.recorder.path / FITTED_NAME
+
+    def _refuse_while_busy(self, what: str) -> None:
+        if self.recording:
+            raise RefusedError(f'{what} while one is being recorded ({self._have}); stop it first')
+        if self._fit is not None:
+            raise RefusedError(f'{what} while a fit is running; cancel it first')
+
+    def _begin_fit(self, save_when_done: bool) -> str:
+        if self._fit is not None:
+            raise RefusedError('a fit is running already')
+        if self.count < MIN_KEYFRAMES:
+            raise RefusedError(
+                f'{self.count} keyframes are recorded, but a map needs at least {MIN_KEYFRAMES}; '
+                'record more views of the place, from different positions'
+            )
+        settings = self.settings
+        self._save_when_done = save_when_done
+        self._saved = None
+        job = FitJob(self.recorder.path, self._fitted_file, settings.options, settings.device)
+        try:
+            self._fit = BackgroundFit(job, self._report)
+        except OSError as error:
+            raise StorageError(f'no process can be started for the fit ({error})') from error
+        self._on_report(self._fit.report)
+        return f'fitting {self.count} keyframes, for {settings.options.budget:g} s at most'
+
+    def _report(self, report: FitReport) -> None:
+        if report.state is FitState.RUNNING:
+            self._on_report(report)
+            return
+        with self._lock:
+            self._fit = None
+            if report.state is FitState.DONE and self._save_when_done:
+                try:
+                    self._save()
+                except StorageError as error:
+                    report = replace(report, state=FitState.FAILED, detail=str(error))
+            saved = self._saved
+        self._on_report(report)
+        if saved is not None:
+            self._on_saved(saved)
+
+    def _save(self) -> str:
+        target = self.settings.map
+        try:
+            data = self._fitted_file.read_bytes()
+            write_atomically(target, data)
+        except OSError as error:
+            raise StorageError(
+                f'the map cannot be saved as {target} ({error}); it is kept as {self._fitted_file}'
+            ) from error
+        self._saved = target
+        return f'the map is saved as {target}, {len(data) / 1e6:.2f} MB'

@@ -1,0 +1,52 @@
+"""Whether a camera does its work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from aceg_ros.ros.camera_input import CameraInput
+
+
+class CameraHealth:
+    """Whether images come, and whether they are of use."""
+
+    def __init__(
+        self, camera: CameraInput, timeout: Callable[[], float], logger: RcutilsLogger
+    ) -> None:
+        """``timeout``: seconds without images of use after which there are none."""
+        self.camera = camera
+        self._timeout = timeout
+        self._logger = logger
+        self._problem = ''
+        self.begin()
+
+    def begin(self) -> None:
+        """Wait anew."""
+        self._since = self._last_usable = time.monotonic()
+
+    @property
+    def silence(self) -> str:
+        """How long no image has come, in words; empty while they come."""
+        age = self.camera.age
+        waited = time.monotonic() - self._since if age is None else age
+        if waited <= self._timeout():
+            return ''
+        since = 'yet' if age is None else f'for {age:.1f} s'
+        return f'no image on {self.camera.topic} {since}'
+
+    @property
+    def problem(self) -> str:
+        """Why the last image could not be used; empty when it could."""
+        return self._problem
+
+    def examined(self, problem: str) -> bool:
+        """An image came; whether there has been none of use for long."""
+        if problem and problem != self._problem:
+            self._logger.warning(problem)
+        self._problem = problem
+        if not problem:
+            self._last_usable = time.monotonic()
+        return time.monotonic() - self._last_usable > self._timeout()

@@ -1,0 +1,1 @@
+"""The node that says where the camera is: `aceg_localizer`."""

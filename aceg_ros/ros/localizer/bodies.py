@@ -1,0 +1,126 @@
+"""What the camera is mounted on, and where that is according to odometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builtin_interfaces.msg import Time
+
+from aceg_ros.errors import TransformError
+from aceg_ros.geometry.poses import Array
+from aceg_ros.ros.camera_input import CameraImage
+from aceg_ros.ros.messages import to_seconds
+from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.tracking.modes import PATIENCE, ModeChoice, TfMode
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The body that a pose is given of, at the time of one image."""
+
+    mode: TfMode
+    frame: str
+    camera_from_body: Array  # (4, 4)
+    odom_from_body: Array | None = None  # (4, 4)
+    odometry_problem: str = ''  # why there is no odometry where there should be
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing would be gained by waiting."""
+        return not self.odometry_problem
+
+
+@dataclass(frozen=True)
+class FrameNames:
+    """Frames in TF; the camera's is empty where images name it, the base's where there is none."""
+
+    odom: str
+    base: str
+    camera: str
+
+
+class Bodies:
+    """Finds the body in TF, as the mode asks."""
+
+    def __init__(self, transforms: Transforms, mode: TfMode | None, names: FrameNames) -> None:
+        """``mode`` None: whichever suits what TF has with the first images."""
+        self._transforms = transforms
+        self._fixed = mode
+        self._names = names
+        self._choice = ModeChoice()
+
+    @property
+    def mode(self) -> TfMode | None:
+        """The mode; None while it is not decided."""
+        return self._fixed or self._choice.mode
+
+    def locate(self, image: CameraImage, timeout: float) -> Placement:
+        """The body at the image's stamp; waits up to ``timeout`` seconds for transforms.
+
+        Raises TransformError when TF does not say how the camera is mounted, or not yet.
+        """
+        camera = self._camera_frame(image)
+        if self.mode is None:
+            self._decide(camera, image.stamp, timeout)
+        return self._placement(image, camera, timeout)
+
+    def glance(self, image: CameraImage) -> Placement | None:
+        """As `locate` would find it without waiting; None where it cannot."""
+        try:
+            return self._placement(image, self._camera_frame(image), 0.0)
+        except TransformError:
+            return None
+
+    def _placement(self, image: CameraImage, camera: str, timeout: float) -> Placement:
+        mode = self.mode
+        if mode is None:
+            raise TransformError(
+                f'waiting up to {PATIENCE:g} s for TF to place {self._names.base} and {camera}'
+            )
+        if mode is TfMode.MAP_TO_CAMERA or (mode is TfMode.NONE and not self._names.base):
+            return Placement(mode, camera, image.camera_from_optical())
+        try:
+            optical_from_base = self._transforms.lookup(
+                camera, self._names.base, image.stamp, timeout
+            )
+        except TransformError as error:
+            raise TransformError(
+                f'how the camera is mounted is not known: {error}; publish that transform, or set '
+                f'tf_mode to {TfMode.MAP_TO_CAMERA.value}'
+            ) from error
+        camera_from_base = image.camera_from_optical() @ optical_from_base
+        if mode is TfMode.MAP_TO_BASE:
+            return Placement(mode, self._names.base, camera_from_base)
+        wait = timeout if mode is TfMode.MAP_TO_ODOM else 0.0
+        odom_from_base, problem = self._odometry(image.stamp, wait)
+        if mode is TfMode.NONE:
+            problem = ''
+        return Placement(mode, self._names.base, camera_from_base, odom_from_base, problem)
+
+    def _decide(self, camera: str, stamp: Time, timeout: float) -> None:
+        """Let the choice see what TF has."""
+        base = self._has(self._names.base, camera, stamp, timeout)
+        odom = base and self._has(self._names.odom, self._names.base, stamp, timeout)
+        self._choice.observe(to_seconds(stamp), base, odom)
+
+    def _has(self, target: str, source: str, stamp: Time, timeout: float) -> bool:
+        try:
+            self._transforms.lookup(target, source, stamp, timeout)
+        except TransformError:
+            return False
+        return True
+
+    def _odometry(self, stamp: Time, timeout: float) -> tuple[Array | None, str]:
+        try:
+            found = self._transforms.lookup(self._names.odom, self._names.base, stamp, timeout)
+        except TransformError as error:
+            return None, str(error)
+        return found, ''
+
+    def _camera_frame(self, image: CameraImage) -> str:
+        frame = (self._names.camera or image.frame_id).lstrip('/')
+        if not frame:
+            raise TransformError(
+                'images name no frame in their header; have the driver do so, or set camera_frame'
+            )
+        return frame

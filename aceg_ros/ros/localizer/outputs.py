@@ -1,0 +1,143 @@
+"""What the node publishes about poses and maps."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
+from nav_msgs.msg import Path
+from numpy.typing import NDArray
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import Array, pose_error
+from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.ros.camera_input import CameraImage
+from aceg_ros.ros.localizer.bodies import Placement
+from aceg_ros.ros.localizer.drawing import draw
+from aceg_ros.ros.localizer.maps import LoadedMap
+from aceg_ros.ros.messages import frusta, point_cloud, pose_stamped, pose_with_covariance
+from aceg_ros.ros.middleware.bridge import from_rgb
+from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.ros.parameters import LATCHED
+from aceg_ros.tracking.gate import Fix
+from aceg_ros.tracking.modes import TfMode
+
+_POSES = QoSProfile(depth=10)
+_NEWEST = QoSProfile(depth=1)
+# A body that moved less than this since the last pose of the path adds nothing to it.
+_STEP, _TURN = 0.02, 2.0  # m, degrees
+_FRUSTUM = 0.15  # m
+
+
+class Outputs:
+    """Publishers and TF; may be used from several threads."""
+
+    def __init__(
+        self,
+        node: Node,
+        transforms: Transforms,
+        map_frame: str,
+        odom_frame: str,
+        path_length: Callable[[], int],
+    ) -> None:
+        """``path_length``: poses that the path keeps at most."""
+        self._clock = node.get_clock()
+        self._transforms = transforms
+        self._map_frame = map_frame
+        self._odom_frame = odom_frame
+        self._path_length = path_length
+        self._path: deque[PoseStamped] = deque()
+        self._last_of_path: Array | None = None
+        self._path_lock = Lock()
+        create = node.create_publisher
+        self._pose = create(PoseStamped, '~/pose', _POSES)
+        self._covariance = create(PoseWithCovarianceStamped, '~/pose_with_covariance', _POSES)
+        self._trace = create(Path, '~/path', _NEWEST)
+        self._scene_points = create(PointCloud2, '~/scene_points', _NEWEST)
+        self._debug_image = create(Image, '~/debug_image', _NEWEST)
+        self._map_points = create(PointCloud2, '~/map_points', LATCHED)
+        self._keyframes = create(MarkerArray, '~/keyframes', LATCHED)
+
+    def fix(self, image: CameraImage, placement: Placement, fix: Fix) -> None:
+        """Publish an accepted fix: pose, path and, in the modes that have it at once, TF."""
+        header = Header(stamp=image.stamp, frame_id=self._map_frame)
+        pose = pose_stamped(header, fix.map_from_body)
+        self._pose.publish(pose)
+        self._covariance.publish(pose_with_covariance(header, fix.map_from_body, fix.covariance))
+        if placement.mode in (TfMode.MAP_TO_BASE, TfMode.MAP_TO_CAMERA):
+            self._transforms.send(self._map_frame, placement.frame, fix.map_from_body, image.stamp)
+        self._extend_path(pose, fix.map_from_body)
+
+    def evidence(self, image: CameraImage, rgb: NDArray[np.uint8], found: Localization) -> None:
+        """Publish the points that a pose rests on, in the image's colours, if anybody looks."""
+        if not self._scene_points.get_subscription_count():
+            return
+        height, width = rgb.shape[:2]
+        pixels = np.rint(found.points2d[found.inliers]).astype(int).clip(0, (width - 1, height - 1))
+        header = Header(stamp=image.stamp, frame_id=self._map_frame)
+        colours = rgb[pixels[:, 1], pixels[:, 0]]
+        self._scene_points.publish(point_cloud(header, found.points3d[found.inliers], colours))
+
+    def debug(
+        self,
+        image: CameraImage,
+        rgb: NDArray[np.uint8],
+        camera: Camera,
+        answer: Localization | LocalizationFailure,
+        words: str,
+        good: bool,
+    ) -> None:
+        """Publish what was seen and thought, if anybody looks."""
+        if self._debug_image.get_subscription_count():
+            drawn = draw(rgb, camera, answer, words, good)
+            self._debug_image.publish(from_rgb(drawn, image.header))
+
+    def map(self, loaded: LoadedMap | None) -> None:
+        """Publish the points and keyframes of a map for all who come; None: there is no map."""
+        header = Header(stamp=self._clock.now().to_msg(), frame_id=self._map_frame)
+        if loaded is None:
+            none = np.zeros((0, 3))
+            self._map_points.publish(point_cloud(header, none, none.astype(np.uint8)))
+            self._keyframes.publish(frusta(header, []))
+        else:
+            code = loaded.localizer.code
+            self._map_points.publish(point_cloud(header, code.anchors, code.colors))
+            self._keyframes.publish(frusta(header, list(code.keyframes), _FRUSTUM))
+        self.forget_path()
+
+    def odometry(self, map_from_odom: Array, tolerance: float) -> None:
+        """Send where odometry is in the map, dated ``tolerance`` seconds into the future."""
+        now = self._clock.now()
+        # Simulated time that has not begun yet is 0, a stamp that TF takes for "the latest".
+        if now.nanoseconds:
+            stamp = (now + Duration(seconds=tolerance)).to_msg()
+            self._transforms.send(self._map_frame, self._odom_frame, map_from_odom, stamp)
+
+    def forget_path(self) -> None:
+        """Begin another path with the next fix."""
+        with self._path_lock:
+            self._path.clear()
+            self._last_of_path = None
+
+    def _extend_path(self, pose: PoseStamped, map_from_body: Array) -> None:
+        with self._path_lock:
+            if self._last_of_path is not None:
+                metres, degrees = pose_error(map_from_body, self._last_of_path)
+                if metres < _STEP and degrees < _TURN:
+                    return
+            self._last_of_path = map_from_body
+            self._path.append(pose)
+            while len(self._path) > self._path_length():
+                self._path.popleft()
+            poses = list(self._path)
+        if self._trace.get_subscription_count():
+            self._trace.publish(Path(header=pose.header, poses=poses))

@@ -1,0 +1,169 @@
+"""One image all the way: decoded, localized, judged and published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.clock import Clock
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from aceg_ros.errors import CameraError, ImageError, TransformError
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import Array, inverse
+from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.ros.camera_input import CameraImage
+from aceg_ros.ros.localizer.bodies import Bodies, Placement
+from aceg_ros.ros.localizer.maps import Maps
+from aceg_ros.ros.localizer.outputs import Outputs
+from aceg_ros.ros.localizer.statistics import Statistics
+from aceg_ros.ros.messages import to_seconds
+from aceg_ros.tracking.frames import carry
+from aceg_ros.tracking.gate import Fix
+from aceg_ros.tracking.tracker import Arrival, Tracker
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the pipeline asks of, and tells, the node around it."""
+
+    tf_timeout: Callable[[], float]
+    outdated: Callable[[], bool]  # whether results are of no use any more
+    time_jumped: Callable[[], None]  # stamps of images went back
+    examined: Callable[[str], None]  # an image came, and why it cannot be used, or ''
+    fixed: Callable[[str], None]  # a fix was accepted; in words
+
+
+class Pipeline:
+    """What the worker does with an image. Decisions are the tracker's."""
+
+    def __init__(
+        self,
+        maps: Maps,
+        tracker: Tracker,
+        bodies: Bodies,
+        outputs: Outputs,
+        statistics: Statistics,
+        hooks: Hooks,
+        clock: Clock,
+        logger: RcutilsLogger,
+    ) -> None:
+        self._maps = maps
+        self._tracker = tracker
+        self._bodies = bodies
+        self._outputs = outputs
+        self._statistics = statistics
+        self._hooks = hooks
+        self._clock = clock
+        self._logger = logger
+        self._body = ''
+        self._odometry_problem = ''
+
+    def __call__(self, image: CameraImage) -> None:
+        """Work on one image."""
+        stamp = to_seconds(image.stamp)
+        try:
+            rgb, camera = image.decode()
+            if stamp <= 0.0:
+                raise ImageError('images have no time stamp; have the driver give them one')
+        except (CameraError, ImageError) as error:
+            self._statistics.unusable += 1
+            self._hooks.examined(str(error))
+            return
+        self._hooks.examined('')
+        arrival = self._tracker.image(stamp)
+        if arrival is Arrival.OLD:
+            self._statistics.unusable += 1
+            return
+        if arrival is Arrival.JUMPED_BACK:
+            self._logger.warning('the time of the images jumped back; starting anew')
+            self._hooks.time_jumped()
+        # Before the map is read, so that another map's answer is known to be one.
+        epoch = self._tracker.epoch
+        loaded = self._maps.current
+        if loaded is None:
+            return
+        placement = self._bodies.glance(image)
+        answer = loaded.localizer.localize(rgb, camera, self._prior(placement))
+        if self._hooks.outdated():
+            return
+        self._statistics.took(answer.seconds)
+        try:
+            if placement is None or not placement.complete:
+                placement = self._bodies.locate(image, self._hooks.tf_timeout())
+        except TransformError as error:
+            self._statistics.failed += 1
+            self._tracker.no_fix(stamp, epoch, str(error))
+            self._outputs.debug(image, rgb, camera, answer, str(error), good=False)
+            return
+        self._notice(placement)
+        if isinstance(answer, LocalizationFailure):
+            self._statistics.failed += 1
+            self._tracker.no_fix(stamp, epoch, answer.message, placement.odom_from_body)
+            self._outputs.debug(image, rgb, camera, answer, answer.message, good=False)
+            return
+        self._judge(image, rgb, camera, answer, placement, epoch)
+
+    def _judge(
+        self,
+        image: CameraImage,
+        rgb: NDArray[np.uint8],
+        camera: Camera,
+        found: Localization,
+        placement: Placement,
+        epoch: int,
+    ) -> None:
+        """Carry a pose to the body, and publish it if it is believed."""
+        pose, covariance = carry(found.world_from_cam, found.covariance, placement.camera_from_body)
+        fix = Fix(to_seconds(image.stamp), pose, covariance, placement.odom_from_body)
+        words = _in_words(found, fix)
+        verdict = self._tracker.fix(fix, epoch, words)
+        if verdict is None:
+            return
+        self._statistics.inliers = int(found.inliers.sum())
+        if verdict.accepted:
+            self._statistics.accepted += 1
+            self._outputs.fix(image, placement, fix)
+            self._statistics.latency = self._now() - fix.stamp
+            self._outputs.evidence(image, rgb, found)
+            self._hooks.fixed(words)
+        else:
+            self._statistics.refused += 1
+            self._logger.warning(f'fix refused: {verdict.words}')
+            words = verdict.words
+        self._outputs.debug(image, rgb, camera, found, words, verdict.accepted)
+
+    def _prior(self, placement: Placement | None) -> Array | None:
+        """Guess of map_from_camera (4, 4), or None."""
+        if placement is None:
+            return None
+        predicted = self._tracker.predicted(placement.odom_from_body)
+        if predicted is None:
+            return None
+        return predicted @ inverse(placement.camera_from_body)
+
+    def _notice(self, placement: Placement) -> None:
+        """Say what poses are of, when that changes, and when odometry comes and goes."""
+        if placement.frame != self._body:
+            if self._body:
+                self._tracker.forget(f'poses are now those of {placement.frame}')
+            self._body = placement.frame
+            self._logger.info(f'{placement.mode.value}: poses are those of {placement.frame}')
+        if placement.odometry_problem and not self._odometry_problem:
+            self._logger.warning(f'no odometry to publish TF with: {placement.odometry_problem}')
+        self._odometry_problem = placement.odometry_problem
+
+    def _now(self) -> float:
+        return self._clock.now().nanoseconds * 1e-9
+
+
+def _in_words(found: Localization, fix: Fix) -> str:
+    """How good a fix is."""
+    position = np.sqrt(np.linalg.eigvalsh(fix.covariance[:3, :3])[-1])
+    rotation = np.degrees(np.sqrt(np.linalg.eigvalsh(fix.covariance[3:, 3:])[-1]))
+    return (
+        f'{int(found.inliers.sum())} of {len(found.inliers)} points agree; '
+        f'standard deviation {100.0 * position:.1f} cm, {rotation:.2f} deg'
+    )

@@ -1,0 +1,169 @@
+"""What others ask of the localizer: its services, and starting poses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.srv import LoadMap
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.task import Future as RosFuture
+from std_srvs.srv import SetBool, Trigger
+
+from aceg_ros.errors import AcegError, MapCodeError, PoseError
+from aceg_ros.geometry.poses import Array
+from aceg_ros.ros.localizer.maps import LoadedMap, MapMismatchError, MapNotFoundError
+from aceg_ros.ros.messages import pose_from_message
+from aceg_ros.ros.waiters import Waiters
+from aceg_ros.tracking.hint import believable
+
+T = TypeVar('T')
+
+
+class InactiveError(AcegError):
+    """Something was asked that the node cannot do in its present state."""
+
+
+class Localizer(Protocol):
+    """What the requests are passed on to."""
+
+    def load_map(self, url: str) -> Future[LoadedMap]:
+        """Begin to load a map; raises InactiveError where none is wanted."""
+
+    def map_loaded(self, url: str) -> None:
+        """A map that was asked for by service is in use."""
+
+    def enable(self, enabled: bool) -> str:
+        """Work, or pause; says what holds now. Raises InactiveError."""
+
+    def relocalize(self) -> None:
+        """Forget what was known; raises InactiveError where no fix can follow."""
+
+    def start_from(self, map_from_body: Array, covariance: Array) -> None:
+        """Search near a pose of a body that looks along its x axis; covariance (6, 6).
+
+        Raises InactiveError before it is known whether that is the base or the camera.
+        """
+
+
+class Requests:
+    """The services and `initialpose` of the node.
+
+    Services that take time are coroutines, so that the executor goes on meanwhile; a guard
+    condition has it look at them when there is something to answer.
+    """
+
+    def __init__(
+        self, node: Node, localizer: Localizer, map_frame: str, timeout: Callable[[], float]
+    ) -> None:
+        """``timeout``: seconds that `relocalize` waits for a fix."""
+        self._localizer = localizer
+        self._map_frame = map_frame
+        self._timeout = timeout
+        self._logger = node.get_logger()
+        self._wake = node.create_guard_condition(lambda: None)
+        self._waiters = Waiters(node)
+        node.create_service(
+            LoadMap,
+            '~/load_map',
+            self._load_map,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+        )
+        node.create_service(SetBool, '~/enable', self._enable)
+        node.create_service(
+            Trigger, '~/relocalize', self._relocalize, callback_group=ReentrantCallbackGroup()
+        )
+        node.create_subscription(
+            PoseWithCovarianceStamped, 'initialpose', self._start_from, QoSProfile(depth=1)
+        )
+
+    def fixed(self, words: str) -> None:
+        """Answer all that wait for a fix; from any thread."""
+        self._waiters.answer(True, words)
+
+    def no_fix(self, words: str) -> None:
+        """Tell all that wait for a fix why none will come; from any thread."""
+        self._waiters.answer(False, words)
+
+    def expire(self, words: str) -> None:
+        """Tell those who have waited too long why there is no fix."""
+        self._waiters.expire(words)
+
+    async def _load_map(
+        self, request: LoadMap.Request, response: LoadMap.Response
+    ) -> LoadMap.Response:
+        response.result = LoadMap.Response.RESULT_SUCCESS
+        try:
+            work = self._localizer.load_map(request.map_url)
+        except AcegError as error:
+            self._logger.warning(str(error))
+            response.result = _failure(error)
+            return response
+        try:
+            await self._done(work)
+        except AcegError as error:
+            # The log has it from where it happened.
+            response.result = _failure(error)
+            return response
+        self._localizer.map_loaded(request.map_url)
+        return response
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        try:
+            response.message = self._localizer.enable(request.data)
+            response.success = True
+        except AcegError as error:
+            response.message = str(error)
+        return response
+
+    async def _relocalize(
+        self, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        try:
+            self._localizer.relocalize()
+        except AcegError as error:
+            response.message = str(error)
+            return response
+        response.success, response.message = await self._waiters.wait(self._timeout())
+        return response
+
+    def _start_from(self, message: PoseWithCovarianceStamped) -> None:
+        frame = message.header.frame_id.lstrip('/')
+        try:
+            if frame != self._map_frame:
+                raise PoseError(f'it is given in frame {frame!r}, not in {self._map_frame!r}')
+            pose = pose_from_message(message.pose.pose)
+            covariance = believable(np.array(message.pose.covariance).reshape(6, 6))
+            self._localizer.start_from(pose, covariance)
+        except AcegError as error:
+            self._logger.warning(f'initialpose is not used: {error}')
+
+    async def _done(self, work: Future[T]) -> T:
+        """Result of work in another thread."""
+        done: RosFuture[None] = RosFuture()
+
+        def finish(_: Future[T]) -> None:
+            done.set_result(None)
+            self._wake.trigger()
+
+        work.add_done_callback(finish)
+        await done
+        return work.result()
+
+
+def _failure(error: AcegError) -> int:
+    """How the message says what went wrong; the words are in the log."""
+    kinds = {
+        MapNotFoundError: LoadMap.Response.RESULT_MAP_DOES_NOT_EXIST,
+        MapMismatchError: LoadMap.Response.RESULT_INVALID_MAP_METADATA,
+        MapCodeError: LoadMap.Response.RESULT_INVALID_MAP_DATA,
+    }
+    for kind, result in kinds.items():
+        if isinstance(error, kind):
+            return result
+    return LoadMap.Response.RESULT_UNDEFINED_FAILURE

@@ -1,0 +1,52 @@
+"""Counts and times of the work, for diagnostics."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from threading import Lock
+
+WINDOW = 3.0  # seconds over which rates and times are taken
+
+
+class Statistics:
+    """Filled by the worker, read by the executor."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._recent: deque[tuple[float, dict[str, float]]] = deque()
+        self.accepted = 0
+        self.refused = 0  # by the gate
+        self.failed = 0  # images without a pose
+        self.unusable = 0  # images that could not be worked on
+        self.inliers = 0  # of the last pose
+        self.latency = 0.0  # seconds from the last fix's stamp to its publication
+
+    def took(self, seconds: Mapping[str, float]) -> None:
+        """An image was worked on; seconds by stage."""
+        now = time.monotonic()
+        with self._lock:
+            self._recent.append((now, dict(seconds)))
+            self._forget(now)
+
+    @property
+    def rate(self) -> float:
+        """Images worked on per second, over the last seconds."""
+        now = time.monotonic()
+        with self._lock:
+            self._forget(now)
+            return len(self._recent) / WINDOW
+
+    @property
+    def milliseconds(self) -> dict[str, float]:
+        """Mean time of each stage over the last seconds."""
+        with self._lock:
+            taken = [seconds for _, seconds in self._recent]
+        stages = dict.fromkeys(stage for seconds in taken for stage in seconds)
+        times = {stage: [s[stage] for s in taken if stage in s] for stage in stages}
+        return {stage: 1000.0 * sum(each) / len(each) for stage, each in times.items()}
+
+    def _forget(self, now: float) -> None:
+        while self._recent and self._recent[0][0] < now - WINDOW:
+            self._recent.popleft()

@@ -1,0 +1,1 @@
+"""The node that records a place and maps it: `aceg_mapper`."""

@@ -1,0 +1,56 @@
+"""Telling a localizer to load the map that was just made."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+
+from nav_msgs.srv import LoadMap
+from rclpy.client import Client
+from rclpy.node import Node
+from rclpy.task import Future
+
+_RESULTS = {
+    LoadMap.Response.RESULT_MAP_DOES_NOT_EXIST: 'it does not find the map; does it run elsewhere?',
+    LoadMap.Response.RESULT_INVALID_MAP_DATA: 'it cannot read the map',
+    LoadMap.Response.RESULT_INVALID_MAP_METADATA: 'it has another version of aceg_ros',
+}
+
+
+class LocalizerClient:
+    """Asks the service of a localizer; what comes of it is logged."""
+
+    def __init__(self, node: Node, service: str) -> None:
+        """`service` is empty where there is no localizer to be told."""
+        self._logger = node.get_logger()
+        self._client: Client | None = node.create_client(LoadMap, service) if service else None
+        self._finished: SimpleQueue[Path] = SimpleQueue()
+
+    def tell(self, map_file: Path) -> None:
+        """Have a map loaded soon; from any thread."""
+        self._finished.put(map_file)
+
+    def attend(self) -> None:
+        """Ask for what is to be asked; for the executor, now and then."""
+        while not self._finished.empty():
+            map_file = self._finished.get()
+            if self._client is None:
+                continue
+            if not self._client.service_is_ready():
+                self._logger.warning(
+                    f'nobody loads {map_file}: there is no service {self._client.srv_name}'
+                )
+                continue
+            future = self._client.call_async(LoadMap.Request(map_url=str(map_file)))
+            future.add_done_callback(partial(self._answered, map_file))
+
+    def _answered(self, map_file: Path, done: Future[LoadMap.Response]) -> None:
+        response = done.result()
+        if response is not None and response.result == LoadMap.Response.RESULT_SUCCESS:
+            self._logger.info(f'the localizer has loaded {map_file}')
+            return
+        why = 'it did not answer'
+        if response is not None:
+            why = _RESULTS.get(response.result, 'its log says why')
+        self._logger.error(f'the localizer has not loaded {map_file}: {why}')

@@ -1,0 +1,236 @@
+"""The mapper as a node: it puts the parts together and schedules them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.node import Node
+
+from aceg_ros.errors import AcegError, CameraError, ImageError, StorageError
+from aceg_ros.mapping.background import FitReport, FitState
+from aceg_ros.recording.pose_track import CLOCK_SET_BACK, PoseTrack
+from aceg_ros.recording.preview import ScenePreview
+from aceg_ros.recording.recorder import Keyframe
+from aceg_ros.recording.session import Session
+from aceg_ros.ros.camera_health import CameraHealth
+from aceg_ros.ros.camera_input import CameraImage, CameraInput
+from aceg_ros.ros.mapper.depth import DepthInput
+from aceg_ros.ros.mapper.localizer_client import LocalizerClient
+from aceg_ros.ros.mapper.options import PARAMETERS, TF, limits_of, settings_of
+from aceg_ros.ros.mapper.outputs import Outputs, fit_report
+from aceg_ros.ros.mapper.poses import PoseSource, TfPoses, TopicPoses
+from aceg_ros.ros.mapper.report import Reports, Tally
+from aceg_ros.ros.mapper.services import Services
+from aceg_ros.ros.messages import to_seconds
+from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
+from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.ros.parameters import Parameters, image_qos
+from aceg_ros.ros.spin import run_node
+from aceg_ros.ros.worker import Worker
+
+NAME = 'aceg_mapper'
+_WATCH = 0.2  # s between looks at what does not report by itself
+_PATIENCE = 1.0  # s that the end of the node waits for the image at hand
+
+
+class MapperNode(Node):
+    """Records keyframes of a camera whose poses are known, and fits maps to them."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        self._running = False
+        self._settings = settings = Parameters(self, PARAMETERS, self._on_parameters)
+        self._fit: FitReport | None = None
+        self._told_saved: Path | None = None
+        self._last_stamp: float | None = None
+        self._dirty = True
+        self._outputs = Outputs(self)
+        self._localizer = LocalizerClient(self, settings['localizer_service'])
+        self._session = Session(settings_of(self._values()), self._on_fit, self._localizer.tell)
+        self._preview = ScenePreview()
+        self._transforms = Transforms(self)
+        self._poses = self._make_pose_source()
+        qos = image_qos(settings['image_qos'])
+        self._depth = (
+            DepthInput(self, settings['depth_tolerance'], qos) if settings['use_depth'] else None
+        )
+        self._camera = CameraInput(self, settings['compressed'], settings['rectified'], qos)
+        self._health = CameraHealth(
+            self._camera, lambda: settings['image_timeout'], self.get_logger()
+        )
+        self._tally = Tally()
+        self._requests = Services(
+            self, self._session, self._new_recording, lambda: settings['add_keyframe_timeout']
+        )
+        self._reports = Reports(
+            self._session, self._health, self._poses, self._tally, self._fit_report
+        )
+        self._diagnostics = Diagnostics(self, self._camera.topic)
+        for name in ('camera', 'poses', 'recording', 'fit'):
+            self._diagnostics.add(name, getattr(self._reports, name))
+        self._worker = Worker(self._camera, self._work, lambda: 0.0, self.get_logger(), 'record')
+        # The watch goes on when simulated time stands still.
+        self.create_timer(_WATCH, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._clock_jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None,
+                min_backward=Duration(seconds=-CLOCK_SET_BACK),
+                on_clock_change=False,
+            ),
+            post_callback=self._on_clock_jump,
+        )
+        self._tell_what_there_is()
+        self._running = True
+        self._camera.start()
+
+    def destroy_node(self) -> None:
+        """End all work; what is recorded stays."""
+        # Also called for a node that was not put together, because a parameter was refused.
+        if self._running:
+            self._running = False
+            self._camera.stop()
+            self._worker.stop(_PATIENCE)
+            self._session.close()
+        super().destroy_node()
+
+    def _make_pose_source(self) -> PoseSource:
+        settings, limits = self._settings, limits_of(self._values())
+        if settings['pose_source'] == TF:
+            return TfPoses(
+                self._transforms, settings['map_frame'], settings['camera_frame'], limits
+            )
+        return TopicPoses(
+            self,
+            self._transforms,
+            settings['pose_frame'],
+            settings['camera_frame'],
+            PoseTrack(settings['max_pose_gap'], limits),
+        )
+
+    def _work(self, image: CameraImage) -> None:
+        """Record an image, if it is to be; in the worker's thread."""
+        stamp = to_seconds(image.stamp)
+        if self._last_stamp is not None and stamp < self._last_stamp - CLOCK_SET_BACK:
+            seconds = self._last_stamp - stamp
+            self._forget_past(stamp, f'stamps of images went back by {seconds:.1f} s')
+        self._last_stamp = stamp
+        wanted = bool(self._requests.wanted)
+        if not (wanted or self._session.recording):
+            return
+        try:
+            pose = self._poses.pose(image, self._settings['pose_timeout'])
+            outcome = self._session.recorder.offer(
+                stamp,
+                pose,
+                image.decode,
+                None if self._depth is None else partial(self._depth.find, image.stamp),
+                force=wanted,
+            )
+        except AcegError as error:
+            self._on_trouble(error)
+            return
+        self._health.examined('')
+        self._tally.count(outcome)
+        if isinstance(outcome, Keyframe):
+            self._preview.add(outcome)
+            self._dirty = True
+            self._requests.wanted.answer(True, f'{outcome.name}; {self._session.count} keyframes')
+
+    def _on_trouble(self, error: AcegError) -> None:
+        words = str(error)
+        self._tally.fail(words)
+        if isinstance(error, StorageError):
+            self.get_logger().error(f'recording stopped: {words}')
+            self._requests.wanted.answer(False, words)
+        elif isinstance(error, CameraError | ImageError):
+            self._health.examined(words)
+        else:
+            self.get_logger().warning(f'an image is left out: {words}', throttle_duration_sec=5.0)
+
+    def _on_fit(self, report: FitReport) -> None:
+        """Tell how the fit goes; in the thread of the fit."""
+        if not self._running:
+            return
+        self._fit = report
+        self._told_saved = self._session.saved
+        told = self._fit_report()
+        self._outputs.progress(told)
+        if report.state is not FitState.RUNNING:
+            # rclpy allows one severity for each place in the code.
+            if told.level is Level.OK:
+                self.get_logger().info(f'fit: {told.message}')
+            else:
+                self.get_logger().warning(f'fit: {told.message}')
+
+    def _fit_report(self) -> Report:
+        if self._fit is None:
+            return Report(Level.OK, 'nothing was fitted yet')
+        return fit_report(self._fit, self._told_saved)
+
+    def _on_parameters(self, values: dict[str, Any]) -> None:
+        """Apply new values; raises AcegError for those that cannot be used now."""
+        wanted = settings_of(self._values() | values)
+        if wanted.recording != self._session.settings.recording:
+            self._session.open(wanted.recording)
+            self._new_recording()
+            self._tell_what_there_is()
+        self._session.settings = wanted
+        self._session.recorder.set_rules(wanted.rules)
+
+    def _values(self) -> dict[str, Any]:
+        return {entry.name: self._settings[entry.name] for entry in PARAMETERS}
+
+    def _tell_what_there_is(self) -> None:
+        recorder = self._session.recorder
+        if self._session.count:
+            self.get_logger().info(
+                f'{recorder.path} has {self._session.count} keyframes; it will be continued'
+            )
+        for words in recorder.mended:
+            self.get_logger().warning(f'{recorder.path}, after a crash: {words}')
+
+    def _new_recording(self) -> None:
+        self._preview.clear()
+        self._poses.clear()
+        self._dirty = True
+
+    def _watch(self) -> None:
+        """Notice what went by; say it."""
+        self._localizer.attend()
+        if self._session.saved not in (None, self._told_saved):
+            self._told_saved = self._session.saved
+            self._outputs.progress(self._fit_report())
+        trouble = self._health.silence or self._tally.trouble or 'no image came'
+        self._requests.wanted.expire(f'no keyframe was added: {trouble}')
+        if self._dirty and self._outputs.picture(
+            self._poses.frame or self._settings['map_frame'],
+            self._session.recorder.poses,
+            self._preview,
+        ):
+            self._dirty = False
+        if self._outputs.say(self._reports.state, self._reports.words):
+            self._diagnostics.update()
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        self._last_stamp = None
+        self._camera.clear()
+        self._health.begin()
+        now = self.get_clock().now().nanoseconds * 1e-9
+        self._forget_past(now, f'the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.1f} s')
+
+    def _forget_past(self, now: float, words: str) -> None:
+        self._transforms.clear()
+        self._poses.rewind(now)
+        if self._depth is not None:
+            self._depth.clear()
+        self.get_logger().warning(f'{words}; poses from before are forgotten')
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the node; the exit status of the process."""
+    return run_node(MapperNode, arguments=arguments)

@@ -1,0 +1,143 @@
+"""How the node does: its state in words, and what /diagnostics is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from threading import Lock
+
+from aceg_ros.recording.recorder import Keyframe, Refusal
+from aceg_ros.recording.session import Session
+from aceg_ros.ros.camera_health import CameraHealth
+from aceg_ros.ros.mapper.poses import PoseSource
+from aceg_ros.ros.middleware.diagnostics import Level, Report
+
+_RECENT = 5.0  # s that the trouble of one image counts
+_STALE = 1.5  # s without a pose after which its source counts as stopped
+
+
+class Tally:
+    """What became of images; filled by the worker, read by the executor."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counts: dict[Refusal | str, int] = {}
+        self._trouble = ''
+        self._since = 0.0
+
+    def count(self, outcome: Keyframe | Refusal) -> None:
+        """An image was recorded or not, as it should be."""
+        with self._lock:
+            kind = outcome if isinstance(outcome, Refusal) else 'recorded'
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            self._trouble = ''
+
+    def fail(self, words: str) -> None:
+        """An image could not be used."""
+        with self._lock:
+            self._counts['unusable'] = self._counts.get('unusable', 0) + 1
+            self._trouble, self._since = words, time.monotonic()
+
+    @property
+    def trouble(self) -> str:
+        """Why images cannot be used at present; empty when they can."""
+        with self._lock:
+            recent = time.monotonic() - self._since < _RECENT
+            return self._trouble if recent else ''
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often what happened."""
+        with self._lock:
+            return {
+                kind.value if isinstance(kind, Refusal) else kind: count
+                for kind, count in self._counts.items()
+            }
+
+
+class Reports:
+    """The node's state."""
+
+    def __init__(
+        self,
+        session: Session,
+        health: CameraHealth,
+        poses: PoseSource,
+        tally: Tally,
+        fit: Callable[[], Report],
+    ) -> None:
+        """`fit`: how the fit goes, or went."""
+        self._session = session
+        self._health = health
+        self._poses = poses
+        self._tally = tally
+        self.fit = fit
+
+    @property
+    def state(self) -> str:
+        """One of idle, recording, fitting, recording_and_fitting."""
+        doing = [
+            name
+            for name, so in (
+                ('recording', self._session.recording),
+                ('fitting', self._session.fitting),
+            )
+            if so
+        ]
+        return '_and_'.join(doing) or 'idle'
+
+    @property
+    def words(self) -> str:
+        """What there is, and what is wrong."""
+        recorder = self._session.recorder
+        said = [f'{self._session.count} keyframes in {recorder.path}']
+        if self._session.fitting:
+            said.append(self.fit().message)
+        if recorder.problem:
+            said.append(f'recording stopped: {recorder.problem}')
+        elif self._session.recording:
+            said += [self._health.silence, self._tally.trouble, self._poses.jumps.last]
+        return '; '.join(filter(None, said))
+
+    def camera(self) -> Report:
+        """The images that come."""
+        camera = self._health.camera
+        values = {
+            'rate (Hz)': f'{camera.rate:.1f}',
+            'images': camera.received,
+            'dropped': camera.dropped,
+        }
+        if self._health.silence:
+            return Report(Level.STALE, self._health.silence, values)
+        if self._health.problem:
+            return Report(Level.ERROR, self._health.problem, values)
+        return Report(Level.OK, 'images come', values)
+
+    def poses(self) -> Report:
+        """The poses that come, as far as they are asked for."""
+        source = self._poses
+        values = {'source': source.name, 'frame': source.frame, 'jumps': source.jumps.count}
+        if source.age is None:
+            level = Level.STALE if self._session.recording else Level.OK
+            return Report(level, f'no pose from {source.name} yet', values)
+        if self._session.recording and source.age > _STALE:
+            words = f'no pose from {source.name} for {source.age:.1f} s'
+            return Report(Level.STALE, words, values)
+        if source.jumps.count:
+            words = f'{source.jumps.last}; keyframes before and after may not fit together'
+            return Report(Level.WARN, words, values)
+        return Report(Level.OK, 'poses come', values)
+
+    def recording(self) -> Report:
+        """The recording on disk."""
+        recorder = self._session.recorder
+        values: dict[str, object] = {
+            'folder': recorder.path,
+            'keyframes': self._session.count,
+            **self._tally.counts,
+        }
+        if recorder.problem:
+            return Report(Level.ERROR, recorder.problem, values)
+        if self._session.recording and self._tally.trouble:
+            return Report(Level.WARN, self._tally.trouble, values)
+        return Report(Level.OK, self.state, values)

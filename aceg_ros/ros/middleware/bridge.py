@@ -1,0 +1,91 @@
+"""Images of messages to arrays and back.
+
+The common encodings are decoded by `aceg_ros.datasets.encodings`, alike everywhere; cv_bridge,
+where it is installed, takes those that only it knows.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from aceg_ros.datasets.encodings import (
+    COLOUR_ENCODINGS,
+    decode,
+    decode_compressed,
+    decode_compressed_depth,
+    decode_depth,
+)
+from aceg_ros.errors import ImageError
+
+try:
+    from cv_bridge import CvBridge, CvBridgeError
+except ImportError:
+    CvBridge = None
+
+
+def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
+    """RGB (H, W, 3) uint8; raises ImageError for what is no picture, empty or truncated."""
+    if isinstance(message, CompressedImage):
+        return decode_compressed(message.data)
+    if CvBridge is None or message.encoding in COLOUR_ENCODINGS:
+        return decode(*_fields(message))
+    try:
+        return np.array(CvBridge().imgmsg_to_cv2(message, 'rgb8'))
+    except (CvBridgeError, AttributeError, ImportError, TypeError, ValueError) as error:
+        raise ImageError(
+            f'image of encoding {message.encoding!r} cannot be used: {error}'
+        ) from error
+
+
+def to_depth(message: Image | CompressedImage) -> NDArray[np.float32]:
+    """Metres (H, W) float32 along z, 0 where unknown; raises ImageError."""
+    if isinstance(message, CompressedImage):
+        return decode_compressed_depth(message.format, message.data)
+    return decode_depth(*_fields(message))
+
+
+def from_rgb(image: NDArray[np.uint8], header: Header) -> Image:
+    """Message of encoding rgb8 of an RGB image (H, W, 3) uint8."""
+    height, width = image.shape[:2]
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding='rgb8',
+        step=3 * width,
+        data=_bytes(image),
+    )
+
+
+def from_depth(depth: NDArray[np.float32], header: Header) -> Image:
+    """Message of encoding 32FC1 of depth (H, W) float32 in metres, 0 where unknown."""
+    height, width = depth.shape
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding='32FC1',
+        step=4 * width,
+        data=_bytes(depth.astype('<f4', copy=False)),
+    )
+
+
+def _fields(message: Image) -> tuple[str, int, int, int, bool, array[int]]:
+    return (
+        message.encoding,
+        message.height,
+        message.width,
+        message.step,
+        bool(message.is_bigendian),
+        message.data,
+    )
+
+
+def _bytes(pixels: NDArray[np.generic]) -> array[int]:
+    """Bytes as the one type that a message takes over without checking each."""
+    return array('B', pixels.tobytes())

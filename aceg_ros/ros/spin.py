@@ -1,0 +1,140 @@
+"""Running a node as a process: start, spinning, and an end that is always clean and quick."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Event, Thread, Timer
+from types import FrameType
+
+import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.executors import (
+    Executor,
+    ExternalShutdownException,
+    MultiThreadedExecutor,
+    SingleThreadedExecutor,
+)
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from aceg_ros.errors import AcegError
+
+FAILED = 1
+# A process that takes longer to end than this (s) is ended, whatever it still does.
+PATIENCE = 1.2
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_node(
+    make_node: Callable[[], Node],
+    threads: int = 1,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Make a node, spin it until SIGINT or SIGTERM, and end it; gives the exit status.
+
+    A lifecycle node is configured and activated at once, unless its parameter `autostart` is false,
+    and shut down at the end: its `on_shutdown` has to stop what it started, and can still publish.
+    With more than one of `threads`, callbacks of different callback groups run side by side.
+    An AcegError from `make_node` is logged, and the status is 1.
+    """
+    node: Node | None = None
+    spinner: _Spinner | None = None
+    status = FAILED
+    try:
+        for number in _SIGNALS:
+            signal.signal(number, _interrupt)
+        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        node = make_node()
+        if isinstance(node, LifecycleNode):
+            _start(node)
+        spinner = _Spinner(node, threads)
+        spinner.wait()
+    except KeyboardInterrupt:
+        status = 0
+    except AcegError as error:
+        get_logger('aceg_ros').fatal(str(error))
+    finally:
+        _end_soon(status)
+        if spinner is not None:
+            spinner.stop()
+        if node is not None:
+            if isinstance(node, LifecycleNode):
+                _shut_down(node)
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return status
+
+
+class _Spinner:
+    """An executor in a thread of its own, so that the main thread can attend to signals."""
+
+    def __init__(self, node: Node, threads: int) -> None:
+        self._executor: Executor = (
+            SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(threads)
+        )
+        self._executor.add_node(node)
+        self._ended = Event()
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._spin, name='spin', daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Block while the executor spins; raises what a callback raised."""
+        self._ended.wait()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        self._executor.shutdown(timeout_sec=PATIENCE)
+        self._thread.join(PATIENCE)
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ended.set()
+
+
+def _start(node: LifecycleNode) -> None:
+    descriptor = ParameterDescriptor(
+        description='Configure and activate the node when it starts.', read_only=True
+    )
+    if not node.declare_parameter('autostart', True, descriptor).value:
+        return
+    for transition in (node.trigger_configure, node.trigger_activate):
+        if transition() != TransitionCallbackReturn.SUCCESS:
+            raise AcegError(f'{node.get_name()} could not be started; its log above says why')
+
+
+def _shut_down(node: LifecycleNode) -> None:
+    # Raised where its service shut it down before.
+    with suppress(RuntimeError):
+        node.trigger_shutdown()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End the process in good order; further signals must not disturb that."""
+    for other in _SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _end_soon(status: int) -> None:
+    def end() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+    timer = Timer(PATIENCE, end)
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,64 @@
+"""Service calls that wait for something to happen, without keeping the executor from its work."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from threading import Lock
+
+from rclpy.node import Node
+from rclpy.task import Future
+
+
+@dataclass
+class _Waiter:
+    """One call, and what it is told."""
+
+    deadline: float  # time.monotonic()
+    done: Future[None] = field(default_factory=Future)
+    success: bool = False
+    message: str = ''
+
+
+class Waiters:
+    """Those who wait; from any thread they are answered together."""
+
+    def __init__(self, node: Node) -> None:
+        # Has the executor look at calls that were answered by another thread.
+        self._wake = node.create_guard_condition(lambda: None)
+        self._waiting: list[_Waiter] = []
+        self._lock = Lock()
+
+    def __bool__(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
+    async def wait(self, timeout: float) -> tuple[bool, str]:
+        """Success and message, as answered; for service callbacks in a group of their own.
+
+        After `timeout` seconds `expire` answers.
+        """
+        waiter = _Waiter(time.monotonic() + timeout)
+        with self._lock:
+            self._waiting.append(waiter)
+        await waiter.done
+        return waiter.success, waiter.message
+
+    def answer(self, success: bool, message: str) -> None:
+        """Answer all."""
+        self._answer(success, message, math.inf)
+
+    def expire(self, message: str) -> None:
+        """Tell those who have waited long enough why it was in vain; to be called now and then."""
+        self._answer(False, message, time.monotonic())
+
+    def _answer(self, success: bool, message: str, deadline: float) -> None:
+        with self._lock:
+            answered = [waiter for waiter in self._waiting if waiter.deadline <= deadline]
+            self._waiting = [waiter for waiter in self._waiting if waiter.deadline > deadline]
+        for waiter in answered:
+            waiter.success, waiter.message = success, message
+            waiter.done.set_result(None)
+        if answered:
+            self._wake.trigger()

@@ -1,0 +1,204 @@
+"""Tells fixes that follow from the last ones from jumps, which have to repeat to be believed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aceg_ros.geometry.poses import inverse, pose_error
+from aceg_ros.localization.consistency import pose_residual
+from aceg_ros.tracking.frames import carry
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GateOptions:
+    """What a body can do, and when to believe that it did more."""
+
+    max_speed: float = 2.0  # m/s, where there is no odometry
+    max_turn_rate: float = math.radians(180.0)  # rad/s, where there is no odometry
+    # Standard deviation of odometry as part of the way: metres per metre, and radians per radian
+    # turned or metre driven.
+    odometry_drift: float = 0.1
+    max_mahalanobis: float = 5.0  # deviations from what is expected, over all six directions
+    jump_fixes: int = 3  # consistent ones that make a jump believed
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Where a localization puts the body that is tracked."""
+
+    stamp: float  # seconds, of the image
+    map_from_body: Array  # (4, 4)
+    covariance: Array  # (6, 6) as `Localization.covariance`, of the body; positive definite
+    odom_from_body: Array | None = None  # (4, 4) at the stamp, where there is odometry
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a fix is believed, and why in words."""
+
+    accepted: bool
+    words: str
+
+
+class Gate:
+    """Compares each fix with the motion since the last accepted one.
+
+    `advance` goes before `check`, and is also called for images without a fix, so that the
+    odometry's way is known however it winds.
+    """
+
+    def __init__(self, options: GateOptions | None = None) -> None:
+        self.options = options or GateOptions()
+        self._way = _Way()
+        self._last_odom: Array | None = None
+        self._reference: _Reference | None = None
+        self._candidate: _Reference | None = None
+        self._hint: tuple[Array, Array] | None = None
+        self._repeats = 0
+
+    def forget(self) -> None:
+        """Believe the next fix, wherever it is."""
+        self._reference = self._candidate = self._hint = self._last_odom = None
+        self._repeats = 0
+
+    def expect(self, map_from_body: Array, covariance: Array) -> None:
+        """Forget the fixes so far and hold the next ones against a pose given from outside.
+
+        It is the body's at the next call of `advance`. `covariance` (6, 6) as in `Fix`.
+        """
+        self.forget()
+        self._hint = map_from_body, covariance
+
+    def advance(self, stamp: float, odom_from_body: Array | None) -> None:
+        """Follow the motion up to an image; odometry (4, 4) at its stamp where there is some."""
+        if odom_from_body is not None:
+            if self._last_odom is not None:
+                self._way = self._way.extended(self._last_odom, odom_from_body)
+            self._last_odom = odom_from_body
+        if self._hint is not None:
+            fix = Fix(stamp, *self._hint, odom_from_body)
+            self._reference = _Reference(fix, self._way)
+            self._hint = None
+
+    def predicted(self, odom_from_body: Array | None) -> Array | None:
+        """Best guess of map_from_body (4, 4) from what is believed so far; None without any."""
+        if self._hint is not None:
+            return self._hint[0]
+        return None if self._reference is None else self._reference.moved(odom_from_body)
+
+    def check(self, fix: Fix) -> Verdict:
+        """Accept or refuse a fix; what is accepted is what the next one is held against."""
+        present = _Reference(fix, self._way)
+        if self._reference is None:
+            return self._accept(present, 'first fix')
+        step = self._step(self._reference, present)
+        if step.mahalanobis <= self.options.max_mahalanobis:
+            return self._accept(present, 'follows the motion')
+        repeated = self._candidate is not None and (
+            self._step(self._candidate, present).mahalanobis <= self.options.max_mahalanobis
+        )
+        self._repeats = self._repeats + 1 if repeated else 1
+        if self._repeats >= self.options.jump_fixes:
+            return self._accept(present, f'jump believed after {self._repeats} consistent fixes')
+        self._candidate = present
+        return Verdict(
+            False,
+            f'jump of {step.metres:.2f} m and {step.degrees:.1f} deg from where {step.expected} '
+            f'({step.mahalanobis:.1f} deviations, {self.options.max_mahalanobis:g} allowed); '
+            f'{self._repeats} of {self.options.jump_fixes} consistent fixes',
+        )
+
+    def _accept(self, present: _Reference, words: str) -> Verdict:
+        self._reference, self._candidate, self._repeats = present, None, 0
+        return Verdict(True, words)
+
+    def _step(self, earlier: _Reference, present: _Reference) -> _Step:
+        if earlier.fix.odom_from_body is None or present.fix.odom_from_body is None:
+            return self._bounded_step(earlier.fix, present.fix)
+        return self._odometry_step(earlier, present)
+
+    def _odometry_step(self, earlier: _Reference, present: _Reference) -> _Step:
+        """How far a fix is from where odometry leads from an earlier one."""
+        before, now = earlier.fix, present.fix
+        moved = earlier.moved(now.odom_from_body)
+        before_from_moved = inverse(before.map_from_body) @ moved
+        _, covariance = carry(before.map_from_body, before.covariance, before_from_moved)
+        metres = present.way.metres - earlier.way.metres
+        radians = present.way.radians - earlier.way.radians
+        drift = self.options.odometry_drift
+        drifted = [(drift * metres) ** 2] * 3 + [(drift * (radians + metres)) ** 2] * 3
+        error = pose_residual(now.map_from_body, moved)
+        spread = covariance + np.diag(drifted) + now.covariance
+        distance, angle = pose_error(now.map_from_body, moved)
+        where = f'the last fix and {metres:.2f} m of odometry lead'
+        return _Step(_mahalanobis(error, spread), float(distance), float(angle), where)
+
+    def _bounded_step(self, before: Fix, now: Fix) -> _Step:
+        """How far a fix is beyond what the body can reach from an earlier one."""
+        seconds = abs(now.stamp - before.stamp)
+        error = pose_residual(now.map_from_body, before.map_from_body)
+        beyond = np.concatenate(
+            [
+                _shortened(error[:3], self.options.max_speed * seconds),
+                _shortened(error[3:], self.options.max_turn_rate * seconds),
+            ]
+        )
+        spread = before.covariance + now.covariance
+        distance, angle = pose_error(now.map_from_body, before.map_from_body)
+        where = (
+            f'the last fix was {seconds:.2f} s ago, at most {self.options.max_speed:g} m/s and '
+            f'{math.degrees(self.options.max_turn_rate):.0f} deg/s'
+        )
+        return _Step(_mahalanobis(beyond, spread), float(distance), float(angle), where)
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Length of the way that odometry went, and how much it turned on it."""
+
+    metres: float = 0.0
+    radians: float = 0.0
+
+    def extended(self, odom_from_before: Array, odom_from_now: Array) -> _Way:
+        metres, degrees = pose_error(odom_from_before, odom_from_now)
+        return _Way(self.metres + float(metres), self.radians + math.radians(float(degrees)))
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A fix, and the way gone when it was made."""
+
+    fix: Fix
+    way: _Way
+
+    def moved(self, odom_from_body: Array | None) -> Array:
+        """map_from_body (4, 4) when odometry has come to ``odom_from_body``; None: not moved."""
+        if self.fix.odom_from_body is None or odom_from_body is None:
+            return self.fix.map_from_body
+        return self.fix.map_from_body @ inverse(self.fix.odom_from_body) @ odom_from_body
+
+
+@dataclass(frozen=True)
+class _Step:
+    """How a fix differs from what an earlier one lets expect, and what that is in words."""
+
+    mahalanobis: float
+    metres: float
+    degrees: float
+    expected: str
+
+
+def _mahalanobis(error: Array, covariance: Array) -> float:
+    return float(np.sqrt(error @ np.linalg.solve(covariance, error)))
+
+
+def _shortened(vector: Array, length: float) -> Array:
+    """``vector`` less ``length`` of its own, at least zero."""
+    norm = float(np.linalg.norm(vector))
+    return vector * (max(norm - length, 0.0) / norm) if norm > 0 else vector

@@ -1,0 +1,434 @@
+"""Bags of ROS 2: images lazily, poses from topics or TF, and which topics to take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aceg_ros.cli.main import main
+from aceg_ros.datasets import open_dataset
+from aceg_ros.datasets.bag_poses import PoseChoice
+from aceg_ros.datasets.rosbag import BagTopics
+from aceg_ros.errors import CameraError, DatasetError, ImageError
+from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
+from aceg_ros.geometry.poses import compose, inverse, make_pose, pose_to_tum, so3_exp
+
+pytest.importorskip('rosbags', reason='reading bags needs rosbags')
+
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+K = intrinsic_matrix(60.0, 61.0, 31.5, 23.5)
+D = np.array([0.1, -0.05, 0.001, 0.002, 0.0])
+BEGIN = 1_700_000_000
+IMAGE = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)
+BASE_FROM_CAMERA = make_pose(so3_exp([-1.2, 0.3, -1.1]), [0.2, -0.1, 0.5])
+
+
+def world_from_cam(seconds: float) -> np.ndarray:
+    """Where the camera is: turning and moving steadily, so interpolation is exact."""
+    return make_pose(so3_exp([0.0, 0.0, 0.3 * seconds]), [0.5 * seconds, 0.1, 1.0])
+
+
+def make(kind: str, **fields: Any) -> Any:
+    return STORE.types[kind](**fields)
+
+
+def header(seconds: float, frame: str) -> Any:
+    nanoseconds = round((BEGIN + seconds) * 1e9)
+    stamp = make(
+        'builtin_interfaces/msg/Time', sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9
+    )
+    return make('std_msgs/msg/Header', stamp=stamp, frame_id=frame)
+
+
+def parts(pose: np.ndarray) -> tuple[Any, Any]:
+    """Translation and rotation of messages."""
+    tx, ty, tz, *quaternion = pose_to_tum(pose)
+    return (tx, ty, tz), make(
+        'geometry_msgs/msg/Quaternion', **dict(zip('xyzw', quaternion, strict=True))
+    )
+
+
+def image(seconds: float, rgb: np.ndarray = IMAGE, frame: str = 'camera') -> Any:
+    return make(
+        'sensor_msgs/msg/Image',
+        header=header(seconds, frame),
+        height=rgb.shape[0],
+        width=rgb.shape[1],
+        encoding='bgr8',
+        is_bigendian=0,
+        step=3 * rgb.shape[1],
+        data=np.ascontiguousarray(rgb[..., ::-1]).reshape(-1),
+    )
+
+
+def compressed(seconds: float) -> Any:
+    file = BytesIO()
+    Image.fromarray(IMAGE).save(file, 'PNG')
+    data = np.frombuffer(file.getvalue(), np.uint8)
+    return make(
+        'sensor_msgs/msg/CompressedImage',
+        header=header(seconds, 'camera'),
+        format='rgb8; png compressed bgr8',
+        data=data,
+    )
+
+
+def depth(seconds: float) -> Any:
+    message = image(seconds)
+    message.encoding, message.step = '16UC1', 128
+    message.data = np.zeros(48 * 128, np.uint8)
+    return message
+
+
+def info(frame: str = 'camera', turn: np.ndarray | None = None, k: np.ndarray = K) -> Any:
+    roi = make(
+        'sensor_msgs/msg/RegionOfInterest',
+        x_offset=0,
+        y_offset=0,
+        height=0,
+        width=0,
+        do_rectify=False,
+    )
+    return make(
+        'sensor_msgs/msg/CameraInfo',
+        header=header(0.0, frame),
+        height=48,
+        width=64,
+        distortion_model='plumb_bob',
+        d=D,
+        k=k.ravel(),
+        r=(np.eye(3) if turn is None else turn).ravel(),
+        p=np.hstack([k, np.zeros((3, 1))]).ravel(),
+        binning_x=0,
+        binning_y=0,
+        roi=roi,
+    )
+
+
+def pose_message(pose: np.ndarray) -> Any:
+    (x, y, z), orientation = parts(pose)
+    position = make('geometry_msgs/msg/Point', x=x, y=y, z=z)
+    return make('geometry_msgs/msg/Pose', position=position, orientation=orientation)
+
+
+def pose_stamped(seconds: float, pose: np.ndarray) -> Any:
+    return make(
+        'geometry_msgs/msg/PoseStamped', header=header(seconds, 'map'), pose=pose_message(pose)
+    )
+
+
+def with_covariance(pose: np.ndarray) -> Any:
+    return make(
+        'geometry_msgs/msg/PoseWithCovariance', pose=pose_message(pose), covariance=np.zeros(36)
+    )
+
+
+def pose_with_covariance(seconds: float, pose: np.ndarray) -> Any:
+    return make(
+        'geometry_msgs/msg/PoseWithCovarianceStamped',
+        header=header(seconds, 'map'),
+        pose=with_covariance(pose),
+    )
+
+
+def odometry(seconds: float, pose: np.ndarray, child: str) -> Any:
+    zero = make('geometry_msgs/msg/Vector3', x=0.0, y=0.0, z=0.0)
+    twist = make('geometry_msgs/msg/Twist', linear=zero, angular=zero)
+    return make(
+        'nav_msgs/msg/Odometry',
+        header=header(seconds, 'odom'),
+        child_frame_id=child,
+        pose=with_covariance(pose),
+        twist=make('geometry_msgs/msg/TwistWithCovariance', twist=twist, covariance=np.zeros(36)),
+    )
+
+
+def transform(seconds: float, parent: str, child: str, pose: np.ndarray) -> Any:
+    (x, y, z), rotation = parts(pose)
+    return make(
+        'tf2_msgs/msg/TFMessage',
+        transforms=[
+            make(
+                'geometry_msgs/msg/TransformStamped',
+                header=header(seconds, parent),
+                child_frame_id=child,
+                transform=make(
+                    'geometry_msgs/msg/Transform',
+                    translation=make('geometry_msgs/msg/Vector3', x=x, y=y, z=z),
+                    rotation=rotation,
+                ),
+            )
+        ],
+    )
+
+
+@dataclass
+class Messages:
+    """What to put into a bag: topic, seconds when it was logged, message."""
+
+    entries: list[tuple[str, float, Any]]
+
+    def __add__(self, other: Messages) -> Messages:
+        return Messages(self.entries + other.entries)
+
+
+def camera(topic: str = '/cam/image_raw', of: Callable[[float], Any] = image) -> Messages:
+    """Five images, 0.1 s apart, logged 50 ms late, and their calibration."""
+    stamps = [0.1 * i for i in range(5)]
+    return Messages([(topic, s + 0.05, of(s)) for s in stamps] + [('/cam/camera_info', 0, info())])
+
+
+def poses(topic: str = '/pose', of: Callable[..., Any] = pose_stamped, *more: Any) -> Messages:
+    """Poses every 0.15 s, for all images but the last; so none has an image's stamp but one."""
+    stamps = [-0.05, 0.1, 0.25, 0.4 - 1e-3]
+    return Messages([(topic, s + 0.01, of(s, world_from_cam(s), *more)) for s in stamps])
+
+
+def tf() -> Messages:
+    """Map to odometry, which moves the other way, to the base, and the camera bolted to that."""
+    found = []
+    for s in (-0.05, 0.1, 0.25, 0.399):
+        odom = make_pose(np.eye(3), [-0.2 * s, 3.0, 0.0])
+        base = compose(inverse(odom), world_from_cam(s), inverse(BASE_FROM_CAMERA))
+        found.append(('/tf', s, transform(s, 'map', 'odom', odom)))
+        found.append(('/tf', s, transform(s, 'odom', 'base', base)))
+    found.append(('/tf_static', 0, transform(0.0, 'base', 'camera', BASE_FROM_CAMERA)))
+    return Messages(found)
+
+
+@pytest.fixture
+def bag(tmp_path) -> Callable[..., Path]:
+    """Write a bag of messages."""
+
+    def write(messages: Messages, plugin: StoragePlugin = StoragePlugin.SQLITE3) -> Path:
+        path = tmp_path / 'tour'
+        connections: dict[str, Any] = {}
+        with Writer(path, version=9, storage_plugin=plugin) as writer:
+            for topic, seconds, message in sorted(messages.entries, key=lambda entry: entry[1]):
+                kind = message.__msgtype__
+                if topic not in connections:
+                    connections[topic] = writer.add_connection(topic, kind, typestore=STORE)
+                raw = STORE.serialize_cdr(message, kind)
+                writer.write(connections[topic], round((BEGIN + seconds) * 1e9), raw)
+        return path
+
+    return write
+
+
+def check_poses(dataset: Any, accuracy: float = 1e-6) -> None:
+    """All images but the last, which is later than any pose, with their poses."""
+    assert [round(frame.stamp - BEGIN, 6) for frame in dataset.frames] == [0.0, 0.1, 0.2, 0.3]
+    for frame in dataset.frames:
+        expected = world_from_cam(frame.stamp - BEGIN)
+        np.testing.assert_allclose(frame.world_from_cam, expected, atol=accuracy)
+    (skipped,) = dataset.skipped
+    assert skipped.startswith(f'{BEGIN}.400000: ')
+
+
+class TestReading:
+    @pytest.mark.parametrize('plugin', list(StoragePlugin))
+    def test_both_storages(self, bag, plugin):
+        dataset = open_dataset(bag(camera() + poses(), plugin))
+        assert (dataset.name, dataset.metric) == ('tour', True)
+        assert dataset.frames[0].camera == Camera('plumb_bob', 64, 48, K, D)
+        check_poses(dataset)
+        np.testing.assert_array_equal(dataset.frames[2].image(), IMAGE)
+
+    @pytest.mark.parametrize('plugin', list(StoragePlugin))
+    def test_storage_file_alone(self, bag, plugin):
+        """As a recording leaves it that broke off before the metadata were written."""
+        path = bag(camera() + poses(), plugin)
+        (path / 'metadata.yaml').unlink()
+        check_poses(open_dataset(path))
+        (file,) = path.iterdir()
+        check_poses(open_dataset(file))
+
+    def test_compressed(self, bag):
+        dataset = open_dataset(bag(camera('/cam/image_raw/compressed', compressed) + poses()))
+        np.testing.assert_array_equal(dataset.frames[0].image(), IMAGE)
+
+    def test_each_image_is_its_own(self, bag):
+        def numbered(seconds: float) -> Any:
+            return image(seconds, np.full((48, 64, 3), round(100 * seconds), np.uint8))
+
+        dataset = open_dataset(bag(camera(of=numbered) + poses()))
+        means = [frame.image().mean() for frame in reversed(dataset.frames)]
+        assert means == [30.0, 20.0, 10.0, 0.0]
+
+    def test_images_are_decoded_when_asked_for(self, bag):
+        def broken(seconds: float) -> Any:
+            message = image(seconds)
+            if seconds > 0.05:
+                message.data = message.data[:-1]
+            return message
+
+        dataset = open_dataset(bag(camera(of=broken) + poses()))
+        assert len(dataset) == 4
+        with pytest.raises(ImageError, match='truncated'):
+            dataset.frames[1].image()
+
+    def test_rectified_images_have_the_turned_camera(self, bag):
+        turn = so3_exp([0.0, 0.02, 0.0])
+        messages = camera('/cam/image_rect') + poses()
+        messages.entries = [e for e in messages.entries if e[0] != '/cam/camera_info']
+        messages.entries.append(('/cam/camera_info', 0, info(turn=turn)))
+        dataset = open_dataset(bag(messages))
+        frame = dataset.frames[1]
+        assert frame.camera == Camera.pinhole(64, 48, 60.0, 61.0, 31.5, 23.5)
+        expected = world_from_cam(0.1)
+        expected[:3, :3] = expected[:3, :3] @ turn.T
+        np.testing.assert_allclose(frame.world_from_cam, expected, atol=1e-9)
+
+
+class TestPoseSources:
+    def test_with_covariance(self, bag):
+        check_poses(open_dataset(bag(camera() + poses('/amcl_pose', pose_with_covariance))))
+
+    def test_odometry_of_the_camera(self, bag):
+        check_poses(open_dataset(bag(camera() + poses('/odom', odometry, 'camera'))))
+
+    def test_odometry_of_the_base(self, bag):
+        """The camera's place on the base comes from /tf_static."""
+        static = Messages([('/tf_static', 0, transform(0, 'base', 'camera', BASE_FROM_CAMERA))])
+        found = open_dataset(bag(camera() + poses('/odom', odometry, 'base') + static))
+        for frame in found.frames:
+            expected = world_from_cam(frame.stamp - BEGIN) @ BASE_FROM_CAMERA
+            np.testing.assert_allclose(frame.world_from_cam, expected, atol=1e-6)
+
+    def test_odometry_of_a_base_unknown(self, bag):
+        path = bag(camera() + poses('/odom', odometry, 'base'))
+        with pytest.raises(DatasetError, match=r'poses of base.*--pose-frame camera'):
+            open_dataset(path)
+        found = open_dataset(path, BagTopics(poses=PoseChoice(frame='camera')))
+        check_poses(found)
+
+    def test_tf(self, bag):
+        check_poses(open_dataset(bag(camera() + tf())), accuracy=2e-4)
+
+    def test_frame_in_the_middle_of_tf(self, bag):
+        path = bag(camera() + tf())
+        found = open_dataset(path, BagTopics(poses=PoseChoice(map_frame='odom')))
+        np.testing.assert_allclose(found.frames[1].world_from_cam[:3, 3], [0.07, -2.9, 1.0])
+        with pytest.raises(DatasetError, match=r'no frame world; it has: base, camera, map, odom'):
+            open_dataset(path, BagTopics(poses=PoseChoice(map_frame='world')))
+
+    def test_gap(self, bag):
+        messages = camera() + poses()
+        messages.entries = [
+            e for e in messages.entries if e[0] != '/pose' or round(e[1], 2) not in (0.11, 0.26)
+        ]
+        messages.entries.append(('/pose', 0.31, pose_stamped(0.3, world_from_cam(0.3))))
+        dataset = open_dataset(bag(messages))
+        assert [round(frame.stamp - BEGIN, 3) for frame in dataset.frames] == [0.3]
+        assert '0.350 s apart, more than 0.25 s' in dataset.skipped[0]
+
+    def test_none(self, bag):
+        with pytest.raises(DatasetError, match='there are no poses'):
+            open_dataset(bag(camera()))
+
+    def test_impossible_pose_is_named(self, bag):
+        messages = camera() + poses()
+        bad = pose_stamped(0.2, world_from_cam(0.2))
+        bad.pose.orientation.w = np.nan
+        messages.entries.append(('/pose', 0.2, bad))
+        dataset = open_dataset(bag(messages))
+        assert [round(frame.stamp - BEGIN, 3) for frame in dataset.frames] == [0.0, 0.1, 0.3]
+
+
+class TestChoosing:
+    def test_poses_or_tf(self, bag):
+        path = bag(camera() + poses() + tf())
+        with pytest.raises(DatasetError) as caught:
+            open_dataset(path)
+        assert '--pose-topic /pose (geometry_msgs/msg/PoseStamped)' in str(caught.value)
+        assert '--map-frame map (TF: map < odom < base < camera)' in str(caught.value)
+        check_poses(open_dataset(path, BagTopics(poses=PoseChoice(topic='/pose'))))
+        check_poses(open_dataset(path, BagTopics(poses=PoseChoice(map_frame='map'))), 2e-4)
+        with pytest.raises(DatasetError, match='not from both'):
+            open_dataset(path, BagTopics(poses=PoseChoice('/pose', '', 'map')))
+
+    def test_several_image_topics(self, bag):
+        path = bag(camera() + camera('/rear/image_raw') + poses())
+        with pytest.raises(DatasetError, match=r'--image-topic /cam/image_raw; --image-topic /r'):
+            open_dataset(path)
+        check_poses(open_dataset(path, BagTopics(image='/cam/image_raw')))
+
+    def test_raw_and_compressed_of_one_camera_and_its_depth(self, bag):
+        both = camera() + camera('/cam/image_raw/compressed', compressed)
+        check_poses(open_dataset(bag(both + camera('/cam/depth', depth) + poses())))
+
+    def test_topic_that_is_not_there(self, bag):
+        path = bag(camera() + poses())
+        with pytest.raises(DatasetError, match=r'no images on /other; there are: /cam/image_raw'):
+            open_dataset(path, BagTopics(image='/other'))
+        with pytest.raises(DatasetError, match=r'no poses on /other; .*--pose-topic /pose'):
+            open_dataset(path, BagTopics(poses=PoseChoice(topic='/other')))
+
+    def test_camera_info_elsewhere(self, bag):
+        messages = camera() + poses()
+        messages.entries = [e for e in messages.entries if e[0] != '/cam/camera_info']
+        with pytest.raises(CameraError, match='no camera_info'):
+            open_dataset(bag(messages))
+
+    def test_camera_info_by_frame(self, bag):
+        messages = camera() + poses()
+        messages.entries = [e for e in messages.entries if e[0] != '/cam/camera_info']
+        messages.entries += [('/a', 0, info('other', k=2 * K)), ('/b', 0, info('camera'))]
+        assert open_dataset(bag(messages)).frames[0].camera.K[0, 0] == 60.0
+
+    def test_camera_info_not_clear(self, bag):
+        messages = camera() + poses()
+        messages.entries = [e for e in messages.entries if e[0] != '/cam/camera_info']
+        messages.entries += [('/a', 0, info()), ('/b', 0, info())]
+        path = bag(messages)
+        with pytest.raises(CameraError, match='--camera-info-topic /a; --camera-info-topic /b'):
+            open_dataset(path)
+        assert len(open_dataset(path, BagTopics(camera_info='/b'))) == 4
+
+    def test_from_the_command_line(self, bag, capsys):
+        path = bag(camera() + poses() + tf())
+        command = ['map', str(path), '-o', str(path / 'map.aceg'), '--device', 'cpu']
+        assert main(command) == 1
+        assert '--pose-topic /pose' in capsys.readouterr().err
+        for option in (['--pose-topic', '/pose'], ['--map-frame', 'map']):
+            assert main(command + option) == 1
+            said = capsys.readouterr().err
+            assert 'left out 1700000000.400000' in said
+            assert '4 images, but a map needs at least 5' in said
+
+    def test_topics_of_something_else(self, tmp_path):
+        with pytest.raises(DatasetError, match='is no rosbag'):
+            open_dataset(tmp_path, BagTopics(image='/image'))
+
+
+class TestDamage:
+    @pytest.mark.parametrize('plugin', list(StoragePlugin))
+    def test_truncated(self, bag, plugin):
+        path = bag(camera() + poses(), plugin)
+        storage = next(file for file in path.iterdir() if file.suffix != '.yaml')
+        storage.write_bytes(storage.read_bytes()[:3000])
+        with pytest.raises(DatasetError, match=r'ros2 bag reindex|is damaged'):
+            open_dataset(path)
+
+    def test_garbled_metadata(self, bag):
+        path = bag(camera() + poses())
+        (path / 'metadata.yaml').write_text('rosbag2_bagfile_information: {version: 5}')
+        with pytest.raises(DatasetError, match='cannot be read as a rosbag'):
+            open_dataset(path)
+
+    def test_no_calibration(self, bag):
+        messages = camera() + poses()
+        messages.entries = [e for e in messages.entries if e[0] != '/cam/camera_info']
+        messages.entries.append(('/cam/camera_info', 0, info(k=np.zeros((3, 3)))))
+        with pytest.raises(CameraError, match=r'tour: .*not calibrated'):
+            open_dataset(bag(messages))

@@ -1,0 +1,204 @@
+"""What can be asked for when, with fits that end as the test wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aceg_ros.datasets import open_dataset
+from aceg_ros.errors import AcegError, StorageError
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import make_pose
+from aceg_ros.mapping.background import FitReport, FitState
+from aceg_ros.recording import session as module
+from aceg_ros.recording.keyframes import KeyframeRules
+from aceg_ros.recording.session import RefusedError, Session, Settings
+
+CAMERA = Camera.pinhole(64, 48, 60.0, 60.0, 31.5, 23.5)
+IMAGE = np.random.default_rng(2).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+class ScriptedFit:
+    """Stands in for the process: ends when told."""
+
+    started: ScriptedFit
+
+    def __init__(self, job, listener) -> None:
+        self.job, self._listener = job, listener
+        self.report = FitReport(FitState.RUNNING, 'start', 0.0, '', 60.0)
+        self.cancelled = self.closed = False
+        ScriptedFit.started = self
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def end(self, state: FitState) -> None:
+        if state is FitState.DONE:
+            self.job.output.write_bytes(b'a map')
+        self._listener(FitReport(state, 'fit', 1.0, '', 0.0))
+
+
+@pytest.fixture
+def reports() -> list[FitReport]:
+    return []
+
+
+@pytest.fixture
+def saved() -> list[Path]:
+    return []
+
+
+@pytest.fixture
+def session(tmp_path, reports, saved, monkeypatch) -> Session:
+    monkeypatch.setattr(module, 'BackgroundFit', ScriptedFit)
+    settings = Settings(tmp_path / 'r', tmp_path / 'm.aceg', KeyframeRules(sharpness=0.0))
+    return Session(settings, reports.append, saved.append)
+
+
+def take(session: Session, count: int) -> None:
+    """Record so many keyframes."""
+    for _ in range(count):
+        x = float(session.count)
+        session.recorder.offer(x, make_pose(np.eye(3), [x, 0.0, 0.0]), lambda: (IMAGE, CAMERA))
+
+
+def recorded_and_fitting(session: Session) -> ScriptedFit:
+    session.record_and_map(True)
+    take(session, 5)
+    session.record_and_map(False)
+    return ScriptedFit.started
+
+
+def test_record_and_map(session, reports, saved):
+    fit = recorded_and_fitting(session)
+    assert not session.recording
+    assert session.fitting
+    fit.end(FitState.DONE)
+    assert not session.fitting
+    assert session.settings.map.read_bytes() == b'a map'
+    assert saved == [session.settings.map]
+    assert [report.state for report in reports] == [FitState.RUNNING, FitState.DONE]
+
+
+@pytest.mark.parametrize('state', [FitState.FAILED, FitState.CANCELLED])
+def test_fit_without_result(session, saved, state):
+    recorded_and_fitting(session).end(state)
+    assert saved == []
+    assert not session.settings.map.exists()
+    assert session.fit().startswith('fitting 5 keyframes')
+
+
+def test_map_that_cannot_be_saved_is_kept(session, reports, saved, tmp_path):
+    (tmp_path / 'file').write_text('')
+    session.settings.map = tmp_path / 'file' / 'm.aceg'
+    recorded_and_fitting(session).end(FitState.DONE)
+    assert reports[-1].state is FitState.FAILED
+    assert 'it is kept as' in reports[-1].detail
+    assert saved == []
+    with pytest.raises(StorageError):
+        session.save()
+    session.settings.map = tmp_path / 'm.aceg'
+    session.save()
+    assert session.saved == tmp_path / 'm.aceg'
+
+
+def test_fit_and_save_apart(session, saved):
+    session.record(True)
+    take(session, 6)
+    session.fit()
+    assert session.recording
+    ScriptedFit.started.end(FitState.DONE)
+    assert session.saved is None
+    assert '0.00 MB' in session.save()
+    assert saved == []
+
+
+def test_unsaved_map_outlives_a_crash(session, reports, saved):
+    session.record(True)
+    take(session, 5)
+    session.fit()
+    ScriptedFit.started.end(FitState.DONE)
+    again = Session(session.settings, reports.append, saved.append)
+    assert again.count == 5
+    again.save()
+    assert session.settings.map.read_bytes() == b'a map'
+
+
+def test_fresh_recording_keeps_the_old_one_and_its_map(session):
+    recorded_and_fitting(session).end(FitState.DONE)
+    words = session.record_and_map(True)
+    backup = session.recorder.path.with_name('r.backup-1')
+    assert str(backup) in words
+    assert len(open_dataset(backup)) == 5
+    with pytest.raises(RefusedError, match='no map to save'):
+        session.save()
+
+
+def test_cancel_and_close(session):
+    fit = recorded_and_fitting(session)
+    session.cancel()
+    assert fit.cancelled
+    session.close()
+    assert fit.closed
+
+
+REFUSED_WHILE_FITTING = {
+    'fit': lambda session: session.fit(),
+    'save': lambda session: session.save(),
+    'reset': lambda session: session.reset(),
+    'begin anew': lambda session: session.record_and_map(True),
+    'another recording': lambda session: session.open(session.recorder.path / 'other'),
+}
+
+
+@pytest.mark.parametrize('what', REFUSED_WHILE_FITTING)
+def test_refused_while_fitting(session, what):
+    recorded_and_fitting(session)
+    with pytest.raises(RefusedError):
+        REFUSED_WHILE_FITTING[what](session)
+    assert session.count == 5
+    session.record(True)
+    with pytest.raises(RefusedError, match='a fit is running already'):
+        session.record_and_map(False)
+    assert session.recording
+
+
+def test_too_few_keyframes(session):
+    session.record_and_map(True)
+    take(session, 4)
+    with pytest.raises(RefusedError, match=r'4 keyframes are recorded.*at least 5'):
+        session.record_and_map(False)
+    assert not session.recording
+    session.record(True)
+    take(session, 1)
+    session.fit()
+
+
+def test_no_process_can_be_started(session, monkeypatch):
+    def fail(*_):
+        raise OSError('out of processes')
+
+    session.record(True)
+    take(session, 5)
+    monkeypatch.setattr(module, 'BackgroundFit', fail)
+    with pytest.raises(AcegError, match='out of processes'):
+        session.fit()
+    assert not session.fitting
+
+
+def test_open_continues_what_is_there(session, tmp_path):
+    session.record(True)
+    take(session, 3)
+    session.record(False)
+    session.open(tmp_path / 'other')
+    assert session.count == 0
+    session.open(tmp_path / 'r')
+    assert session.count == 3
+    session.record(True)
+    with pytest.raises(RefusedError, match='stop it first'):
+        session.open(tmp_path / 'other')

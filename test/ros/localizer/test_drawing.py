@@ -1,0 +1,60 @@
+"""What is drawn into images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import make_pose, so3_exp
+from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.ros.localizer.drawing import draw
+
+CAMERA = Camera.pinhole(320, 240, 260.0, 260.0, 160.0, 120.0)
+POSE = make_pose(so3_exp([0.1, -0.2, 0.3]), [1.0, 2.0, 3.0])
+SEEN = np.array([[80.0, 100.0], [240.0, 180.0], [160.0, 60.0]])
+
+
+@pytest.fixture
+def found() -> Localization:
+    """Three points, the last an outlier; the map puts the second 20 px to the right."""
+    at_pose = SEEN + [[0.0, 0.0], [20.0, 0.0], [50.0, 50.0]]
+    points_cam = 2.0 * CAMERA.rays(at_pose)
+    return Localization(
+        world_from_cam=POSE,
+        covariance=np.eye(6),
+        points2d=SEEN,
+        points3d=points_cam @ POSE[:3, :3].T + POSE[:3, 3],
+        sigma=np.ones(3),
+        inliers=np.array([True, True, False]),
+    )
+
+
+@pytest.fixture
+def grey() -> np.ndarray:
+    return np.full((240, 320, 3), 90, np.uint8)
+
+
+def test_points_where_they_are_seen_and_expected(grey, found):
+    drawn = draw(grey, CAMERA, found, 'two of three', good=True)
+    assert (grey == 90).all()
+    changed = (drawn != 90).any(axis=2)
+    # The dots, the line to the right; nothing at the outlier.
+    assert changed[100, 80]
+    assert changed[180, 240:262].all()
+    assert not changed[50:70, 150:170].any()
+    red, green = drawn[180, 250, :2].astype(int)
+    assert green > red
+
+
+def test_refused_poses_are_red(grey, found):
+    red, green = draw(grey, CAMERA, found, 'jump', good=False)[180, 250, :2].astype(int)
+    assert red > green
+
+
+def test_failures_say_why_however_long_that_is(grey):
+    failure = LocalizationFailure('few_inliers', 'only 3 of 800 patches agree')
+    for words in (failure.message, 'a' * 300, 'Länge 3 °', ''):
+        drawn = draw(grey, CAMERA, failure, words, good=False)
+        assert (drawn[60:] == 90).all()
+        assert (drawn[:60] != 90).any() == bool(words) or words == ''

@@ -1,0 +1,203 @@
+"""What cameras do wrong: a clear message, no wrong pose, and the next good image counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from harness import TIMEOUT, Collector, wait_until
+from robot import ANY_MOTION, Localizer, Robot, near
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from aceg_ros.ros.messages import camera_info, pose_of
+
+IMAGE_TIMEOUT = 0.8
+
+
+@pytest.fixture(scope='module')
+def robot(ros, queries) -> Robot:
+    return Robot(ros, queries)
+
+
+@pytest.fixture(scope='module')
+def localizer(ros, robot, room_map) -> Iterator[Localizer]:
+    """On a camera that hangs on nothing, which TF mode `auto` finds out."""
+    localizer = Localizer(ros, map=room_map, image_timeout=IMAGE_TIMEOUT, **ANY_MOTION)
+    robot.wake(localizer)
+    with robot.standing(0):
+        localizer.wait_for('localized')
+    yield localizer
+    assert localizer.process.alive
+    assert localizer.process.stop() == 0
+
+
+@pytest.fixture(scope='module')
+def diagnostics(ros) -> Collector:
+    return ros.collect(DiagnosticArray, '/diagnostics')
+
+
+def status_of(message: DiagnosticArray, part: str) -> DiagnosticStatus | None:
+    """The status of a part of the node, if the message has it."""
+    return next((each for each in message.status if each.name.endswith(f': {part}')), None)
+
+
+def reports(part: str, level: bytes, words: str = '') -> Callable[[DiagnosticArray], bool]:
+    """A condition on messages of /diagnostics."""
+
+    def holds(message: DiagnosticArray) -> bool:
+        status = status_of(message, part)
+        return status is not None and status.level == level and words in status.message
+
+    return holds
+
+
+def odd_encoding(image: Image, info: CameraInfo) -> None:
+    image.encoding = 'no_such_encoding'
+
+
+def depth_for_colour(image: Image, info: CameraInfo) -> None:
+    image.encoding = '32FC3'
+
+
+def cut_off(image: Image, info: CameraInfo) -> None:
+    image.data = image.data[: len(image.data) // 2]
+
+
+def no_pixels(image: Image, info: CameraInfo) -> None:
+    image.width = image.height = image.step = 0
+    image.data = b''
+
+
+def not_calibrated(image: Image, info: CameraInfo) -> None:
+    info.k = np.zeros(9)
+
+
+def calibration_of_another_image(image: Image, info: CameraInfo) -> None:
+    info.height *= 2
+
+
+def calibration_of_another_camera(image: Image, info: CameraInfo) -> None:
+    image.header.frame_id = 'rear_camera'
+
+
+def no_stamp(image: Image, info: CameraInfo) -> None:
+    image.header.stamp = Time()
+
+
+@pytest.mark.parametrize(
+    ('harm', 'words'),
+    [
+        (odd_encoding, 'no_such_encoding'),
+        (depth_for_colour, '32FC3'),
+        (cut_off, 'bytes'),
+        (no_pixels, 'image'),
+        (not_calibrated, 'calibrat'),
+        (calibration_of_another_image, 'another shape'),
+        (calibration_of_another_camera, 'rear_camera'),
+        (no_stamp, 'time stamp'),
+    ],
+)
+def test_image_that_cannot_be_used(localizer, robot, diagnostics, harm, words):
+    localizer.statuses.clear()
+    diagnostics.clear()
+    stamps = []
+    deadline = time.monotonic() + TIMEOUT
+    while not localizer.status.startswith('waiting_for_images'):
+        assert time.monotonic() < deadline, localizer.process.output
+        image = robot.image(0)
+        info = camera_info(image.header, robot.camera)
+        info.header = Header(stamp=image.header.stamp, frame_id='camera')
+        harm(image, info)
+        stamps.append(robot.publish(image, info))
+        time.sleep(0.15)
+    assert words in localizer.status
+    # With its first image and with the state, not with every image.
+    assert localizer.process.output.count(localizer.status.split(': ', 1)[1]) <= 2
+    diagnostics.wait_for(reports('camera', DiagnosticStatus.ERROR, words))
+    with robot.standing(0):
+        localizer.wait_for('localized')
+    last = localizer.poses.wait()[-1]
+    assert near(pose_of(last), robot.map_from_camera(0))
+    assert not any(message.header.stamp in stamps for message in localizer.poses.messages)
+
+
+def test_one_bad_image_among_good_ones_changes_no_state(localizer, robot):
+    with robot.standing(0):
+        localizer.wait_for('localized')
+        heard = len(localizer.statuses.messages)
+        image = robot.image(0)
+        cut_off(image, CameraInfo())
+        robot.publish(image)
+        time.sleep(0.4)
+    for message in localizer.statuses.messages[heard:]:
+        assert message.data.startswith('localized')
+
+
+def test_camera_that_stops(localizer, robot, diagnostics):
+    with robot.standing(0):
+        localizer.wait_for('localized')
+        diagnostics.wait_for(reports('camera', DiagnosticStatus.OK, 'images come'))
+        diagnostics.wait_for(reports('localization', DiagnosticStatus.OK, 'localized'))
+    stopped = time.monotonic()
+    diagnostics.clear()
+    diagnostics.wait_for(reports('camera', DiagnosticStatus.STALE, 'no image on /image for'))
+    assert time.monotonic() - stopped < 2.0
+    diagnostics.wait_for(reports('localization', DiagnosticStatus.STALE))
+    localizer.wait_for('waiting_for_images', 'no image on /image for')
+    localizer.statuses.clear()
+    with robot.standing(0):
+        localizer.wait_for('localized')
+
+
+def test_image_older_than_the_last_is_left_out(localizer, robot):
+    with robot.standing(0):
+        localizer.poses.clear()
+        late = robot.stamp()
+        localizer.poses.wait(2)
+        robot.show(0, late)
+        localizer.poses.clear()
+        localizer.poses.wait(2)
+    assert late not in [message.header.stamp for message in localizer.poses.messages]
+
+
+def test_time_of_the_images_that_starts_anew(localizer, robot):
+    """A recording played in a loop, without a clock."""
+    now = int(time.time())
+    localizer.pose_at(robot.show(0, Time(sec=now + 100)))
+    localizer.pose_at(robot.show(0, Time(sec=now + 20)))
+    assert 'the time of the images jumped back' in localizer.process.output
+    localizer.pose_at(robot.show(1, Time(sec=now + 21)))
+    localizer.pose_at(robot.show(1))
+
+
+def test_more_images_than_it_can_work_on(localizer, robot, diagnostics):
+    """The newest is worked on, others are dropped and counted."""
+    diagnostics.clear()
+    with robot.standing(0, rate=60.0):
+        time.sleep(1.0)
+        localizer.poses.clear()
+        ages = []
+        for _ in range(8):
+            localizer.poses.clear()
+            stamp = localizer.poses.wait()[0].header.stamp
+            ages.append(time.time() - (stamp.sec + 1e-9 * stamp.nanosec))
+        seen: list[int] = []
+
+        def dropped(message: DiagnosticArray) -> bool:
+            status = status_of(message, 'camera')
+            values = {} if status is None else {each.key: each.value for each in status.values}
+            seen.append(int(values.get('dropped', 0)))
+            return seen[-1] > 5
+
+        diagnostics.wait_for(dropped)
+    assert np.median(ages) < 1.0
+
+
+def test_still_going(localizer):
+    wait_until(lambda: localizer.process.alive)
+    assert 'Traceback' not in localizer.process.output

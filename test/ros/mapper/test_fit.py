@@ -1,0 +1,170 @@
+"""Fits through the services: progress, the map, and whatever can go wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from harness import wait_until
+from nav_msgs.srv import LoadMap
+
+from aceg_ros.datasets import RecordingWriter
+from aceg_ros.map_code.file import read_map
+
+
+@pytest.fixture(scope='module')
+def shared_mapper(start_mapper):
+    """A mapper whose fits take seconds."""
+    return start_mapper(budget=4.0, tokens=256)
+
+
+@pytest.fixture
+def filled(mapper, views, tmp_path) -> Path:
+    """A recording that can be mapped, open in the mapper."""
+    folder = tmp_path / 'filled'
+    writer = RecordingWriter(folder, views[0].camera, image_suffix='.jpg')
+    for index, frame in enumerate(views[:14]):
+        writer.add(frame.image(), frame.world_from_cam, float(index))
+    assert mapper.set(recording=str(folder))[0]
+    return folder
+
+
+@pytest.fixture(scope='module')
+def localizer(ros) -> list[str]:
+    """A service to load maps, and the maps it was told to load; it refuses those called bad."""
+    told: list[str] = []
+
+    def load(request: LoadMap.Request, response: LoadMap.Response) -> LoadMap.Response:
+        told.append(request.map_url)
+        response.result = LoadMap.Response.RESULT_SUCCESS
+        if 'bad' in request.map_url:
+            response.result = LoadMap.Response.RESULT_INVALID_MAP_DATA
+        return response
+
+    ros.node.create_service(LoadMap, '/aceg_localizer/load_map', load)
+    return told
+
+
+def fit_process(mapper) -> int:
+    """Process id of the running fit."""
+    children = Path(f'/proc/{mapper.process.pid}/task/{mapper.process.pid}/children')
+    found: list[str] = []
+
+    def running() -> bool:
+        # Started by the executor's thread, not by the main one.
+        tasks = children.parents[1]
+        found[:] = [
+            pid for task in tasks.iterdir() for pid in (task / 'children').read_text().split()
+        ]
+        return bool(found)
+
+    wait_until(running, what='the fit process')
+    return int(found[0])
+
+
+def values_of(message) -> dict[str, str]:
+    return {entry.key: entry.value for entry in message.values}
+
+
+def test_record_and_map(mapper, robot, t, views, localizer, tmp_path):
+    """The whole way: record afresh, fit, save, have it loaded; the node answers all the while."""
+    ok, _ = mapper.switch('record_and_map', True)
+    assert ok
+    for index, frame in enumerate(views):
+        robot.step(t + index, frame.world_from_cam, rgb=frame.image(), camera=frame.camera)
+        time.sleep(0.05)
+    wait_until(lambda: f'{t + index:.6f}.jpg' in os.listdir(mapper.folder / 'images'))
+    ok, words = mapper.switch('record_and_map', False)
+    assert ok
+    assert words.startswith('fitting')
+    slowest = 0.0
+    while not any(values_of(m)['state'] != 'running' for m in mapper.progress.messages):
+        began = time.monotonic()
+        assert mapper.trigger('save')[0] is False
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(0.1)
+    assert slowest < 1.0
+    end = values_of(mapper.finished())
+    code = read_map(tmp_path / 'place.aceg')
+    assert end['state'] == 'done'
+    assert end['map'] == str(tmp_path / 'place.aceg')
+    assert end['quality'] == code.info.quality['verdict']
+    running = [values_of(m) for m in mapper.progress.messages]
+    running = [m for m in running if m['state'] == 'running']
+    assert {'encode', 'fit'} <= {m['stage'] for m in running}
+    assert all(0 <= int(m['percent']) <= 100 for m in running)
+    assert all(0 <= int(m['remaining (s)']) <= 4 for m in running)
+    assert any(m['detail'].startswith('loss') for m in running)
+    wait_until(lambda: str(tmp_path / 'place.aceg') in localizer, 5.0)
+    mapper.process.wait_for_output('the localizer has loaded')
+
+
+def test_localizer_that_refuses(mapper, filled, localizer, tmp_path):
+    mapper.set(map=str(tmp_path / 'bad.aceg'))
+    mapper.switch('record', True)
+    assert mapper.switch('record_and_map', False)[0]
+    assert values_of(mapper.finished())['state'] == 'done'
+    mapper.process.wait_for_output('the localizer has not loaded')
+
+
+def test_killed_then_fitted_again_and_saved(mapper, filled, tmp_path):
+    assert mapper.trigger('fit')[0]
+    time.sleep(1.0)
+    os.kill(fit_process(mapper), signal.SIGKILL)
+    end = mapper.finished()
+    assert values_of(end)['state'] == 'failed'
+    assert 'killed by SIGKILL' in end.message
+    assert 'recording is kept' in end.message
+    assert mapper.trigger('save') == (False, 'there is no map to save; fit one first')
+
+    mapper.progress.clear()
+    assert mapper.trigger('fit')[0]
+    assert values_of(mapper.finished())['map'] == 'not saved yet'
+    mapper.set(map=str(tmp_path / 'filled' / 'poses.txt' / 'place'))
+    ok, words = mapper.trigger('save')
+    assert not ok
+    assert 'it is kept as' in words
+    mapper.set(map=str(tmp_path / 'deep' / 'place'))
+    ok, words = mapper.trigger('save')
+    assert ok, words
+    assert len(read_map(tmp_path / 'deep' / 'place.aceg').keyframes) >= 12
+    mapper.progress.wait_for(lambda m: 'place.aceg' in values_of(m).get('map', ''))
+
+
+def test_what_cannot_be_done_meanwhile(mapper, filled):
+    assert mapper.trigger('fit')[0]
+    for service, reason in (
+        ('fit', 'running already'),
+        ('save', 'still running'),
+        ('reset', 'cancel it first'),
+    ):
+        ok, words = mapper.trigger(service)
+        assert not ok
+        assert reason in words
+    ok, words = mapper.switch('record_and_map', True)
+    assert not ok
+    assert 'while a fit is running' in words
+    accepted, reason = mapper.set(recording='/tmp/elsewhere')
+    assert not accepted
+    assert 'while a fit is running' in reason
+    assert mapper.switch('record', True)[0]
+    assert mapper.switch('record', False)[0]
+
+    pid = fit_process(mapper)
+    ok, _ = mapper.trigger('cancel')
+    assert ok
+    assert values_of(mapper.finished())['state'] == 'cancelled'
+    assert not Path(f'/proc/{pid}').exists()
+    assert mapper.trigger('cancel') == (False, 'no fit is running')
+
+
+def test_ends_quickly_while_fitting(start_mapper, filled, shared_mapper):
+    """And takes the fit along."""
+    assert shared_mapper.trigger('fit')[0]
+    time.sleep(2.0)
+    pid = fit_process(shared_mapper)
+    assert shared_mapper.process.stop() == 0
+    wait_until(lambda: not Path(f'/proc/{pid}').exists(), 2.0)

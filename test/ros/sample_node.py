@@ -1,0 +1,69 @@
+"""A small lifecycle node that does as its parameter `behaviour` says; run by test_spin.py."""
+
+from __future__ import annotations
+
+import sys
+import time
+from threading import Thread
+
+from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from aceg_ros.errors import AcegError
+from aceg_ros.ros.parameters import Parameter, Parameters
+from aceg_ros.ros.spin import run_node
+
+TABLE = (
+    Parameter('behaviour', 'good', 'What to do.'),
+    Parameter('rate', 10.0, 'How often.', minimum=0.5, maximum=100.0),
+    Parameter('count', 3, 'How many.', minimum=1),
+    Parameter('mode', 'a', 'Which.', choices=('a', 'b')),
+    Parameter(
+        'label', '', 'Any text without x.', check=lambda text: 'has x' if 'x' in text else None
+    ),
+    Parameter('fixed', True, 'Only at the start.', read_only=True),
+)
+
+
+class SampleNode(LifecycleNode):
+    def __init__(self) -> None:
+        super().__init__('sample')
+        self.parameters = Parameters(self, TABLE, self.change)
+        self.behaviour = self.parameters['behaviour']
+        if self.behaviour == 'refuse':
+            raise AcegError('there is no map; give one')
+        if self.behaviour == 'slow start':
+            print('starting', flush=True)
+            time.sleep(60)
+        self.said = self.create_publisher(String, '~/said', 10)
+        self.create_service(Trigger, '~/fail', self.fail)
+        if self.behaviour == 'stuck worker':
+            Thread(target=time.sleep, args=(60,)).start()
+
+    def change(self, values: dict[str, object]) -> None:
+        if values.get('label') == 'late':
+            raise AcegError('too late')
+        self.get_logger().info(f'changed {values}')
+
+    def fail(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self.behaviour == 'stuck callback':
+            print('stuck', flush=True)
+            time.sleep(60)
+        raise ZeroDivisionError('a bug')
+
+    def on_configure(self, state: State) -> TransitionCallbackReturn:
+        if self.behaviour == 'unconfigurable':
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: State) -> TransitionCallbackReturn:
+        if self.behaviour == 'stuck shutdown':
+            time.sleep(60)
+        self.said.publish(String(data='bye'))
+        print('said bye', flush=True)
+        return TransitionCallbackReturn.SUCCESS
+
+
+if __name__ == '__main__':
+    sys.exit(run_node(SampleNode))

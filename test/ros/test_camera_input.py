@@ -1,0 +1,202 @@
+"""The newest image and its calibration, over DDS."""
+
+from __future__ import annotations
+
+import time
+from threading import Thread
+
+import numpy as np
+import pytest
+from harness import wait_until
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from aceg_ros.errors import CameraError, ImageError
+from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
+from aceg_ros.ros.camera_input import CameraInput
+from aceg_ros.ros.messages import camera_info, to_stamp
+from aceg_ros.ros.middleware.bridge import from_rgb
+from aceg_ros.ros.parameters import image_qos
+
+# As messages have it: all coefficients, each of them zero.
+CAMERA = Camera('plumb_bob', 8, 6, intrinsic_matrix(10.0, 10.0, 3.5, 2.5), np.zeros(5))
+
+
+class Rig:
+    """An input under test and a camera for it, on topics of their own."""
+
+    def __init__(self, ros, name, **options):
+        self.ros, self.name = ros, name
+        options = {'compressed': False, 'rectified': False, 'qos': image_qos('reliable')} | options
+        self.node = Node('rig', namespace=name, context=ros.node.context)
+        ros.node.executor.add_node(self.node)
+        self.input = CameraInput(self.node, **options)
+        self.input.start()
+
+    def close(self):
+        self.input.stop()
+        self.ros.node.executor.remove_node(self.node)
+        self.node.destroy_node()
+
+    def publish_image(self, value, frame_id='camera', **changes):
+        """An image of one colour; counts as sent when it has come."""
+        header = Header(frame_id=frame_id, stamp=to_stamp(float(value)))
+        message = from_rgb(np.full((6, 8, 3), value, np.uint8), header)
+        for field, changed in changes.items():
+            setattr(message, field, changed)
+        self._send(Image, f'/{self.name}/image', message, lambda: self.input.received)
+
+    def publish_info(self, frame_id='camera', camera=CAMERA, **changes):
+        message = camera_info(Header(frame_id=frame_id), camera)
+        for field, changed in changes.items():
+            setattr(message, field, changed)
+        infos = self.input._infos
+        publisher = self.ros.publisher(CameraInfo, f'/{self.name}/camera_info')
+        publisher.publish(message)
+        wait_until(lambda: infos.get(frame_id) == message)
+
+    def _send(self, kind, topic, message, counter):
+        publisher = self.ros.publisher(kind, topic)
+        before = counter()
+        publisher.publish(message)
+        wait_until(lambda: counter() > before)
+
+
+@pytest.fixture
+def rig(ros, request):
+    made = Rig(ros, request.node.name)
+    yield made
+    made.close()
+
+
+class TestNewest:
+    def test_replaces_and_counts(self, rig):
+        rig.publish_info()
+        for value in (1, 2, 3):
+            rig.publish_image(value)
+        image, camera = rig.input.take(1.0).decode()
+        assert image[0, 0, 0] == 3
+        assert camera == CAMERA
+        assert (rig.input.received, rig.input.dropped) == (3, 2)
+        assert rig.input.take(0.05) is None
+        rig.publish_image(4)
+        taken = rig.input.take(1.0)
+        assert (taken.stamp.sec, taken.frame_id) == (4, 'camera')
+        assert rig.input.dropped == 2
+
+    def test_wake(self, rig):
+        waker = Thread(target=lambda: (time.sleep(0.2), rig.input.wake()))
+        waker.start()
+        start = time.monotonic()
+        assert rig.input.take(10.0) is None
+        assert time.monotonic() - start < 5.0
+        waker.join()
+
+    def test_clear(self, rig):
+        rig.publish_image(1)
+        rig.input.clear()
+        assert rig.input.take(0.05) is None
+        assert rig.input.age is None
+
+    def test_stopped(self, rig):
+        rig.publish_image(1)
+        rig.input.stop()
+        assert rig.input.take(0.05) is None
+        wait_until(lambda: rig.node.count_subscribers(rig.input.topic) == 0)
+
+    def test_rate_and_age(self, rig):
+        assert (rig.input.rate, rig.input.age) == (0.0, None)
+        for value in range(5):
+            rig.publish_image(value)
+            time.sleep(0.1)
+        assert 0.0 < rig.input.rate < 10.5
+        assert rig.input.age > 0.0
+
+
+class TestCalibration:
+    def test_none_yet(self, rig):
+        rig.publish_image(1)
+        with pytest.raises(CameraError, match=r'no calibration came on /.*/camera_info yet'):
+            rig.input.take(1.0).decode()
+
+    def test_of_another_frame(self, rig):
+        rig.publish_info('left')
+        rig.publish_image(1, 'right')
+        with pytest.raises(CameraError, match=r"of frame 'right', calibrations on .* of left"):
+            rig.input.take(1.0).decode()
+
+    @pytest.mark.parametrize('frames', [('', 'camera'), ('camera', '')])
+    def test_frame_without_name(self, ros, frames):
+        rig = Rig(ros, f'unnamed{bool(frames[0])}')
+        rig.publish_info(frames[0])
+        rig.publish_image(1, frames[1])
+        rig.input.take(1.0).decode()
+        rig.close()
+
+    def test_of_two_cameras_on_one_topic(self, rig):
+        rig.publish_info('left')
+        rig.publish_info('right', CAMERA.scaled(16, 12))
+        rig.publish_image(1, 'left')
+        assert rig.input.take(1.0).decode()[1] == CAMERA
+
+    def test_of_another_size_is_scaled(self, rig):
+        rig.publish_info(camera=CAMERA.scaled(16, 12))
+        rig.publish_image(1)
+        assert rig.input.take(1.0).decode()[1] == CAMERA
+
+    def test_of_another_shape(self, rig):
+        rig.publish_info(camera=CAMERA.scaled(16, 6))
+        rig.publish_image(1)
+        with pytest.raises(CameraError, match='another shape'):
+            rig.input.take(1.0).decode()
+
+    def test_zeros(self, rig):
+        rig.publish_info(k=np.zeros(9))
+        rig.publish_image(1)
+        with pytest.raises(CameraError, match='not calibrated'):
+            rig.input.take(1.0).decode()
+
+    def test_rectified(self, ros):
+        rig = Rig(ros, 'rectified', rectified=True)
+        turn = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+        rig.publish_info(
+            k=[99.0, 0.0, 1.0, 0.0, 99.0, 1.0, 0.0, 0.0, 1.0], d=[9.0] * 5, r=turn.ravel()
+        )
+        rig.publish_image(1)
+        taken = rig.input.take(1.0)
+        np.testing.assert_array_equal(taken.decode()[1].K, CAMERA.K)
+        np.testing.assert_allclose(taken.camera_from_optical()[:3, :3], turn)
+        rig.close()
+
+
+class TestImages:
+    @pytest.mark.parametrize(
+        'changes', [{'encoding': 'nonsense'}, {'height': 60}, {'height': 0}, {'step': 3}]
+    )
+    def test_of_no_use(self, ros, changes):
+        rig = Rig(ros, 'bad')
+        rig.publish_info()
+        rig.publish_image(1, **changes)
+        with pytest.raises(ImageError):
+            rig.input.take(1.0).decode()
+        rig.close()
+
+    def test_compressed_topic_follows_the_remapping(self, ros):
+        node = Node(
+            'remapped',
+            context=ros.node.context,
+            cli_args=['--ros-args', '-r', 'image:=/front/color'],
+        )
+        camera = CameraInput(node, True, False, image_qos('sensor_data'))
+        assert camera.topic == '/front/color/compressed'
+        camera.start()
+        found = dict(node.get_topic_names_and_types())
+        assert found['/front/color/compressed'] == ['sensor_msgs/msg/CompressedImage']
+        node.destroy_node()
+
+    def test_best_effort_hears_reliable(self, ros):
+        rig = Rig(ros, 'effort', qos=image_qos('sensor_data'))
+        rig.publish_image(5)
+        assert rig.input.take(1.0).stamp.sec == 5
+        rig.close()
