@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 import aceg_ros
 
@@ -28,6 +32,43 @@ ROSDEP_KEYS = {
     'torch': 'python3-torch',
     'tqdm': 'python3-tqdm',
 }
+# What Python code imports that is no part of ROS: modules of the distributions above and of extras.
+MODULES = {
+    'PIL',
+    'aceg_ros',
+    'cv2',
+    'matplotlib',
+    'numpy',
+    'poselib',
+    'rosbags',
+    'safetensors',
+    'scipy',
+    'torch',
+    'tqdm',
+    'yaml',
+}
+# Classes in rviz's own plugins_description.xml, and what it has built in.
+RVIZ_CLASSES = {
+    'displays': {
+        'rviz_common/Group',
+        *(
+            f'rviz_default_plugins/{name}'
+            for name in (
+                'Grid',
+                'Image',
+                'MarkerArray',
+                'Path',
+                'PointCloud2',
+                'PoseWithCovariance',
+                'TF',
+            )
+        ),
+    },
+    'tools': {
+        f'rviz_default_plugins/{name}'
+        for name in ('FocusCamera', 'Interact', 'Measure', 'MoveCamera', 'Select', 'SetInitialPose')
+    },
+}
 
 
 @pytest.fixture(scope='module')
@@ -35,15 +76,47 @@ def manifest() -> ElementTree.Element:
     return ElementTree.parse(ROOT / 'package.xml').getroot()
 
 
-def required_distributions() -> set[str]:
-    """Names in setup.py's install_requires."""
+@pytest.fixture(scope='module')
+def rviz() -> dict[str, Any]:
+    config = yaml.safe_load((ROOT / 'config' / 'aceg.rviz').read_text(encoding='utf-8'))
+    return config['Visualization Manager']
+
+
+def setup_argument(name: str) -> Any:
+    """What setup.py gives for a literal argument."""
     tree = ast.parse((ROOT / 'setup.py').read_text(encoding='utf-8'))
-    (requirements,) = (
+    (value,) = (
         ast.literal_eval(node.value)
         for node in ast.walk(tree)
-        if isinstance(node, ast.keyword) and node.arg == 'install_requires'
+        if isinstance(node, ast.keyword) and node.arg == name
     )
+    return value
+
+
+def required_distributions() -> set[str]:
+    """Names in setup.py's install_requires."""
+    requirements = setup_argument('install_requires')
     return {re.split(r'[^\w.-]', requirement)[0] for requirement in requirements}
+
+
+def imported_packages(*folders: str) -> set[str]:
+    """Top-level packages that are imported somewhere below folders."""
+    found = set()
+    for folder in folders:
+        for file in (ROOT / folder).rglob('*.py'):
+            for node in ast.walk(ast.parse(file.read_text(encoding='utf-8'))):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.partition('.')[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    found.add(node.module.partition('.')[0])
+    return found - set(sys.stdlib_module_names)
+
+
+def displays(group: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The displays in a group of rviz's and in the groups in it."""
+    for display in group.get('Displays', []):
+        yield display
+        yield from displays(display)
 
 
 class TestManifest:
@@ -57,6 +130,68 @@ class TestManifest:
         keys = {element.text for element in manifest.findall('exec_depend')}
         wanted = {ROSDEP_KEYS[name] for name in required_distributions()} - {None}
         assert wanted == {key for key in keys if key and key.startswith('python3-')}
+
+    def test_depends_on_the_ros_packages_that_are_imported(self, manifest):
+        keys = {element.text for element in manifest.findall('exec_depend')}
+        of_ros = {key for key in keys if key and not key.startswith('python3-')}
+        # rviz is not imported but started.
+        assert of_ros - {'rviz2'} == imported_packages('aceg_ros', 'launch') - MODULES
+
+
+class TestExecutables:
+    def test_scripts_have_the_names_of_the_commands(self):
+        commands = setup_argument('entry_points')['console_scripts']
+        names = {command.partition(' = ')[0] for command in commands}
+        assert names == {path.name for path in (ROOT / 'scripts').iterdir()}
+
+    @pytest.mark.parametrize('installed', [False, True], ids=['without pip', 'with pip'])
+    @pytest.mark.parametrize('name', ['aceg', 'aceg_localizer', 'aceg_mapper'])
+    def test_scripts_find_their_program(self, name, installed, tmp_path):
+        script = tmp_path / 'lib' / 'aceg_ros' / name
+        script.parent.mkdir(parents=True)
+        script.symlink_to(ROOT / 'scripts' / name)
+        (tmp_path / 'bin').mkdir()
+        program = tmp_path / 'bin' / (name if installed else 'python3')
+        program.write_text('#!/bin/sh\necho "$@"\n')
+        program.chmod(0o755)
+        path = f'{program.parent}{os.pathsep}{os.environ["PATH"]}'
+        done = subprocess.run(
+            [script, '--option', 'a b'],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {'PATH': path},
+        )
+        if installed:
+            assert done.stdout == '--option a b\n'
+        else:
+            option, module, *rest = done.stdout.split()
+            assert (option, rest) == ('-m', ['--option', 'a', 'b'])
+            assert (ROOT / module.replace('.', '/') / '__main__.py').is_file()
+
+
+class TestRviz:
+    def test_has_classes_that_rviz_has(self, rviz):
+        assert {display['Class'] for display in displays(rviz)} == RVIZ_CLASSES['displays']
+        assert {tool['Class'] for tool in rviz['Tools']} == RVIZ_CLASSES['tools']
+
+    def test_shows_topics_that_the_nodes_publish(self, rviz):
+        topics = [display['Topic'] for display in displays(rviz) if 'Topic' in display]
+        assert topics
+        for topic in topics:
+            node, _, name = topic['Value'].partition('/')
+            outputs = ROOT / 'aceg_ros' / 'ros' / node.removeprefix('aceg_') / 'outputs.py'
+            published = re.search(rf"'~/{name}', (\w+)", outputs.read_text(encoding='utf-8'))
+            assert published, topic['Value']
+            latched = topic['Durability Policy'] == 'Transient Local'
+            assert latched is (published[1] == 'LATCHED'), topic['Value']
+
+    def test_is_in_the_frame_of_the_map(self, rviz):
+        assert rviz['Global Options']['Fixed Frame'] == 'map'
+
+    def test_gives_the_initial_pose(self, rviz):
+        (tool,) = (tool for tool in rviz['Tools'] if tool['Class'].endswith('/SetInitialPose'))
+        assert tool['Topic']['Value'] == 'initialpose'
 
 
 def test_the_changelog_has_the_version():
