@@ -170,6 +170,21 @@ class TestExecutables:
             assert (ROOT / module.replace('.', '/') / '__main__.py').is_file()
 
 
+@pytest.mark.parametrize('name', ['localize', 'map'])
+def test_launch_arguments_that_set_parameters_are_parameters(name):
+    launch_file = ROOT / 'launch' / f'{name}.launch.py'
+    shared = ROOT / 'aceg_ros' / 'ros' / 'launching.py'
+    text = launch_file.read_text(encoding='utf-8')
+    (file,) = re.findall(r"params_file='(.+?)'", text)
+    config = yaml.safe_load((ROOT / 'config' / file).read_text(encoding='utf-8'))
+    known = set(config['/**']['ros__parameters'])
+    settings = re.findall(r"Setting\(\s*'(\w+)'", text + shared.read_text(encoding='utf-8'))
+    implied = re.findall(r"implies=\{'(\w+)'", text)
+    # Every ROS node has this one.
+    assert {*settings, *implied} - {'use_sim_time'} <= known
+    assert len(settings) > 4
+
+
 class TestRviz:
     def test_has_classes_that_rviz_has(self, rviz):
         assert {display['Class'] for display in displays(rviz)} == RVIZ_CLASSES['displays']

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 if TYPE_CHECKING:
     from processes import NodeProcess
@@ -30,12 +29,9 @@ COMMON = {
     'rviz_config',
     'use_sim_time',
 }
-FILES = {
-    'localize': ({'map', 'autostart'}, 'localizer.yaml'),
-    'map': (
-        {'depth', 'map', 'map_frame', 'pose', 'pose_frame', 'pose_source', 'recording'},
-        'mapper.yaml',
-    ),
+ARGUMENTS = {
+    'localize': {'map', 'autostart'},
+    'map': {'depth', 'map', 'map_frame', 'pose', 'pose_frame', 'pose_source', 'recording'},
 }
 
 pytest.importorskip('launch_ros', reason='needs ROS 2 with launch_ros, for which there is no wheel')
@@ -75,26 +71,16 @@ def launch(ros, environment) -> Iterator[Callable[..., NodeProcess]]:
     assert [process.stop(signal.SIGINT, within=10.0) for process in launched] == [0]
 
 
-@pytest.mark.parametrize('name', FILES)
-class TestArguments:
-    def test_are_described(self, name):
-        own, _ = FILES[name]
-        declared = {argument.name: argument for argument in self._declared(name)}
-        assert set(declared) == COMMON | own
-        assert all('no description' not in argument.description for argument in declared.values())
-        assert all(argument.default_value is not None for argument in declared.values())
+@pytest.mark.parametrize('name', ARGUMENTS)
+def test_arguments_are_described(name):
+    from launch.launch_description_sources import get_launch_description_from_python_launch_file
 
-    def test_that_set_parameters_are_parameters(self, name):
-        own, file = FILES[name]
-        known = yaml.safe_load((ROOT / 'config' / file).read_text())['/**']['ros__parameters']
-        topics = {'pose', 'depth'}
-        assert (own | {'compressed', 'device'}) - topics <= set(known)
-
-    def _declared(self, name):
-        from launch.launch_description_sources import get_launch_description_from_python_launch_file
-
-        path = ROOT / 'launch' / f'{name}.launch.py'
-        return get_launch_description_from_python_launch_file(str(path)).get_launch_arguments()
+    file = str(ROOT / 'launch' / f'{name}.launch.py')
+    arguments = get_launch_description_from_python_launch_file(file).get_launch_arguments()
+    declared = {argument.name: argument for argument in arguments}
+    assert set(declared) == COMMON | ARGUMENTS[name]
+    assert all('no description' not in argument.description for argument in declared.values())
+    assert all(argument.default_value is not None for argument in declared.values())
 
 
 def test_localize(ros, launch, tmp_path):

@@ -146,7 +146,8 @@ class Localizer:
         inputs = {name: f'/{name}' for name in ('image', 'camera_info', 'initialpose')}
         self.process: NodeProcess = ros.start(
             'aceg_ros.ros.localizer',
-            parameters=parameters,
+            # Best effort may lose an image that a test waits for.
+            parameters={'image_qos': 'reliable', **parameters},
             remap={'__ns': namespace or '/', **inputs},
             environment=environment,
         )

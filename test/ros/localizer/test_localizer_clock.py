@@ -33,7 +33,6 @@ class Simulation:
             base_frame='base',
             tf_rate=20.0,
             transform_tolerance=TOLERANCE,
-            image_qos='reliable',
             **ANY_MOTION,
         )
         self.path = ros.collect(Path, f'{self.localizer.name}/path')

@@ -46,7 +46,6 @@ class Fleet:
                 base_frame=f'base_{name}',
                 odom_frame=f'odom_{name}',
                 camera_frame=f'camera_{name}',
-                image_qos='reliable',
                 tf_rate=RATE,
                 transform_tolerance=TOLERANCE,
                 lost_after=0.5,

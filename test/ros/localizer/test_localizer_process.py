@@ -16,7 +16,9 @@ def test_ends_while_it_is_loading(ros, room_map):
 
 
 def test_ends_while_it_works_and_others_wait_for_it(ros, queries, room_map):
-    localizer = Localizer(ros, namespace='/working', map=room_map, relocalize_timeout=60.0)
+    localizer = Localizer(
+        ros, '/working', map=room_map, image_qos='sensor_data', relocalize_timeout=60.0
+    )
     robot = Robot(ros, queries)
     robot.wake(localizer)
     client = ros.node.create_client(Trigger, f'{localizer.name}/relocalize')
