@@ -36,7 +36,7 @@ class LocalizerOptions:
     settled_px: float = 3.0  # a pose that a round moved by less is not read again
     guided_tokens: int = 16  # nearest ones that a patch reads again
     min_inliers: int = 60
-    min_inlier_ratio: float = 0.2  # of the correspondences
+    min_inlier_ratio: float = 0.24  # of the correspondences
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
     max_rotation_std_deg: float = 5.0
 

@@ -23,6 +23,7 @@ _PLANES = 128
 _COARSE_PLANES = 160
 _COARSE_RANGE = (3.0, 3000.0)  # nearest and farthest first guess, in median steps between keyframes
 _COARSE_PATCHES, _MIN_COARSE_PATCHES = 2400, 24  # in all and per keyframe, to find the depths
+_MIN_AGREEING = 0.2  # part of the patches that get a depth; blank images give a tenth
 _VIEWS = 10  # other keyframes a depth is tested in
 _PEAK = 6  # planes on either side of the best that belong to the same peak
 _MIN_PARALLAX_DEG = 0.4  # of the typical keyframe with its neighbours; less is a turning camera
@@ -67,16 +68,17 @@ def scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneDe
     planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), _COARSE_PLANES)
     others = neighbours(compare_views(keyframes, 10 * unit), _VIEWS)
     patches = max(_COARSE_PATCHES // len(keyframes), _MIN_COARSE_PATCHES)
-    distances = []
+    distances, tried = [], 0
     for index, keyframe in enumerate(keyframes):
         check(cancelled)
         if len(others[index]) < 2:
             continue
         chosen = _scattered(keyframe, patches)
         views = [keyframes[j] for j in others[index]]
+        tried += len(chosen)
         distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
         distances.append(distance[(score > 0.4) & (ambiguity < 0.9)])
-    if not distances or len(found := torch.cat(distances)) < 50:
+    if not distances or len(found := torch.cat(distances)) < _MIN_AGREEING * tried:
         raise FitError(
             'the keyframes hardly agree on what they see: check that poses and images belong '
             'together, that the calibration is right, and that the camera moved between images'

@@ -21,6 +21,7 @@ from aceg_ros.encoder.view import patch_rays, working_view
 from aceg_ros.errors import ImageError, WeightsError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.models import model_path
+from aceg_ros.precision import half_precision
 
 
 @pytest.fixture(scope='module')
@@ -139,7 +140,8 @@ class TestWeights:
         whitening = Whitening(torch.full((DIM,), 0.1), torch.eye(DIM) * 2)
         save_weights(network, whitening, path, {})
         image = torch.rand(1, 3, 64, 64) * 255
-        features = network.eval()(image)[0].detach() - 0.1
+        with half_precision(torch.device('cpu')):
+            features = network.eval()(image)[0].detach() - 0.1
         features = features / features.norm(dim=1, keepdim=True)
         encoded = CompactEncoder.load(path).encode(image)
         torch.testing.assert_close(encoded.features, features, atol=1e-4, rtol=0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from harness import TIMEOUT, Collector, wait_until
+from harness import TIMEOUT, Collector
 from robot import ANY_MOTION, Localizer, Robot, near
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -29,11 +29,17 @@ def localizer(ros, robot, room_map) -> Iterator[Localizer]:
     """On a camera that hangs on nothing, which TF mode `auto` finds out."""
     localizer = Localizer(ros, map=room_map, image_timeout=IMAGE_TIMEOUT, **ANY_MOTION)
     robot.wake(localizer)
-    with robot.standing(0):
-        localizer.wait_for('localized')
     yield localizer
-    assert localizer.process.alive
     assert localizer.process.stop() == 0
+
+
+@pytest.fixture
+def localized(localizer, robot) -> Localizer:
+    """One that was just localized."""
+    with robot.standing(0):
+        assert localizer.relocalize().success
+    localizer.statuses.clear()
+    return localizer
 
 
 @pytest.fixture(scope='module')
@@ -102,45 +108,41 @@ def no_stamp(image: Image, info: CameraInfo) -> None:
         (no_stamp, 'time stamp'),
     ],
 )
-def test_image_that_cannot_be_used(localizer, robot, diagnostics, harm, words):
-    localizer.statuses.clear()
+def test_image_that_cannot_be_used(localized, robot, diagnostics, harm, words):
     diagnostics.clear()
     stamps = []
     deadline = time.monotonic() + TIMEOUT
-    while not localizer.status.startswith('waiting_for_images'):
-        assert time.monotonic() < deadline, localizer.process.output
+    while not localized.status.startswith('waiting_for_images'):
+        assert time.monotonic() < deadline, localized.process.output
         image = robot.image(0)
         info = camera_info(image.header, robot.camera)
         info.header = Header(stamp=image.header.stamp, frame_id='camera')
         harm(image, info)
         stamps.append(robot.publish(image, info))
         time.sleep(0.15)
-    assert words in localizer.status
-    # With its first image and with the state, not with every image.
-    assert localizer.process.output.count(localizer.status.split(': ', 1)[1]) <= 2
+    assert words in localized.status
+    # Once in the log, and with the state; not with every image.
+    assert localized.process.output.count(localized.status.split(': ', 1)[1]) <= 2
     diagnostics.wait_for(reports('camera', DiagnosticStatus.ERROR, words))
-    with robot.standing(0):
-        localizer.wait_for('localized')
-    last = localizer.poses.wait()[-1]
-    assert near(pose_of(last), robot.map_from_camera(0))
-    assert not any(message.header.stamp in stamps for message in localizer.poses.messages)
+    assert near(pose_of(localized.pose_at(robot.show(0))), robot.map_from_camera(0))
+    assert not any(message.header.stamp in stamps for message in localized.poses.messages)
 
 
-def test_one_bad_image_among_good_ones_changes_no_state(localizer, robot):
+def test_one_bad_image_among_good_ones_changes_no_state(localized, robot):
     with robot.standing(0):
-        localizer.wait_for('localized')
-        heard = len(localizer.statuses.messages)
+        time.sleep(0.4)
+        localized.statuses.clear()
         image = robot.image(0)
         cut_off(image, CameraInfo())
         robot.publish(image)
         time.sleep(0.4)
-    for message in localizer.statuses.messages[heard:]:
+    for message in localized.statuses.messages:
         assert message.data.startswith('localized')
 
 
-def test_camera_that_stops(localizer, robot, diagnostics):
+def test_camera_that_stops(localized, robot, diagnostics):
+    diagnostics.clear()
     with robot.standing(0):
-        localizer.wait_for('localized')
         diagnostics.wait_for(reports('camera', DiagnosticStatus.OK, 'images come'))
         diagnostics.wait_for(reports('localization', DiagnosticStatus.OK, 'localized'))
     stopped = time.monotonic()
@@ -148,43 +150,37 @@ def test_camera_that_stops(localizer, robot, diagnostics):
     diagnostics.wait_for(reports('camera', DiagnosticStatus.STALE, 'no image on /image for'))
     assert time.monotonic() - stopped < 2.0
     diagnostics.wait_for(reports('localization', DiagnosticStatus.STALE))
-    localizer.wait_for('waiting_for_images', 'no image on /image for')
-    localizer.statuses.clear()
-    with robot.standing(0):
-        localizer.wait_for('localized')
+    localized.wait_for('waiting_for_images', 'no image on /image for')
+    localized.pose_at(robot.show(0))
 
 
-def test_image_older_than_the_last_is_left_out(localizer, robot):
-    with robot.standing(0):
-        localizer.poses.clear()
-        late = robot.stamp()
-        localizer.poses.wait(2)
-        robot.show(0, late)
-        localizer.poses.clear()
-        localizer.poses.wait(2)
-    assert late not in [message.header.stamp for message in localizer.poses.messages]
+def test_image_older_than_the_last_is_left_out(localized, robot):
+    late = robot.stamp()
+    localized.pose_at(robot.show(0))
+    robot.show(0, late)
+    localized.pose_at(robot.show(0))
+    assert late not in [message.header.stamp for message in localized.poses.messages]
 
 
-def test_time_of_the_images_that_starts_anew(localizer, robot):
+def test_time_of_the_images_that_starts_anew(localized, robot):
     """A recording played in a loop, without a clock."""
     now = int(time.time())
-    localizer.pose_at(robot.show(0, Time(sec=now + 100)))
-    localizer.pose_at(robot.show(0, Time(sec=now + 20)))
-    assert 'the time of the images jumped back' in localizer.process.output
-    localizer.pose_at(robot.show(1, Time(sec=now + 21)))
-    localizer.pose_at(robot.show(1))
+    localized.pose_at(robot.show(0, Time(sec=now + 100)))
+    localized.pose_at(robot.show(0, Time(sec=now + 20)))
+    assert 'the time of the images jumped back' in localized.process.output
+    localized.pose_at(robot.show(1, Time(sec=now + 21)))
+    localized.pose_at(robot.show(1))
 
 
-def test_more_images_than_it_can_work_on(localizer, robot, diagnostics):
+def test_more_images_than_it_can_work_on(localized, robot, diagnostics):
     """The newest is worked on, others are dropped and counted."""
     diagnostics.clear()
     with robot.standing(0, rate=60.0):
         time.sleep(1.0)
-        localizer.poses.clear()
         ages = []
         for _ in range(8):
-            localizer.poses.clear()
-            stamp = localizer.poses.wait()[0].header.stamp
+            localized.poses.clear()
+            stamp = localized.poses.wait()[0].header.stamp
             ages.append(time.time() - (stamp.sec + 1e-9 * stamp.nanosec))
         seen: list[int] = []
 
@@ -199,5 +195,5 @@ def test_more_images_than_it_can_work_on(localizer, robot, diagnostics):
 
 
 def test_still_going(localizer):
-    wait_until(lambda: localizer.process.alive)
+    assert localizer.process.alive
     assert 'Traceback' not in localizer.process.output

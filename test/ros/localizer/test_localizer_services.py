@@ -247,7 +247,7 @@ class TestStartingPose:
             transform_points(inverse(robot.map_from_camera(6)), body[None, :3, 3]), 0.0, atol=1e-9
         )
         self.give(ros, body, spread=np.diag([0.05] * 3 + [0.03] * 3) ** 2)
-        localized.wait_for('searching', 'a starting pose was given')
+        localized.process.wait_for_output('searching near')
         localized.poses.clear()
         with robot.standing(0):
             localized.wait_for('searching', 'no fix yet: jump of')
@@ -313,11 +313,15 @@ class TestOutputs:
 
     def test_refused_fix_leaves_no_points(self, ros, localized, robot):
         points = ros.collect(PointCloud2, f'{localized.name}/scene_points')
+        with robot.standing(0):
+            points.wait()
         localized.set(**UNMOVED)
-        stamp = robot.show(7)
-        localized.wait_for('localized', 'no fix for')
-        time.sleep(0.2)
-        assert stamp not in [message.header.stamp for message in points.messages]
+        localized.pose_at(robot.show(0))
+        with robot.standing(7):
+            time.sleep(0.3)
+            points.clear()
+            localized.wait_for('lost', 'jump of')
+        assert not points.messages
 
 
 class TestParameters:
