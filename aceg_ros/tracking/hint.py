@@ -29,6 +29,5 @@ def believable(covariance: Array) -> Array:
         raise PoseError('its covariance has negative eigenvalues')
     unknown = np.diag(covariance) < _NEXT_TO_NOTHING
     filled = covariance.copy()
-    filled[unknown, :] = filled[:, unknown] = 0.0
     filled[unknown, unknown] = _UNKNOWN[unknown]
     return filled

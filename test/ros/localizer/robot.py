@@ -80,12 +80,17 @@ class Robot:
 
     def publish(self, image: Image, calibration: CameraInfo | None = None) -> Time:
         """Publish an image after its calibration; gives the image's stamp."""
-        qos, count = QoSProfile(depth=1), self.listeners
-        infos = self.ros.publisher(CameraInfo, 'camera_info', qos, count)
-        images = self.ros.publisher(Image, 'image', qos, count)
-        infos.publish(calibration or camera_info(image.header, self.camera))
-        images.publish(image)
+        self.calibrate(calibration or camera_info(image.header, self.camera))
+        publisher = self.ros.publisher(Image, 'image', QoSProfile(depth=1), self.listeners)
+        publisher.publish(image)
         return image.header.stamp
+
+    def calibrate(self, calibration: CameraInfo) -> None:
+        """Publish a calibration alone."""
+        publisher = self.ros.publisher(
+            CameraInfo, 'camera_info', QoSProfile(depth=1), self.listeners
+        )
+        publisher.publish(calibration)
 
     def wake(self, *localizers: Localizer) -> None:
         """Show darkness until all of them have seen it: first messages may get lost."""
