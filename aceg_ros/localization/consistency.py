@@ -33,12 +33,13 @@ def normalised_errors(answer: Localization, world_from_cam: Array) -> tuple[floa
     """
     error = pose_residual(world_from_cam, answer.world_from_cam)
     return (
-        _mahalanobis2(error, answer.covariance),
-        _mahalanobis2(error[:3], answer.covariance[:3, :3]),
+        mahalanobis2(error, answer.covariance),
+        mahalanobis2(error[:3], answer.covariance[:3, :3]),
     )
 
 
-def _mahalanobis2(error: Array, covariance: Array) -> float:
+def mahalanobis2(error: Array, covariance: Array) -> float:
+    """e' P^-1 e of an error (N,) and its covariance (N, N); infinite when that is not positive."""
     if not np.isfinite(covariance).all():
         return math.inf
     try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from aceg_ros.ros.camera_input import CameraInput
+from aceg_ros.ros.middleware.diagnostics import Level, Report
 
 
 class CameraHealth:
@@ -50,3 +51,17 @@ class CameraHealth:
         if not problem:
             self._last_usable = time.monotonic()
         return time.monotonic() - self._last_usable > self._timeout()
+
+    def report(self, more: Mapping[str, object] | None = None) -> Report:
+        """What /diagnostics is told; ``more`` are values beside those of the camera."""
+        values = {
+            'rate (Hz)': f'{self.camera.rate:.1f}',
+            'images': self.camera.received,
+            'dropped': self.camera.dropped,
+            **(more or {}),
+        }
+        if self.silence:
+            return Report(Level.STALE, self.silence, values)
+        if self.problem:
+            return Report(Level.ERROR, self.problem, values)
+        return Report(Level.OK, 'images come', values)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.geometry.poses import inverse, pose_error
-from aceg_ros.localization.consistency import pose_residual
+from aceg_ros.localization.consistency import mahalanobis2, pose_residual
 from aceg_ros.tracking.frames import carry
 
 Array = NDArray[np.float64]
@@ -137,7 +137,7 @@ class Gate:
         spread = covariance + np.diag(drifted) + now.covariance
         distance, angle = pose_error(now.map_from_body, moved)
         where = f'the last fix and {metres:.2f} m of odometry lead'
-        return _Step(_mahalanobis(error, spread), float(distance), float(angle), where)
+        return _Step(math.sqrt(mahalanobis2(error, spread)), float(distance), float(angle), where)
 
     def _bounded_step(self, before: Fix, now: Fix) -> _Step:
         """How far a fix is beyond what the body can reach from an earlier one."""
@@ -155,7 +155,7 @@ class Gate:
             f'the last fix was {seconds:.2f} s ago, at most {self.options.max_speed:g} m/s and '
             f'{math.degrees(self.options.max_turn_rate):.0f} deg/s'
         )
-        return _Step(_mahalanobis(beyond, spread), float(distance), float(angle), where)
+        return _Step(math.sqrt(mahalanobis2(beyond, spread)), float(distance), float(angle), where)
 
 
 @dataclass(frozen=True)
@@ -192,10 +192,6 @@ class _Step:
     metres: float
     degrees: float
     expected: str
-
-
-def _mahalanobis(error: Array, covariance: Array) -> float:
-    return float(np.sqrt(error @ np.linalg.solve(covariance, error)))
 
 
 def _shortened(vector: Array, length: float) -> Array:

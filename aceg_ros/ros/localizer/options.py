@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from aceg_ros.ros.parameters import QOS_NAMES, Parameter
+from aceg_ros.ros.camera_input import CAMERA_PARAMETERS
+from aceg_ros.ros.parameters import Parameter
 from aceg_ros.tracking.gate import GateOptions
 from aceg_ros.tracking.modes import TfMode
 
@@ -24,32 +25,7 @@ PARAMETERS = (
     Parameter(
         'device', 'auto', "Where networks run: 'auto', 'cpu', 'cuda' or 'cuda:N'.", read_only=True
     ),
-    Parameter(
-        'compressed',
-        False,
-        'Subscribe to sensor_msgs/CompressedImage on <image>/compressed.',
-        read_only=True,
-    ),
-    Parameter(
-        'rectified',
-        False,
-        'Images are rectified, so P of the camera info describes them instead of K and D.',
-        read_only=True,
-    ),
-    Parameter(
-        'image_qos',
-        'sensor_data',
-        'Quality of service of the image subscription; only the newest image is kept.',
-        choices=QOS_NAMES,
-        read_only=True,
-    ),
-    Parameter(
-        'image_timeout',
-        1.0,
-        'Seconds without an image after which the camera counts as stopped.',
-        minimum=0.1,
-        maximum=3600.0,
-    ),
+    *CAMERA_PARAMETERS,
     Parameter(
         'max_rate',
         0.0,
@@ -63,12 +39,6 @@ PARAMETERS = (
         'base_frame',
         'base_link',
         'Frame of the robot, whose pose is given unless tf_mode is map_to_camera.',
-        read_only=True,
-    ),
-    Parameter(
-        'camera_frame',
-        '',
-        "Optical frame of the camera, where the images' frame_id is wrong; empty to take theirs.",
         read_only=True,
     ),
     Parameter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from rclpy.node import Node
 from std_msgs.msg import String
@@ -72,24 +73,14 @@ class Reports:
 
     def camera(self) -> Report:
         """The images that come."""
-        camera = self._health.camera
-        values = {
-            'rate (Hz)': f'{camera.rate:.1f}',
-            'images': camera.received,
-            'dropped': camera.dropped,
-            'unusable': self._statistics.unusable,
-        }
+        report = self._health.report({'unusable': self._statistics.unusable})
         if not self._working():
-            return Report(Level.OK, 'not listening', values)
-        if self._health.silence:
-            return Report(Level.STALE, self._health.silence, values)
-        if self._health.problem:
-            return Report(Level.ERROR, self._health.problem, values)
+            return replace(report, level=Level.OK, message='not listening')
         behind = self._statistics.latency
-        if abs(behind) > _OTHER_CLOCK:
+        if report.level is Level.OK and abs(behind) > _OTHER_CLOCK:
             words = f'stamps of images are {behind:.0f} s behind the clock: is use_sim_time right?'
-            return Report(Level.WARN, words, values)
-        return Report(Level.OK, 'images come', values)
+            return replace(report, level=Level.WARN, message=words)
+        return report
 
     def localization(self) -> Report:
         """What comes of them."""

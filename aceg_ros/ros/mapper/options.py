@@ -10,7 +10,8 @@ from aceg_ros.mapping.options import FitOptions
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.pose_track import MotionLimits
 from aceg_ros.recording.session import Settings
-from aceg_ros.ros.parameters import QOS_NAMES, Parameter
+from aceg_ros.ros.camera_input import CAMERA_PARAMETERS
+from aceg_ros.ros.parameters import Parameter
 
 TOPIC, TF = 'topic', 'tf'
 
@@ -54,12 +55,6 @@ PARAMETERS = (
         read_only=True,
     ),
     Parameter(
-        'camera_frame',
-        '',
-        "Optical frame of the camera, where the images' frame_id is wrong; empty to take theirs.",
-        read_only=True,
-    ),
-    Parameter(
         'pose_timeout',
         0.5,
         'Seconds to wait for the pose at the time an image was taken.',
@@ -90,32 +85,7 @@ PARAMETERS = (
         maximum=100_000.0,
         read_only=True,
     ),
-    Parameter(
-        'compressed',
-        False,
-        'Subscribe to sensor_msgs/CompressedImage on <image>/compressed.',
-        read_only=True,
-    ),
-    Parameter(
-        'rectified',
-        False,
-        'Images are rectified, so P of the camera info describes them instead of K and D.',
-        read_only=True,
-    ),
-    Parameter(
-        'image_qos',
-        'sensor_data',
-        'Quality of service of the image subscription; only the newest image is kept.',
-        choices=QOS_NAMES,
-        read_only=True,
-    ),
-    Parameter(
-        'image_timeout',
-        1.0,
-        'Seconds without an image after which the camera counts as stopped.',
-        minimum=0.1,
-        maximum=3600.0,
-    ),
+    *CAMERA_PARAMETERS,
     Parameter(
         'use_depth',
         False,

@@ -101,17 +101,7 @@ class Reports:
 
     def camera(self) -> Report:
         """The images that come."""
-        camera = self._health.camera
-        values = {
-            'rate (Hz)': f'{camera.rate:.1f}',
-            'images': camera.received,
-            'dropped': camera.dropped,
-        }
-        if self._health.silence:
-            return Report(Level.STALE, self._health.silence, values)
-        if self._health.problem:
-            return Report(Level.ERROR, self._health.problem, values)
-        return Report(Level.OK, 'images come', values)
+        return self._health.report()
 
     def poses(self) -> Report:
         """The poses that come, as far as they are asked for."""

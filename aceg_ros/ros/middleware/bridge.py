@@ -6,6 +6,7 @@ where it is installed, takes those that only it knows.
 
 from __future__ import annotations
 
+import math
 from array import array
 
 import numpy as np
@@ -51,27 +52,23 @@ def to_depth(message: Image | CompressedImage) -> NDArray[np.float32]:
 
 def from_rgb(image: NDArray[np.uint8], header: Header) -> Image:
     """Message of encoding rgb8 of an RGB image (H, W, 3) uint8."""
-    height, width = image.shape[:2]
-    return Image(
-        header=header,
-        height=height,
-        width=width,
-        encoding='rgb8',
-        step=3 * width,
-        data=_bytes(image),
-    )
+    return _message(image, 'rgb8', header)
 
 
 def from_depth(depth: NDArray[np.float32], header: Header) -> Image:
     """Message of encoding 32FC1 of depth (H, W) float32 in metres, 0 where unknown."""
-    height, width = depth.shape
+    return _message(depth.astype('<f4', copy=False), '32FC1', header)
+
+
+def _message(pixels: NDArray[np.generic], encoding: str, header: Header) -> Image:
+    height, width = pixels.shape[:2]
     return Image(
         header=header,
         height=height,
         width=width,
-        encoding='32FC1',
-        step=4 * width,
-        data=_bytes(depth.astype('<f4', copy=False)),
+        encoding=encoding,
+        step=pixels.itemsize * math.prod(pixels.shape[1:]),
+        data=_bytes(pixels),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from nav_msgs.msg import Path
-from robot import ANY_MOTION, BASE_FROM_CAMERA, MAP_FROM_ODOM, Localizer, Robot, near
+from robot import ANY_MOTION, BASE_FROM_CAMERA, Localizer, Robot, near
 from rosgraph_msgs.msg import Clock
 from tf2_msgs.msg import TFMessage
 
@@ -97,7 +97,10 @@ def test_clock_that_jumps_back(simulation):
     found = simulation.stand(3, 501.0)
     assert near(pose_of(found), simulation.robot.map_from_base(3))
     simulation.run(501.05, 0.3)
-    assert near(transform_from_message(simulation.sent()[0].transform), MAP_FROM_ODOM)
+    # At the base: far from it, a small error in angle is a long way.
+    map_from_odom = transform_from_message(simulation.sent()[0].transform)
+    map_from_base = map_from_odom @ simulation.robot.odom_from_base(3)
+    assert near(map_from_base, simulation.robot.map_from_base(3))
     assert len(simulation.path.wait()[0].poses) == 1
 
 

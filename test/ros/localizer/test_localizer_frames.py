@@ -11,7 +11,6 @@ from harness import Collector
 from robot import (
     ANY_MOTION,
     BASE_FROM_CAMERA,
-    MAP_FROM_ODOM,
     Localizer,
     Robot,
     near,
@@ -141,7 +140,7 @@ class TestTransforms:
         sent = fleet.sent('odom')
         assert {t.child_frame_id for t in sent} == {'odom_odom'}
         np.testing.assert_allclose(transform_from_message(sent[0].transform), expected, atol=1e-6)
-        assert near(transform_from_message(sent[0].transform), MAP_FROM_ODOM)
+        assert near(fixed, fleet.robot.map_from_base(5))
         ahead = to_seconds(sent[0].header.stamp) - began
         assert -0.2 < ahead - TOLERANCE < 1.0 / RATE + 0.2
         assert 0.5 * RATE < len(sent) < 1.5 * RATE + 2
