@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
@@ -14,12 +15,15 @@ from aceg_ros.encoder.view import patch_rays, working_view
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, transform_points
+from aceg_ros.localization.alignment import find_squares, most_frontal, squares_of
 from aceg_ros.localization.ransac import ransac_pose
 from aceg_ros.localization.refine import RefinedPose, refine_pose
 from aceg_ros.localization.reprojection import Reprojection
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.map_code.code import MapCode
 from aceg_ros.regressor.regressor import Regressor
+
+_FLOOR_PX = 0.3  # deviation that even the best of matches have
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,14 @@ class LocalizerOptions:
     guided_radius_px: float = 24.0
     settled_px: float = 3.0  # a pose that a round moved by less is not read again
     guided_tokens: int = 16  # nearest ones that a patch reads again
+    landmarks: int = 500  # looked for in the image, at most
+    landmark_angle: float = 40.0  # degrees at most between how one is seen and how it was
+    landmark_reach: tuple[int, ...] = (
+        4,
+        2,
+    )  # px around the expected place, as the pose gets better
+    landmark_likeness: float = 0.7  # least correlation
+    landmark_sigma_px: float = 0.7
     min_inliers: int = 60
     min_inlier_ratio: float = 0.24  # of the correspondences
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
@@ -58,6 +70,7 @@ class Localizer:
         self._encoder = encoder
         self._regressor = regressor.to(encoder.device).eval()
         self._tensors = code.tensors(encoder.device)
+        self._squares = squares_of(code.landmarks, code.keyframes)
 
     def localize(
         self, image: np.ndarray, camera: Camera, prior: np.ndarray | None = None
@@ -95,14 +108,15 @@ class Localizer:
             return LocalizationFailure(
                 'undetermined', 'the matches found do not determine a pose', clock.seconds
             )
-        refined, guided = settled
+        refined, matched = self._align(view, view_camera, *settled)
+        clock.lap('align')
         scale = camera.width / view_camera.width
         found = Localization(
             world_from_cam=refined.world_from_cam,
             covariance=refined.covariance,
-            points2d=(guided.points2d + 0.5) * scale - 0.5,
-            points3d=guided.points3d,
-            sigma=guided.sigma,
+            points2d=(matched.points2d + 0.5) * scale - 0.5,
+            points3d=matched.points3d,
+            sigma=matched.sigma,
             inliers=refined.inliers,
             seconds=clock.seconds,
         )
@@ -165,6 +179,44 @@ class Localizer:
                 return refined, guided
             pose = refined.world_from_cam
         return None
+
+    def _align(
+        self, view: np.ndarray, camera: Camera, pose: RefinedPose, matches: _Matches
+    ) -> tuple[RefinedPose, _Matches]:
+        """Measure landmarks in the image, and refine the pose on them and the matches together."""
+        options, matched = self.options, matches
+        gray = np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.float32)
+        max_angle = np.radians(options.landmark_angle)
+        for reach in options.landmark_reach:
+            centre = pose.world_from_cam[:3, 3]
+            squares = self._squares.subset(most_frontal(self._squares, centre, max_angle))
+            seen = find_squares(
+                gray,
+                camera,
+                pose.world_from_cam,
+                squares,
+                reach,
+                options.landmark_likeness,
+                options.landmarks,
+            )
+            points3d = squares.centres[seen.index]
+            distance = np.linalg.norm(points3d - centre, axis=1)
+            sigma = options.landmark_sigma_px * distance / camera.focal
+            rays = camera.rays(seen.points2d)
+            candidates = matches.joined(_Matches(rays, seen.points2d, points3d, sigma))
+            refined = refine_pose(
+                pose.world_from_cam,
+                candidates.rays,
+                candidates.points3d,
+                candidates.sigma_px(pose.world_from_cam, camera.focal),
+                camera.focal,
+                options.threshold_px,
+                floor_px=_FLOOR_PX,
+            )
+            if refined is None:
+                break
+            pose, matched = refined, candidates
+        return pose, matched
 
     def _tokens_near(self, patches: _Patches, pose: np.ndarray) -> torch.Tensor:
         """The tokens (P, k) nearest to each patch's ray, -1 in the place of farther ones."""
@@ -241,6 +293,12 @@ class _Matches:
     points2d: np.ndarray  # (N, 2) px in the working image
     points3d: np.ndarray  # (N, 3)
     sigma: np.ndarray  # (N,) metres
+
+    def joined(self, others: _Matches) -> _Matches:
+        """These and others."""
+        parts = (self.rays, self.points2d, self.points3d, self.sigma)
+        more = (others.rays, others.points2d, others.points3d, others.sigma)
+        return _Matches(*(np.concatenate(pair) for pair in zip(parts, more, strict=True)))
 
     def sigma_px(self, pose: np.ndarray, focal: float) -> np.ndarray:
         """Sigma as the camera at ``pose`` sees it, (N,) px."""

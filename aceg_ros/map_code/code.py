@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.map_code.landmarks import Landmarks
 from aceg_ros.regressor.regressor import CodeTensors
 
 
@@ -28,7 +29,7 @@ class MapInfo:
 
 @dataclass(frozen=True)
 class MapCode:
-    """n tokens, each an embedding to be found by and an anchor in the scene.
+    """n tokens, each an embedding to be found by and an anchor in the scene; and landmarks.
 
     The map frame is that of the mapping poses. Anchors with their colours also serve for display.
     """
@@ -40,6 +41,7 @@ class MapCode:
     colors: np.ndarray  # (n, 3) uint8 RGB
     keyframes: np.ndarray  # (K, 4, 4) float64, world_from_cam
     info: MapInfo
+    landmarks: Landmarks = field(default_factory=Landmarks.none)
 
     @property
     def mean(self) -> np.ndarray:

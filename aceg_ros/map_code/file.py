@@ -20,16 +20,21 @@ from aceg_ros.errors import AcegError, MapCodeError
 from aceg_ros.files import write_atomically
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.map_code.code import MapCode, MapInfo
+from aceg_ros.map_code.landmarks import SIDE, Landmarks
 
-VERSION = 1
-_LAYOUT = {  # name -> (type, shape after the first axis); n tokens except for keyframes
-    'embeddings': (np.int8, (None,)),
-    'embedding_scales': (np.float16, ()),
-    'anchors': (np.float32, (3,)),
-    'log_sigma': (np.float16, ()),
-    'log_prior': (np.float16, ()),
-    'colors': (np.uint8, (3,)),
-    'keyframes': (np.float64, (4, 4)),
+VERSION = 2
+_LAYOUT = {  # name -> (what there is one for each of, type, shape after the first axis)
+    'embeddings': ('token', np.int8, (None,)),
+    'embedding_scales': ('token', np.float16, ()),
+    'anchors': ('token', np.float32, (3,)),
+    'log_sigma': ('token', np.float16, ()),
+    'log_prior': ('token', np.float16, ()),
+    'colors': ('token', np.uint8, (3,)),
+    'keyframes': ('keyframe', np.float64, (4, 4)),
+    'landmarks': ('landmark', np.float32, (3,)),
+    'landmark_looks': ('landmark', np.uint8, (SIDE, SIDE)),
+    'landmark_keyframes': ('landmark', np.uint16, ()),
+    'landmark_angles': ('landmark', np.float32, ()),
 }
 
 
@@ -50,6 +55,10 @@ def write_map(path: str | Path, code: MapCode) -> int:
         'log_prior': code.log_prior.astype(np.float16),
         'colors': code.colors.astype(np.uint8),
         'keyframes': code.keyframes.astype(np.float64),
+        'landmarks': code.landmarks.points3d.astype(np.float32),
+        'landmark_looks': code.landmarks.looks.astype(np.uint8),
+        'landmark_keyframes': code.landmarks.keyframe.astype(np.uint16),
+        'landmark_angles': code.landmarks.angle.astype(np.float32),
     }
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     info = asdict(code.info) | {
@@ -107,6 +116,12 @@ def read_map(path: str | Path) -> MapCode:
         colors=tensors['colors'],
         keyframes=tensors['keyframes'],
         info=info,
+        landmarks=Landmarks(
+            tensors['landmarks'],
+            tensors['landmark_looks'],
+            tensors['landmark_keyframes'],
+            tensors['landmark_angles'],
+        ),
     )
 
 
@@ -127,19 +142,23 @@ def _check_layout(path: Path, tensors: dict[str, np.ndarray]) -> None:
     if set(tensors) != set(_LAYOUT):
         missing = ', '.join(sorted(set(_LAYOUT) ^ set(tensors)))
         raise MapCodeError(f'{path} lacks, or has too many, of its parts: {missing}')
-    tokens = len(np.atleast_1d(tensors['anchors']))
-    for name, (kind, rest) in _LAYOUT.items():
+    counts: dict[str, int] = {}
+    for name, (each, kind, rest) in _LAYOUT.items():
         tensor = tensors[name]
-        right = tensor.dtype == kind and tensor.ndim == 1 + len(rest) and len(tensor) > 0
-        sizes = zip(rest, tensor.shape[1:], strict=True)
-        right = right and all(want in (None, got) for want, got in sizes)
-        right = right and (name == 'keyframes' or len(tensor) == tokens)
+        right = tensor.dtype == kind and tensor.ndim == 1 + len(rest)
+        right = right and all(
+            want in (None, got) for want, got in zip(rest, tensor.shape[1:], strict=True)
+        )
+        right = right and len(tensor) == counts.setdefault(each, len(tensor))
+        right = right and (len(tensor) > 0 or each == 'landmark')
         if not right:
             raise MapCodeError(f'{path}: {name} has shape {tensor.shape} {tensor.dtype}, damaged')
         if not np.isfinite(tensor.astype(np.float64)).all():
             raise MapCodeError(
                 f'{path}: {name} holds values that are no numbers; make the map again'
             )
+    if (tensors['landmark_keyframes'] >= counts['keyframe']).any():
+        raise MapCodeError(f'{path}: landmarks are of keyframes that it does not have, damaged')
 
 
 def _digest(text: str, tensors: dict[str, np.ndarray]) -> str:

@@ -51,6 +51,7 @@ class Keyframe:
     feature_map: torch.Tensor  # (D, H', W') float16
     patches: Patches  # all of them, row by row
     colors: np.ndarray  # (P, 3) uint8, at the patch centres
+    gray: np.ndarray  # (H, W) uint8, the working image
     augmented: Patches  # most reliable patches of a changed copy
 
     @property
@@ -118,6 +119,7 @@ def _encode(
         feature_map=encoded.features[0].half().cpu(),
         patches=patches,
         colors=image[rows, columns],
+        gray=np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)),
         augmented=_encode_changed(image, camera, encoder, patches_per_image, rng),
     )
 

@@ -14,10 +14,12 @@ from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.errors import FitError
 from aceg_ros.map_code.code import MapCode, MapInfo
+from aceg_ros.map_code.landmarks import Landmarks
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.fit import FitHistory, fit_code
 from aceg_ros.mapping.judge import held_out_frames, judge
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
+from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions
 from aceg_ros.mapping.progress import Cancelled, Progress, never, silent
 from aceg_ros.mapping.sweep import Candidates, scene_depths, sweep
@@ -68,6 +70,9 @@ def map_scene(
     candidates = sweep(
         keyframes, depths, pairs, max(wanted, 60), options.use_depth, progress, cancelled
     )
+    landmarks = make_landmarks(
+        keyframes, candidates, pairs, options.landmarks, options.seed, progress, cancelled
+    )
     chosen = choose_tokens(candidates, depths, options.tokens, generator)
 
     buffer = fill_buffer(keyframes, options.buffer_patches, options.augmented)
@@ -92,7 +97,7 @@ def map_scene(
         progress,
         cancelled,
     )
-    code = _assemble(fitted, candidates, chosen, keyframes, encoder, regressor, metric)
+    code = _assemble(fitted, candidates, chosen, landmarks, keyframes, encoder, regressor, metric)
     code = judge(code, kept_out, depths, encoder, regressor, progress, skipped)
     return MappingResult(code, history, skipped, time.monotonic() - began)
 
@@ -129,6 +134,7 @@ def _assemble(
     fitted: CodeTensors,
     candidates: Candidates,
     chosen: torch.Tensor,
+    landmarks: Landmarks,
     keyframes: Sequence[Keyframe],
     encoder: Encoder,
     regressor: Regressor,
@@ -149,4 +155,5 @@ def _assemble(
             cameras=cameras,
             created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         ),
+        landmarks=landmarks,
     )

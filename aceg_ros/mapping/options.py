@@ -16,6 +16,7 @@ class FitOptions:
     budget: float = 60.0  # seconds for the whole mapping; the fit ends in time or on convergence
     epochs: int = 40  # passes over the buffer at most
     tokens: int = 6144  # size of the code; a token takes about 90 bytes on disk
+    landmarks: int = 2500  # points that make poses exact, at most; one takes 82 bytes on disk
     buffer_patches: int = 160_000  # training patches in memory, whatever the number of keyframes
     batch: int = 4096  # patches per step
     max_keyframes: int = 400  # evenly chosen where a recording has more

@@ -239,9 +239,12 @@ class TestBadInput:
 
 class TestImageSizes:
     def test_large_images_are_shrunk_and_points_given_in_the_original(
-        self, localizer, query, room_camera, monkeypatch
+        self, mapped, engine, query, room_camera, monkeypatch
     ):
         monkeypatch.setattr(view, 'MAX_PIXELS', 320 * 240)
+        # Patches lie on a grid, landmarks anywhere.
+        options = LocalizerOptions(landmark_reach=())
+        localizer = Localizer(mapped.code, engine.encoder, engine.regressor, options)
         camera = room_camera.scaled(1280, 960)
         image = cv2.resize(query.image(), (1280, 960), interpolation=cv2.INTER_CUBIC)
         answer = localizer.localize(image, camera)

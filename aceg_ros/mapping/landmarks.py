@@ -1,0 +1,181 @@
+"""Landmarks: corners whose distance other keyframes confirm to a fraction of a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from aceg_ros.geometry.poses import inverse, transform_points
+from aceg_ros.localization.alignment import (
+    Squares,
+    facing_axes,
+    find_squares,
+    look_at,
+    normalised,
+)
+from aceg_ros.map_code.landmarks import SIDE, Landmarks
+from aceg_ros.mapping.keyframes import Keyframe
+from aceg_ros.mapping.progress import Cancelled, Progress, check
+from aceg_ros.mapping.sweep import Candidates
+from aceg_ros.mapping.views import ViewPairs, neighbours
+
+Array = NDArray[np.float64]
+
+_VIEWS = 10  # other keyframes a landmark is looked for in
+_MIN_SCORE = 0.3  # of a candidate whose depth starts a landmark
+_TRIES = 3.0  # corners tried per landmark wanted, and
+_SPARE = 1.3  # those kept of each keyframe, because some keyframes have few
+_CORNER_REACH = 4  # px around a patch's centre that a corner is looked for in
+_CORNER_WINDOW = 7  # px
+_MIN_CORNER = 20.0  # smaller eigenvalue of the gradients, of grey values
+_BORDER = _CORNER_REACH + SIDE  # px
+_MIN_FORWARD = 0.25  # z of a ray: squares at the rim of a fisheye image are not flat in it
+# Samples searched, likeness wanted and width of the robust kernel in px, as depths get better.
+_ROUNDS = ((6, 0.7, 4.0), (4, 0.75, 1.5), (2, 0.8, 1.5))
+_ROBUST_STEPS = 6
+_CONFIRMED_PX = 1.5  # deviation of a view that confirms a landmark
+_MIN_CONFIRMING = 2
+_MAX_DEPTH_STD = 0.03  # of the distance, for errors of one pixel
+
+
+def make_landmarks(
+    keyframes: Sequence[Keyframe],
+    candidates: Candidates,
+    pairs: ViewPairs,
+    count: int,
+    seed: int,
+    progress: Progress,
+    cancelled: Cancelled,
+) -> Landmarks:
+    """Up to ``count`` landmarks, a like number of each keyframe; ``pairs`` compares the keyframes.
+
+    A corner near a candidate's patch is placed along its own ray where other keyframes, searched
+    for what it looks like, say that it is.
+    """
+    others = neighbours(pairs, _VIEWS)
+    grays = [keyframe.gray.astype(np.float32) for keyframe in keyframes]
+    share = count / len(keyframes)
+    found = []
+    for index, keyframe in enumerate(keyframes):
+        check(cancelled)
+        progress('landmarks', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}')
+        own = (candidates.keyframe == index) & (candidates.score > _MIN_SCORE)
+        points3d = candidates.points3d[own].double().numpy()
+        rays, distances = _corners(keyframe, grays[index], points3d, int(_TRIES * share) + 1)
+        views = [(keyframes[other], grays[other]) for other in others[index]]
+        placed = _place(keyframe, grays[index], rays, distances, views, int(_SPARE * share) + 1)
+        owner = np.full(len(placed[0]), index, np.uint16)
+        angle = np.full(len(placed[0]), 1 / keyframe.camera.focal, np.float32)
+        found.append(Landmarks(placed[0].astype(np.float32), placed[1], owner, angle))
+    together = Landmarks(
+        np.concatenate([part.points3d for part in found]),
+        np.concatenate([part.looks for part in found]),
+        np.concatenate([part.keyframe for part in found]),
+        np.concatenate([part.angle for part in found]),
+    )
+    chosen = np.random.default_rng(seed).permutation(len(together))[:count]
+    return together.subset(np.sort(chosen))
+
+
+def _corners(
+    keyframe: Keyframe, gray: NDArray[np.float32], points3d: Array, count: int
+) -> tuple[Array, Array]:
+    """Rays (N, 3) and first distances (N,) of the best corners near points (P, 3)."""
+    in_view = transform_points(inverse(keyframe.world_from_cam), points3d)
+    pixels = keyframe.camera.project(in_view)
+    height, width = gray.shape
+    with np.errstate(invalid='ignore'):
+        inside = (pixels >= _BORDER) & (pixels < [width - _BORDER - 1, height - _BORDER - 1])
+    kept = inside.all(axis=1)
+    # Noise has corners too, smaller than a little blur.
+    strength = cv2.cornerMinEigenVal(cv2.GaussianBlur(gray, (0, 0), 0.7), _CORNER_WINDOW)
+    side = 2 * _CORNER_REACH + 1
+    windows = sliding_window_view(strength, (side, side))
+    first = np.round(pixels[kept]).astype(int) - _CORNER_REACH
+    around = windows[first[:, 1], first[:, 0]].reshape(-1, side**2)
+    row, column = np.divmod(around.argmax(axis=1), side)
+    corners = (first + np.stack([column, row], axis=1)).astype(np.float64)
+    rays = keyframe.camera.rays(corners)
+    score = np.where(rays[:, 2] > _MIN_FORWARD, around.max(axis=1), 0.0)
+    best = np.argsort(-score)[:count]
+    best = best[score[best] > _MIN_CORNER]
+    # Patches side by side may share a corner.
+    best = best[np.sort(np.unique(corners[best], axis=0, return_index=True)[1])]
+    return rays[best], np.linalg.norm(in_view[kept][best], axis=1)
+
+
+def _place(
+    keyframe: Keyframe,
+    gray: NDArray[np.float32],
+    rays: Array,
+    distances: Array,
+    views: Sequence[tuple[Keyframe, NDArray[np.float32]]],
+    count: int,
+) -> tuple[Array, NDArray[np.uint8]]:
+    """The best confirmed corners, at most ``count``: points (N, 3) and their looks."""
+    pose, camera = keyframe.world_from_cam, keyframe.camera
+    towards = rays @ pose[:3, :3].T
+    angle = np.full(len(rays), 1 / camera.focal)
+    centres = pose[:3, 3] + towards * distances[:, None]
+    looks = look_at(gray, camera, pose, centres, facing_axes(centres, pose, angle))
+    for reach, min_likeness, width in _ROUNDS:
+        axes = facing_axes(centres, pose, angle)
+        squares = Squares(centres, axes, normalised(looks))
+        lines = _Lines(pose[:3, 3], towards, distances, camera.focal)
+        for view, image in views:
+            seen = find_squares(
+                image, view.camera, view.world_from_cam, squares, reach, min_likeness
+            )
+            lines.add(view, seen.index, seen.points2d)
+        distances, confirming, deviation = lines.intersect(width)
+        centres = pose[:3, 3] + towards * distances[:, None]
+    good = (confirming >= _MIN_CONFIRMING) & (deviation < _MAX_DEPTH_STD)
+    best = np.argsort(np.where(good, -confirming, 0), kind='stable')[: min(count, good.sum())]
+    return centres[best], looks[best].round().astype(np.uint8)
+
+
+class _Lines:
+    """Rays of one keyframe, and the rays on which other keyframes see the same points."""
+
+    def __init__(self, origin: Array, towards: Array, distances: Array, focal: float):
+        self._origin, self._towards, self._distances = origin, towards, distances
+        self._focal = focal
+        # residual in px of observation m at distance d of its ray: slope[m] d + offset[m]
+        self._index: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+        self._slope: list[Array] = [np.zeros((0, 3))]
+        self._offset: list[Array] = [np.zeros((0, 3))]
+
+    def add(self, view: Keyframe, index: NDArray[np.int64], points2d: Array) -> None:
+        """Rays ``index`` (M,) are seen by ``view`` at ``points2d`` (M, 2)."""
+        seen = view.camera.rays(points2d) @ view.world_from_cam[:3, :3].T
+        points3d = self._origin + self._towards[index] * self._distances[index, None]
+        per_metre = view.camera.focal / np.linalg.norm(points3d - view.centre, axis=1)
+        across = np.eye(3) - seen[:, :, None] * seen[:, None, :]
+        across = across * per_metre[:, None, None]
+        self._index.append(index)
+        self._slope.append(np.einsum('mij,mj->mi', across, self._towards[index]))
+        self._offset.append(across @ (self._origin - view.centre))
+
+    def intersect(self, width: float) -> tuple[Array, NDArray[np.signedinteger[Any]], Array]:
+        """Distances (N,), numbers of confirming views (N,) and relative deviations (N,).
+
+        Least squares with Geman and McClure's weights of a ``width`` in px.
+        """
+        index, count = np.concatenate(self._index), len(self._towards)
+        slope, offset = np.concatenate(self._slope), np.concatenate(self._offset)
+        distances = self._distances
+        for _ in range(_ROBUST_STEPS):
+            squared = ((slope * distances[index, None] + offset) ** 2).sum(axis=1)
+            weights = 1 / (1 + squared / width**2) ** 2
+            information = np.bincount(index, weights * (slope**2).sum(axis=1), count)
+            gradient = np.bincount(index, weights * (slope * offset).sum(axis=1), count)
+            solved = -gradient / np.maximum(information, np.finfo(float).tiny)
+            distances = np.where(solved > 0, solved, distances)
+        confirming = np.bincount(index, squared < _CONFIRMED_PX**2, count)
+        deviation = 1 / np.sqrt(np.maximum(information, np.finfo(float).tiny)) / distances
+        return distances, confirming, deviation
