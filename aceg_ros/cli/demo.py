@@ -1,36 +1,132 @@
-"""Record, map and relocalize in a procedural world."""
+"""Record, map and relocalize over ROS 2, in a procedural world or with a dataset."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from aceg_ros.cli.common import ProgressBar, add_device, write_json
+from aceg_ros.cli.common import ProgressBar, add_device, warn_skipped, write_json
+from aceg_ros.datasets import open_dataset
 from aceg_ros.engine import Engine
-from aceg_ros.evaluation.demo import DemoOptions, run_demo
+from aceg_ros.errors import AcegError, DatasetError
+from aceg_ros.evaluation.demo import (
+    DemoResult,
+    Tours,
+    WorldTours,
+    describe,
+    held,
+    run_engine,
+    world_tours,
+)
+from aceg_ros.mapping.progress import Progress
+
+# Hz of the procedural world's camera; 25 degrees a second at most.
+WORLD_RATE = 5.0
+FIGURES = 'demo.json'
+WORLD_BUDGET, DATASET_BUDGET = 30.0, 60.0  # s
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    defaults = DemoOptions()
+    defaults = WorldTours()
     parser.add_argument('-o', '--output', type=Path, default=Path('demo_output'), help='folder')
     parser.add_argument('--seed', type=int, default=defaults.seed, help='of the world')
-    parser.add_argument('--budget', type=float, default=defaults.budget, help='seconds of mapping')
+    parser.add_argument(
+        '--budget',
+        type=float,
+        help=f'seconds of mapping ({WORLD_BUDGET:g} in the world, {DATASET_BUDGET:g} otherwise)',
+    )
     add_device(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument('--engine', action='store_true', help='without ROS')
+    how.add_argument(
+        '--attach', action='store_true', help='use nodes that run already, rather than start them'
+    )
+    data = parser.add_argument_group('real images')
+    data.add_argument('--dataset', type=Path, help='dataset with poses, instead of a world')
+    data.add_argument('--map-split', help='record this split')
+    data.add_argument('--map-every', type=int, default=1, help='of it, show every n-th frame')
+    data.add_argument('--query-split', help='find this split')
+    data.add_argument('--query-every', type=int, default=1, help='of it, show every n-th frame')
+    camera = parser.add_argument_group('camera')
+    camera.add_argument('--rate', type=float, help='images per second')
+    camera.add_argument(
+        '--minutes', type=float, default=0.0, help='go the second tour to and fro for so long'
+    )
+    camera.add_argument('--compressed', action='store_true', help='send images as JPEG')
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print figures, write pictures; the exit status is 0 when most views were found."""
-    engine = Engine.load(arguments.device)
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        # What an earlier demo found must not stand beside a failure.
+        (arguments.output / FIGURES).unlink(missing_ok=True)
+    except OSError as error:
+        raise AcegError(f'{arguments.output} cannot be written: {error}') from error
+    without_ros = 'the engine alone was asked for' if arguments.engine else _missing_ros()
+    if without_ros:
+        if arguments.attach:
+            raise AcegError(f'there are no nodes to attach to: {without_ros}')
+        print(f'aceg: {without_ros}; running without ROS', file=sys.stderr)
     bar = ProgressBar()
     try:
-        result = run_demo(
-            engine, arguments.output, DemoOptions(seed=arguments.seed, budget=arguments.budget), bar
-        )
+        tours = _tours(arguments, bar)
+        result = (_without_ros if without_ros else _over_ros)(arguments, tours, bar)
+    except OSError as error:
+        raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     finally:
         bar.close()
-    write_json(arguments.output / 'demo.json', result.figures)
-    for name, value in result.figures.items():
-        print(f'{name:>20}: {value}')
+    write_json(arguments.output / FIGURES, result.figures)
+    print(describe(result.figures))
     print(f'pictures: {result.page}')
     return 0 if result.succeeded else 1
+
+
+def _missing_ros() -> str:
+    """Why ROS cannot be used; empty when it can."""
+    try:
+        import aceg_ros.ros.demo.run  # noqa: F401
+    except ImportError as error:
+        return f'ROS 2 cannot be imported ({error})'
+    return ''
+
+
+def _tours(arguments: argparse.Namespace, progress: Progress) -> Tours:
+    if arguments.dataset is None:
+        return world_tours(WorldTours(seed=arguments.seed), progress)
+    dataset = open_dataset(arguments.dataset)
+    tours = held(
+        dataset.select(arguments.map_split, every=arguments.map_every),
+        dataset.select(arguments.query_split, every=arguments.query_every),
+        progress,
+    )
+    warn_skipped(tours.recorded.skipped + tours.queries.skipped)
+    return tours
+
+
+def _budget(arguments: argparse.Namespace) -> float:
+    usual = WORLD_BUDGET if arguments.dataset is None else DATASET_BUDGET
+    return arguments.budget or usual
+
+
+def _without_ros(arguments: argparse.Namespace, tours: Tours, progress: Progress) -> DemoResult:
+    if arguments.minutes:
+        raise DatasetError('--minutes is of use over ROS only')
+    engine = Engine.load(arguments.device)
+    return run_engine(tours, arguments.output, _budget(arguments), engine, progress)
+
+
+def _over_ros(arguments: argparse.Namespace, tours: Tours, progress: Progress) -> DemoResult:
+    from aceg_ros.ros.demo.run import RosOptions, run_ros
+
+    options = RosOptions(
+        rate=arguments.rate or (WORLD_RATE if arguments.dataset is None else None),
+        minutes=arguments.minutes,
+        compressed=arguments.compressed,
+        attach=arguments.attach,
+        budget=_budget(arguments),
+        device=arguments.device,
+    )
+    return run_ros(tours, arguments.output, options, progress)

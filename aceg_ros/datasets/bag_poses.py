@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ class _Tf:
 
     def __init__(self) -> None:
         self.parents: dict[str, str] = {}
-        self._moving: dict[str, list[tuple[float, list[float]]]] = {}
+        # Each transform as a stamp and seven numbers in a row; hours of them have to fit.
+        self._moving: dict[str, array[float]] = {}
         self._static: dict[str, list[float]] = {}
 
     def add(self, message: Any, static: bool) -> None:
@@ -73,7 +75,7 @@ class _Tf:
                 self._static[child] = numbers
             else:
                 stamp = to_seconds(transform.header.stamp)
-                self._moving.setdefault(child, []).append((stamp, numbers))
+                self._moving.setdefault(child, array('d')).extend((stamp, *numbers))
 
     def chain(self, frame: str) -> list[str]:
         """`frame` and all above it."""
@@ -91,7 +93,9 @@ class _Tf:
         """The transforms above `frames`; those that are no rigid transforms are left out."""
         tree = TransformTree(max_gap=MAX_GAP)
         for child in dict.fromkeys(child for frame in frames for child in self.chain(frame)):
-            for stamp, numbers in self._moving.get(child, []):
+            moving = np.array(self._moving.get(child, ())).reshape(-1, 8)
+            for row in moving:
+                stamp, *numbers = row.tolist()
                 _add(tree, self.parents[child], child, numbers, stamp)
             if child in self._static:
                 _add(tree, self.parents[child], child, self._static[child], None)

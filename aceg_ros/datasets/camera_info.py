@@ -24,6 +24,11 @@ def camera_from_info(info: Any, rectified: bool, width: int, height: int) -> Cam
     Raises CameraError when the message holds no calibration (zeros), one that cannot be used, or
     one of an image of another shape.
     """
+    if not (info.width and info.height):
+        raise CameraError(
+            f'camera_info has size {info.width}x{info.height}: the camera is not calibrated, or '
+            'its driver does not fill the message; calibrate it, and have the driver publish that'
+        )
     full = _rectified(info) if rectified else _raw(info)
     roi = info.roi
     whole = not (roi.width and roi.height)

@@ -73,18 +73,18 @@ def decode(
             + f'; publish one of {", ".join(COLOUR_ENCODINGS)}'
         )
     dtype = np.dtype(np.uint8 if bits == 8 else '>u2' if is_bigendian else '<u2')
-    channels = 1 if layout in _BAYER else _LAYOUTS[layout][0]
+    channels, order = _LAYOUTS.get(layout, (1, slice(3)))
     pixels = _pixels(encoding, height, width, channels, step, dtype, data)
-    if bits == 16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
     if layout in _BAYER:
         if min(height, width) < 2:
             raise ImageError(f'image of encoding {encoding} is {width}x{height}; 2x2 is needed')
-        colours = cv2.cvtColor(np.ascontiguousarray(pixels), _BAYER[layout])
-        return colours.astype(np.uint8, copy=False)
-    if channels == 1:
+        mosaic: NDArray[Any] = np.ascontiguousarray(pixels, dtype.newbyteorder('='))
+        pixels = cv2.cvtColor(mosaic, _BAYER[layout])
+    if bits == 16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)
-    return np.array(pixels[:, :, _LAYOUTS[layout][1]], order='C')
+    return np.array(pixels[:, :, order], order='C')
 
 
 def decode_depth(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -105,10 +106,12 @@ class RecordingWriter:
             _append(self._index, format_tum_line(stamp, pose) + '\n')
         except OSError as error:
             # Without its pose an image is of no use, and would have to be explained.
-            image_file.unlink(missing_ok=True)
-            depth_file.unlink(missing_ok=True)
+            for file in (image_file, depth_file):
+                with suppress(OSError):
+                    file.unlink()
             raise StorageError(
-                f'{self.path}: frame {stem} was not recorded ({error}); frames before it are kept'
+                f'{self.path}: frame {stem} was not recorded ({error}); frames before it are kept. '
+                'Mend that and record on, or record elsewhere'
             ) from error
         self._stems.add(stem)
         self.poses.append(pose)
@@ -140,7 +143,8 @@ class RecordingWriter:
                 file.unlink()
                 self.mended.append(f'{folder.name}/{file.name}: half-written, is removed')
         if whole > len(INDEX_HEADER):
-            trajectory, _ = read_trajectory(self._index)
+            trajectory, problems = read_trajectory(self._index)
+            self.mended += [f'{line}: left out ({reason})' for line, reason in problems]
             for index, stamp in enumerate(trajectory.stamps):
                 self._stems.add(f'{stamp:.6f}')
                 try:

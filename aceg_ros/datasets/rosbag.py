@@ -66,7 +66,7 @@ def read(path: Path, topics: BagTopics | None = None) -> Dataset:
     entries = bag.entries(image_topic)
     frame_id = entries[0].frame_id.lstrip('/')
     info = bag.first(_info_topic(bag, topics.camera_info, image_topic, frame_id))
-    rectified = 'rect' in image_topic.removesuffix(_COMPRESSED).rpartition('/')[2]
+    rectified = _is_rectified(image_topic)
     try:
         camera = camera_from_info(info, rectified, image.shape[1], image.shape[0])
     except CameraError as error:
@@ -126,6 +126,12 @@ def _image_topic(bag: BagFile, wanted: str) -> str:
         f'{bag.path}: has several image topics; name one: '
         + '; '.join(f'--image-topic {topic}' for topic in colour)
     )
+
+
+def _is_rectified(topic: str) -> bool:
+    """As names say it: image_rect, image_rect_color, ..."""
+    name = topic.removesuffix(_COMPRESSED).rpartition('/')[2]
+    return any(word.startswith('rect') for word in name.split('_'))
 
 
 def _is_depth(message: Any) -> bool:

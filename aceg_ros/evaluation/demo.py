@@ -1,36 +1,48 @@
-"""The main job on a world made on the spot: record, map, relocalize from new viewpoints."""
+"""The main job, from two tours of one place to figures and pictures; here with the engine alone."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from aceg_ros.datasets import open_dataset
-from aceg_ros.datasets.recording import RecordingWriter
+from aceg_ros.datasets.base import Dataset
 from aceg_ros.engine import Engine
-from aceg_ros.errors import AcegError
-from aceg_ros.evaluation.metrics import evaluate
+from aceg_ros.errors import DatasetError, ImageError
+from aceg_ros.evaluation.metrics import Evaluation, evaluate
 from aceg_ros.evaluation.report import write_report
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.localization.localizer import Localizer
+from aceg_ros.map_code.code import MapCode
 from aceg_ros.map_code.file import read_map, write_map
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.progress import Progress
-from aceg_ros.worlds import WorldOptions, make_world, novel_views, record, tour
+from aceg_ros.worlds import WorldOptions, make_world, record, tour, tour_beside
+
+LEAST_RECALL = 0.8  # of the views, within 10 cm and 5 degrees
+MAP_NAME = 'map.aceg'
 
 
 @dataclass(frozen=True)
-class DemoOptions:
-    """Sized for two CPU cores and about a minute and a half."""
+class WorldTours:
+    """A procedural world and two tours of it, sized for two CPU cores and a minute or two."""
 
     seed: int = 7
-    keyframes: int = 80
-    queries: int = 30
-    budget: float = 30.0
-    offset: float = 0.3  # metres at most between a query and the recorded path
+    views: int = 80  # recorded
+    queries: int = 50
+    step: int = 3  # of the smooth tour, from view to view
+    offset: float = 0.3  # metres at most between the two tours
     degrees: float = 20.0
+
+
+@dataclass(frozen=True)
+class Tours:
+    """What is recorded, and what is to be found; images are read and poses known."""
+
+    recorded: Dataset
+    queries: Dataset
 
 
 @dataclass(frozen=True)
@@ -42,47 +54,117 @@ class DemoResult:
     succeeded: bool
 
 
-def run_demo(engine: Engine, folder: Path, options: DemoOptions, progress: Progress) -> DemoResult:
-    """Write a recording, a map and a report into ``folder``, which may hold an earlier demo's."""
+def world_tours(options: WorldTours, progress: Progress) -> Tours:
+    """Two tours of a world: one to record, and one beside it."""
     camera = Camera.pinhole(640, 480, 525.0, 525.0, 319.5, 239.5)
     progress('build world', 0.0, f'seed {options.seed}')
     world = make_world(options.seed, WorldOptions(texture_size=256))
-    path = tour(world, options.keyframes, options.seed)
-    views = novel_views(world, path, options.queries, options.seed, options.offset, options.degrees)
+    path = tour(world, options.views * options.step, options.seed)
+    beside = tour_beside(world, path, options.seed, options.offset, options.degrees)
+    recorded = record(world, camera, path[:: options.step], name='recorded', supersample=1)
+    queries = beside[options.step // 2 :: options.step][: options.queries]
+    return held(recorded, record(world, camera, queries, name='query', supersample=1), progress)
 
-    recorded = record(world, camera, path, name='recording', supersample=1)
-    number = 1
-    while (folder / f'recording-{number}').exists():
-        number += 1
-    writer = RecordingWriter(folder / f'recording-{number}', camera, image_suffix='.jpg')
-    for index, frame in enumerate(recorded.frames):
-        progress('record', index / len(recorded.frames), f'view {index + 1}')
-        if frame.world_from_cam is None:
-            raise AcegError('a world gave a view without its pose')
-        writer.add(frame.image(), frame.world_from_cam, frame.stamp)
 
-    recording = open_dataset(writer.path)
-    fit = FitOptions(budget=options.budget)
+def held(recorded: Dataset, queries: Dataset, progress: Progress) -> Tours:
+    """The tours with their images in memory, so that showing them takes no time; without depth.
+
+    Raises DatasetError for frames without a pose. Images that cannot be read are left out, and
+    noted as skipped.
+    """
+    tours = []
+    for dataset in (recorded, queries):
+        frames, skipped = [], list(dataset.skipped)
+        for index, frame in enumerate(dataset.frames):
+            progress(f'read {dataset.name}', index / len(dataset), frame.name)
+            if frame.world_from_cam is None:
+                raise DatasetError(f'{frame.name} has no pose; choose frames with known poses')
+            try:
+                image = frame.image()
+            except ImageError as error:
+                skipped.append(f'{frame.name}: {error}')
+                continue
+            frames.append(replace(frame, load_image=image.copy, load_depth=None))
+        if not frames:
+            raise DatasetError(f'no image of {dataset.name} can be read')
+        tours.append(replace(dataset, frames=frames, skipped=skipped))
+    return Tours(*tours)
+
+
+def run_engine(
+    tours: Tours, folder: Path, budget: float, engine: Engine, progress: Progress
+) -> DemoResult:
+    """Map one tour and find the other; write a map and a report into ``folder``."""
     result = map_scene(
-        recording.frames, engine.encoder, engine.regressor, fit, recording.metric, progress
+        tours.recorded.frames,
+        engine.encoder,
+        engine.regressor,
+        FitOptions(budget=budget),
+        tours.recorded.metric,
+        progress,
     )
-    size = write_map(folder / 'world.aceg', result.code)
-    localizer = Localizer(read_map(folder / 'world.aceg'), engine.encoder, engine.regressor)
-    queries = record(world, camera, views, name='queries', supersample=1)
-    evaluation = evaluate(localizer, queries.frames, progress)
-    page = write_report(
+    write_map(folder / MAP_NAME, result.code)
+    evaluation, code = evaluate_map(folder / MAP_NAME, tours.queries, engine, progress)
+    figures = {
+        'mapping_seconds': round(result.seconds, 1),
+        **map_figures(folder / MAP_NAME, code),
+        **evaluation.summary(),
+    }
+    return DemoResult(
+        figures,
+        draw_report(folder, evaluation, code),
+        figures['recall_10cm_5deg'] >= LEAST_RECALL,
+    )
+
+
+def evaluate_map(
+    path: Path, queries: Dataset, engine: Engine, progress: Progress
+) -> tuple[Evaluation, MapCode]:
+    """Answers of the engine alone, and the map they are from."""
+    code = read_map(path)
+    localizer = Localizer(code, engine.encoder, engine.regressor)
+    return evaluate(localizer, queries.frames, progress), code
+
+
+def map_figures(path: Path, code: MapCode) -> dict[str, Any]:
+    """What there is to say of a map."""
+    return {
+        'keyframes': len(code.keyframes),
+        'map_bytes': path.stat().st_size,
+        'quality': code.info.quality['verdict'],
+    }
+
+
+def draw_report(folder: Path, evaluation: Evaluation, code: MapCode, title: str = '') -> Path:
+    """Write the report into the folder's `report`; the page's path."""
+    return write_report(
         folder / 'report',
         evaluation,
-        result.code.keyframes,
-        result.code.anchors,
-        result.code.colors,
+        code.keyframes,
+        code.anchors,
+        code.colors,
+        title or 'Localization report',
     )
-    summary = evaluation.summary()
-    figures = {
-        'keyframes': len(result.code.keyframes),
-        'mapping_seconds': round(result.seconds, 1),
-        'map_bytes': size,
-        'quality': result.code.info.quality['verdict'],
-        **summary,
-    }
-    return DemoResult(figures, page, float(summary['recall_10cm_5deg'] or 0.0) >= 0.8)
+
+
+def describe(figures: Mapping[str, Any]) -> str:
+    """The figures in lines; beside those over ROS, where there are some, those of the engine."""
+    alone: Mapping[str, Any] = figures.get('engine', {})
+    lines = [
+        f'{name:>26}: {_short(value)}'
+        for name, value in figures.items()
+        if name not in alone and not isinstance(value, dict | list)
+    ]
+    lines += [f'{name:>26}: {count}' for name, count in figures.get('images', {}).items()]
+    if alone:
+        lines.append(f'{"":>26}  {"over ROS":>10}  {"engine":>10}')
+    lines += [
+        f'{name:>26}: {_short(figures[name]):>10}  {_short(value):>10}'
+        for name, value in alone.items()
+        if name in figures
+    ]
+    return '\n'.join(lines)
+
+
+def _short(value: object) -> str:
+    return '-' if value is None else f'{value:.3g}' if isinstance(value, float) else str(value)

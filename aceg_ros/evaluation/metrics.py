@@ -34,7 +34,7 @@ class FrameResult:
     frame: Frame
     world_from_cam: Array  # (4, 4), the truth
     answer: Localization | LocalizationFailure
-    seconds: float  # wall time of the answer
+    seconds: float  # wall time of the answer; nan where there was none
     metres: float  # between the camera centres; infinite when not localised
     degrees: float  # between the rotations; infinite when not localised
 
@@ -54,7 +54,7 @@ class FrameResult:
             'localized': self.localized,
             'cm': _finite(100.0 * self.metres),
             'deg': _finite(self.degrees),
-            'ms': 1000.0 * self.seconds,
+            'ms': _finite(1000.0 * self.seconds),
             'failure': None if isinstance(self.answer, Localization) else self.answer.reason,
         }
 
@@ -75,7 +75,8 @@ class Evaluation:
         """
         cm = 100.0 * np.array([result.metres for result in self.results])
         degrees = np.array([result.degrees for result in self.results])
-        milliseconds = 1000.0 * np.array([result.seconds for result in self.results])
+        seconds = np.array([result.seconds for result in self.results])
+        milliseconds = 1000.0 * seconds[np.isfinite(seconds)]
         figures: dict[str, float | int | None] = {
             'frames': len(self.results),
             'localized': sum(result.localized for result in self.results),
@@ -85,8 +86,11 @@ class Evaluation:
         for limit in RECALL_CM:
             hits = [result.within(limit) for result in self.results]
             figures[f'recall_{limit}cm_{RECALL_DEG:.0f}deg'] = float(np.mean(hits))
-        figures['query_ms_median'] = float(np.median(milliseconds))
-        figures['query_ms_p95'] = float(np.percentile(milliseconds, 95))
+        for name, percentile in (('median', 50.0), ('p95', 95.0)):
+            any_answer = len(milliseconds) > 0
+            figures[f'query_ms_{name}'] = (
+                float(np.percentile(milliseconds, percentile)) if any_answer else None
+            )
         return figures
 
     def failures(self) -> dict[str, int]:

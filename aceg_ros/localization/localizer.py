@@ -30,23 +30,21 @@ _FLOOR_PX = 0.3  # deviation that even the best of matches have
 class LocalizerOptions:
     """Pixels are those of the working image."""
 
-    patches: int = 1000  # most reliable patches that read the map
-    correspondences: int = 500  # most certain of those that pose estimation gets
+    patches: int = 800  # most reliable patches that read the map
+    correspondences: int = 400  # most certain of those that pose estimation gets
     max_likeness: float = 0.55  # length of the patches' mean feature: 1 when all are the same
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
-    guided_rounds: int = 3  # readings again at most, of what lies near each patch's ray by the pose
+    guided_rounds: int = 2  # readings again at most, of what lies near each patch's ray by the pose
     guided_radius_px: float = 24.0
     settled_px: float = 3.0  # a pose that a round moved by less is not read again
     guided_tokens: int = 16  # nearest ones that a patch reads again
-    landmarks: int = 500  # looked for in the image, at most
-    landmark_angle: float = 40.0  # degrees at most between how one is seen and how it was
-    landmark_reach: tuple[int, ...] = (
-        4,
-        2,
-    )  # px around the expected place, as the pose gets better
+    landmarks: int = 250  # looked for in the image, at most, those seen most as they were before
+    landmark_angle: float = 40.0  # degrees at most between the two directions
+    landmark_reach: int = 3  # px around where the pose expects one
     landmark_likeness: float = 0.7  # least correlation
-    landmark_sigma_px: float = 0.7
+    landmark_sigma_px: float = 0.5
+    settled_threshold_px: float = 6.0  # reprojection error of an inlier of the final pose
     min_inliers: int = 60
     min_inlier_ratio: float = 0.24  # of the correspondences
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
@@ -184,39 +182,34 @@ class Localizer:
         self, view: np.ndarray, camera: Camera, pose: RefinedPose, matches: _Matches
     ) -> tuple[RefinedPose, _Matches]:
         """Measure landmarks in the image, and refine the pose on them and the matches together."""
-        options, matched = self.options, matches
-        gray = np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.float32)
-        max_angle = np.radians(options.landmark_angle)
-        for reach in options.landmark_reach:
-            centre = pose.world_from_cam[:3, 3]
-            squares = self._squares.subset(most_frontal(self._squares, centre, max_angle))
-            seen = find_squares(
-                gray,
-                camera,
-                pose.world_from_cam,
-                squares,
-                reach,
-                options.landmark_likeness,
-                options.landmarks,
-            )
-            points3d = squares.centres[seen.index]
-            distance = np.linalg.norm(points3d - centre, axis=1)
-            sigma = options.landmark_sigma_px * distance / camera.focal
-            rays = camera.rays(seen.points2d)
-            candidates = matches.joined(_Matches(rays, seen.points2d, points3d, sigma))
-            refined = refine_pose(
-                pose.world_from_cam,
-                candidates.rays,
-                candidates.points3d,
-                candidates.sigma_px(pose.world_from_cam, camera.focal),
-                camera.focal,
-                options.threshold_px,
-                floor_px=_FLOOR_PX,
-            )
-            if refined is None:
-                break
-            pose, matched = refined, candidates
-        return pose, matched
+        options, centre = self.options, pose.world_from_cam[:3, 3]
+        frontal = most_frontal(self._squares, centre, np.radians(options.landmark_angle))
+        squares = self._squares.subset(frontal)
+        seen = find_squares(
+            np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.float32),
+            camera,
+            pose.world_from_cam,
+            squares,
+            options.landmark_reach,
+            options.landmark_likeness,
+            options.landmarks,
+        )
+        points3d = squares.centres[seen.index]
+        distance = np.linalg.norm(points3d - centre, axis=1)
+        sigma = options.landmark_sigma_px * distance / camera.focal
+        together = matches.joined(
+            _Matches(camera.rays(seen.points2d), seen.points2d, points3d, sigma)
+        )
+        refined = refine_pose(
+            pose.world_from_cam,
+            together.rays,
+            together.points3d,
+            together.sigma_px(pose.world_from_cam, camera.focal),
+            camera.focal,
+            options.settled_threshold_px,
+            floor_px=_FLOOR_PX,
+        )
+        return (pose, matches) if refined is None else (refined, together)
 
     def _tokens_near(self, patches: _Patches, pose: np.ndarray) -> torch.Tensor:
         """The tokens (P, k) nearest to each patch's ray, -1 in the place of farther ones."""

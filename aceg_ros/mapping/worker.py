@@ -102,11 +102,11 @@ def _fit(job: dict[str, Any], report: _Reporter, cancelled: threading.Event) -> 
 
 
 def _await_end(orders: FileIO, cancelled: threading.Event) -> None:
-    line = orders.readline()
+    while orders.readline():
+        cancelled.set()
     cancelled.set()
-    if not line:
-        time.sleep(_GRACE)
-        os._exit(1)
+    time.sleep(_GRACE)
+    os._exit(1)
 
 
 if __name__ == '__main__':

@@ -61,11 +61,6 @@ class ScenePreview:
             np.concatenate([before[1], colors])[-self._most :],
         )
 
-    def clear(self) -> None:
-        """Begin anew."""
-        self._views.clear()
-        self.cloud = _NOTHING
-
     def _match(self, keyframe: Keyframe) -> tuple[Points, Colors]:
         image, camera = _shrunk(keyframe.image, keyframe.camera)
         features, descriptors = self._orb.detectAndCompute(
@@ -76,6 +71,8 @@ class ScenePreview:
         points2d = np.array([feature.pt for feature in features])
         rays = camera.rays(points2d)
         usable = np.isfinite(rays).all(axis=1)
+        if not usable.any():
+            return _NOTHING
         columns, rows = points2d[usable].astype(int).T
         pose = keyframe.world_from_cam
         view = _View(pose[:3, 3], rays[usable] @ pose[:3, :3].T, descriptors[usable])

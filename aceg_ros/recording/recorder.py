@@ -58,9 +58,8 @@ class Recorder:
         self._suffix = image_suffix
         self._lock = threading.RLock()
         self._writer: RecordingWriter | None = None
-        if is_recording(path):
-            self._writer = RecordingWriter(path, image_suffix=image_suffix)
-        self._chooser = KeyframeChooser(rules, self.poses)
+        self._chooser = KeyframeChooser(rules)
+        self._take_up()
 
     @property
     def poses(self) -> list[NDArray[np.float64]]:
@@ -88,16 +87,17 @@ class Recorder:
             self._chooser.rules = rules
 
     def start(self) -> None:
-        """Record from now on; raises StorageError when the folder cannot be made."""
+        """Record from now on.
+
+        Raises StorageError when the folder cannot be made, and what `__init__` raises.
+        """
         with self._lock:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StorageError(f'{self.path}: cannot record there ({error})') from error
-            if self._writer is not None and not is_recording(self.path):
-                # Someone moved it away meanwhile.
-                self._writer = None
-                self._chooser = KeyframeChooser(self._rules)
+            # It may have been moved away meanwhile, or a full disk have left half a line.
+            self._take_up()
             self.problem = None
             self.recording = True
 
@@ -115,8 +115,7 @@ class Recorder:
             self.recording = False
             backup = set_aside(self.path) if is_recording(self.path) else None
             self.problem = None
-            self._writer = None
-            self._chooser = KeyframeChooser(self._rules)
+            self._take_up()
             return backup
 
     def offer(
@@ -152,6 +151,15 @@ class Recorder:
                 raise
             self._chooser.add(pose)
             return Keyframe(name, image, camera, pose, measured)
+
+    def _take_up(self) -> None:
+        """Continue what is at the path, if that is a recording."""
+        self._writer = (
+            RecordingWriter(self.path, image_suffix=self._suffix)
+            if is_recording(self.path)
+            else None
+        )
+        self._chooser = KeyframeChooser(self._rules, self.poses)
 
     def _open(self, camera: Camera) -> RecordingWriter:
         if self._writer is None:

@@ -60,6 +60,7 @@ class Session:
         self._fit: BackgroundFit | None = None
         self._save_when_done = False
         self._saved: Path | None = None
+        self._fitted_anew = False  # by this program, and its last fit
 
     @property
     def recording(self) -> bool:
@@ -148,7 +149,7 @@ class Session:
                 kept = '' if backup is None else f'; the one before is kept as {backup}'
                 return f'recording to {self.recorder.path}{kept}'
             if not self.recording:
-                raise RefusedError('nothing is being recorded; call with true first')
+                raise RefusedError(self._why_not_recording)
             if self._fit is not None:
                 raise RefusedError('a fit is running already; cancel it first, or wait for its end')
             self.recorder.stop()
@@ -165,6 +166,15 @@ class Session:
     @property
     def _have(self) -> str:
         return f'{self.count} keyframes so far'
+
+    @property
+    def _why_not_recording(self) -> str:
+        problem = self.recorder.problem
+        words = f'recording stopped: {problem}' if problem else 'nothing is being recorded'
+        # Calling with true would set aside what there is.
+        if self.count:
+            return f'{words}; or call fit, for a map of the {self.count} keyframes there are'
+        return f'{words}; call with true first'
 
     @property
     def _fitted_file(self) -> Path:
@@ -187,6 +197,7 @@ class Session:
         settings = self.settings
         self._save_when_done = save_when_done
         self._saved = None
+        self._fitted_anew = False
         job = FitJob(self.recorder.path, self._fitted_file, settings.options, settings.device)
         try:
             self._fit = BackgroundFit(job, self._report)
@@ -201,6 +212,7 @@ class Session:
             return
         with self._lock:
             self._fit = None
+            self._fitted_anew = report.state is FitState.DONE
             if report.state is FitState.DONE and self._save_when_done:
                 try:
                     self._save()
@@ -221,4 +233,5 @@ class Session:
                 f'the map cannot be saved as {target} ({error}); it is kept as {self._fitted_file}'
             ) from error
         self._saved = target
-        return f'the map is saved as {target}, {len(data) / 1e6:.2f} MB'
+        what = 'the map' if self._fitted_anew else 'the map of an earlier fit'
+        return f'{what} is saved as {target}, {len(data) / 1e6:.2f} MB'

@@ -17,9 +17,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from aceg_ros.datasets.camera_info import camera_from_info, rectified_from_optical
-from aceg_ros.errors import CameraError
+from aceg_ros.errors import CameraError, ImageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, make_pose
+from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.bridge import to_rgb
 from aceg_ros.ros.parameters import QOS_NAMES, Parameter
 
@@ -82,6 +83,14 @@ class CameraImage:
     def stamp(self) -> Time:
         """When the image was taken."""
         return self.message.header.stamp
+
+    @property
+    def seconds(self) -> float:
+        """`stamp` in seconds; raises ImageError for an image without one."""
+        seconds = to_seconds(self.stamp)
+        if seconds <= 0.0:
+            raise ImageError('images have no time stamp; have the driver give them one')
+        return seconds
 
     @property
     def frame_id(self) -> str:
@@ -219,6 +228,8 @@ class CameraInput:
 
     def _on_info(self, message: CameraInfo) -> None:
         with self._changed:
+            # Kept in the order they came.
+            self._infos.pop(message.header.frame_id, None)
             self._infos[message.header.frame_id] = message
 
     def _info_of(self, frame_id: str) -> tuple[CameraInfo | None, str]:

@@ -57,7 +57,11 @@ def describe(
 
     def start(context: LaunchContext) -> list[Node]:
         # Launch leaves behind what it had started when it then finds no rviz.
-        return [_rviz(context), _node(context, executable, settings, topics)]
+        sim_time = LaunchConfiguration('use_sim_time')
+        parameters: dict[str, object] = {}
+        if sim_time.perform(context):
+            parameters = {'use_sim_time': ParameterValue(sim_time, value_type=bool)}
+        return [rviz(parameters), _node(context, executable, settings, topics)]
 
     arguments = [
         *(_setting_argument(setting) for setting in settings),
@@ -75,11 +79,23 @@ def describe(
         ),
         DeclareLaunchArgument(
             'params_file',
-            default_value=_config(params_file),
+            default_value=config_file(params_file),
             description='Parameters of the node; arguments that are given come before them.',
         ),
         DeclareLaunchArgument(
-            'namespace', default_value='', description='Namespace of the node, and of its topics.'
+            'respawn',
+            default_value='false',
+            description='Start the node again if it ends: true or false.',
+        ),
+    ]
+    return LaunchDescription([*arguments, *common_arguments(), OpaqueFunction(function=start)])
+
+
+def common_arguments() -> list[DeclareLaunchArgument]:
+    """Arguments of every launch file: `namespace`, `log_level`, `rviz` and `rviz_config`."""
+    return [
+        DeclareLaunchArgument(
+            'namespace', default_value='', description='Namespace of nodes, and of their topics.'
         ),
         DeclareLaunchArgument(
             'log_level',
@@ -88,23 +104,18 @@ def describe(
             description='Least severity of what is logged.',
         ),
         DeclareLaunchArgument(
-            'respawn',
-            default_value='false',
-            description='Start the node again if it ends: true or false.',
-        ),
-        DeclareLaunchArgument(
             'rviz', default_value='false', description='Start rviz too: true or false.'
         ),
         DeclareLaunchArgument(
             'rviz_config',
-            default_value=_config('aceg.rviz'),
+            default_value=config_file('aceg.rviz'),
             description='What rviz shows.',
         ),
     ]
-    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
 
 
-def _config(file: str) -> PathJoinSubstitution:
+def config_file(file: str) -> PathJoinSubstitution:
+    """A file of config/."""
     return PathJoinSubstitution([FindPackageShare(PACKAGE), 'config', file])
 
 
@@ -153,18 +164,15 @@ def _node(
     )
 
 
-def _rviz(context: LaunchContext) -> Node:
-    sim_time = LaunchConfiguration('use_sim_time')
-    parameters = []
-    if sim_time.perform(context):
-        parameters = [{'use_sim_time': ParameterValue(sim_time, value_type=bool)}]
+def rviz(parameters: Mapping[str, object] | None = None) -> Node:
+    """Rviz, where that is wanted, as `common_arguments` say."""
     return Node(
         package='rviz2',
         executable='rviz2',
         # Its topics are relative.
         namespace=LaunchConfiguration('namespace'),
         arguments=['--display-config', LaunchConfiguration('rviz_config')],
-        parameters=parameters,
+        parameters=[parameters] if parameters else [],
         condition=IfCondition(LaunchConfiguration('rviz')),
         output='screen',
     )

@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import rclpy
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.duration import Duration
@@ -74,22 +75,31 @@ def play(dataset: Dataset, options: PlayOptions, say: Callable[[str], None]) -> 
     `say` is told what is played, and which frames are left out. Raises AcegError for options that
     do not fit the dataset.
     """
-    if not options.speed > 0.0:
-        raise AcegError(f'frames cannot be played at speed {options.speed:g}; give one above 0')
-    if (options.poses or options.tf) and any(f.world_from_cam is None for f in dataset.frames):
-        raise AcegError(f'{dataset.name} has frames without a pose; play it without poses')
-    schedule = make_schedule(dataset.frames, options.rate)
+    schedule = plan(dataset, options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     played = Played()
     try:
-        _Player(dataset, schedule, options, say, played).run()
+        node = Node('aceg_player', namespace=options.namespace, start_parameter_services=False)
+        player = Player(node, dataset, schedule, options, played, say)
+        while options.wait and not player.listeners['image']:
+            time.sleep(0.02)
+        player.run()
     except KeyboardInterrupt:
         say('stopped')
     finally:
         rclpy.try_shutdown()
     return played
+
+
+def plan(dataset: Dataset, options: PlayOptions) -> Schedule:
+    """When to show which frame; raises AcegError for options that do not fit the dataset."""
+    if not options.speed > 0.0:
+        raise AcegError(f'frames cannot be played at speed {options.speed:g}; give one above 0')
+    if (options.poses or options.tf) and any(f.world_from_cam is None for f in dataset.frames):
+        raise AcegError(f'{dataset.name} has frames without a pose; play it without poses')
+    return make_schedule(dataset.frames, options.rate)
 
 
 @dataclass(frozen=True)
@@ -102,25 +112,27 @@ class _Shot:
     depth: Image | None
 
 
-class _Player:
-    """The node, and the clock that it keeps."""
+class Player:
+    """The topics of a camera on a node, and the clock that it keeps."""
 
     def __init__(
         self,
+        node: Node,
         dataset: Dataset,
         schedule: Schedule,
         options: PlayOptions,
-        say: Callable[[str], None],
         played: Played,
+        say: Callable[[str], None],
+        shown: Callable[[int, Time], None] = lambda index, stamp: None,
     ) -> None:
+        """`played` is filled in; `shown` learns which frame went out with which stamp."""
+        self._node = node
         self._frames = dataset.frames
         self._schedule = schedule
         self._options = options
-        self._say = say
         self._played = played
-        self._node = node = Node(
-            'aceg_player', namespace=options.namespace, start_parameter_services=False
-        )
+        self._say = say
+        self._shown = shown
         image = (CompressedImage, 'image/compressed') if options.compressed else (Image, 'image')
         self._image = node.create_publisher(*image, QUEUE_DEPTH)
         self._info = node.create_publisher(CameraInfo, 'camera_info', QUEUE_DEPTH)
@@ -135,18 +147,32 @@ class _Player:
         # Of the monotonic clock, and of the wall's, when the present pass began.
         self._start = self._wall_start = 0.0
         self._clock_offset = 0.0  # last one published
-        publishers = (self._image, self._info, self._depth, self._pose, self._clock)
-        topics = [publisher.topic_name for publisher in publishers if publisher is not None]
+        publishers = {
+            'image': self._image,
+            'camera_info': self._info,
+            'depth': self._depth,
+            'pose': self._pose,
+            'clock': self._clock,
+        }
+        self._publishers = {name: each for name, each in publishers.items() if each is not None}
+        topics = [publisher.topic_name for publisher in self._publishers.values()]
         say(
             f'playing {dataset.name}: {len(dataset)} frames at '
             f'{schedule.rate * options.speed:.3g} Hz on {", ".join(topics)}'
         )
 
+    @property
+    def listeners(self) -> dict[str, int]:
+        """How many subscribe to each of what is published."""
+        return {name: each.get_subscription_count() for name, each in self._publishers.items()}
+
+    def close(self) -> None:
+        """Publish no more."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+
     def run(self) -> None:
         """Play one pass, or pass after pass."""
-        if self._options.wait:
-            while self._image.get_subscription_count() == 0:
-                time.sleep(0.02)
         tasks = (
             partial(self._shoot, frame)
             for _ in (count() if self._options.loop else range(1))
@@ -201,6 +227,7 @@ class _Player:
         self._info.publish(shot.info)
         if shot.depth is not None and self._depth is not None:
             self._depth.publish(shot.depth)
+        self._shown(index, stamp)
         self._image.publish(shot.image)
         self._played.frames += 1
 

@@ -24,6 +24,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from aceg_ros.errors import AcegError
+from aceg_ros.threads import wait_idly
 
 FAILED = 1
 # A process that takes longer to end than this (s) is ended, whatever it still does.
@@ -43,6 +44,7 @@ def run_node(
     With more than one of `threads`, callbacks of different callback groups run side by side.
     An AcegError from `make_node` is logged, and the status is 1.
     """
+    wait_idly()
     node: Node | None = None
     spinner: _Spinner | None = None
     status = FAILED

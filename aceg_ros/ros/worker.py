@@ -54,5 +54,7 @@ class Worker:
                 self._work(image)
             except Exception:
                 # Whatever one image brought about, the next one gets its turn.
-                self._logger.error(f'an image was given up:\n{traceback.format_exc()}')
+                self._logger.error(
+                    f'an image was given up:\n{traceback.format_exc()}', throttle_duration_sec=5.0
+                )
             self._stopping.wait(self._min_interval() - (time.monotonic() - began))

@@ -4,7 +4,7 @@ from aceg_ros.worlds.light import LIGHTS, Light, random_light
 from aceg_ros.worlds.record import record
 from aceg_ros.worlds.render import RgbdBatch, render, render_depth
 from aceg_ros.worlds.sensor import Sensor, random_sensor, sense
-from aceg_ros.worlds.tours import TOURS, clearance, look, novel_views, tour
+from aceg_ros.worlds.tours import TOURS, clearance, look, novel_views, tour, tour_beside
 from aceg_ros.worlds.world import DIFFICULTIES, World, WorldOptions, make_world
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     'render_depth',
     'sense',
     'tour',
+    'tour_beside',
 ]

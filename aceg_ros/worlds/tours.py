@@ -104,6 +104,30 @@ def novel_views(
     return np.stack(found[:count])
 
 
+def tour_beside(
+    world: World, world_from_cam: np.ndarray, seed: int, offset: float = 0.3, degrees: float = 20.0
+) -> np.ndarray:
+    """(N, 4, 4) poses of a smooth motion beside that of world_from_cam (N, 4, 4), in free space.
+
+    Where they differ most, it is by `offset` metres, less where there is no room for it, and by
+    `degrees`. Raises ValueError when the given poses have no free space around them.
+    """
+    rng = np.random.default_rng([seed, 13])
+    aside, turned = (
+        np.concatenate([_curve(rng, len(world_from_cam), 35)[:, None] for _ in range(3)], axis=1)
+        for _ in range(2)
+    )
+    aside *= offset / np.linalg.norm(aside, axis=1).max()
+    turned *= math.radians(degrees) / np.linalg.norm(turned, axis=1).max()
+    poses = world_from_cam.copy()
+    poses[:, :3, :3] = world_from_cam[:, :3, :3] @ so3_exp(turned)
+    for attempt in range(40):
+        poses[:, :3, 3] = world_from_cam[:, :3, 3] + 0.9**attempt * aside
+        if clearance(world, poses[:, :3, 3]).min() > 0.5 * _KEEP_AWAY:
+            return poses
+    raise ValueError('no free space next to the poses; give poses that are inside the rooms')
+
+
 def _in_ball(rng: np.random.Generator, count: int) -> np.ndarray:
     """(count, 3) points evenly spread in the unit ball."""
     direction = rng.normal(size=(count, 3))

@@ -230,6 +230,33 @@ class TestBadFramesInARecording:
         assert figures['keyframes'] + figures['quality']['held_out'] == 25
 
 
+class TestDemo:
+    def test_engine_alone(self, aceg, recording, tmp_path):
+        outcome = aceg(
+            'demo',
+            *('--engine', '--dataset', recording, '-o', tmp_path / 'new' / 'output'),
+            *('--query-every', 3, '--budget', 8, '--device', 'cpu'),
+        )
+        figures = json.loads((tmp_path / 'new' / 'output' / 'demo.json').read_text())
+        assert figures['frames'] == 10
+        assert outcome.status == (0 if figures['recall_10cm_5deg'] >= 0.8 else 1)
+        assert figures['map_bytes'] == (tmp_path / 'new' / 'output' / 'map.aceg').stat().st_size
+        assert (tmp_path / 'new' / 'output' / 'report' / 'index.html').is_file()
+        assert 'recall_10cm_5deg: ' in outcome.out
+
+    def test_without_ros_the_engine_runs_alone(self, aceg, questions, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, 'aceg_ros.ros.demo.run', None)
+        options = ['--dataset', questions, '-o', tmp_path / 'output']
+        outcome = aceg('demo', *options, '--minutes', 1)
+        assert outcome.status == 1
+        first, second = outcome.err.splitlines()
+        assert first.startswith('aceg: ROS 2 cannot be imported')
+        assert '--minutes' in second
+        outcome = aceg('demo', *options, '--attach')
+        assert outcome.status == 1
+        assert 'no nodes to attach to' in outcome.err
+
+
 class TestProgram:
     def test_module(self, mapping):
         command = [sys.executable, '-m', 'aceg_ros', 'info', str(mapping / 'room.aceg')]

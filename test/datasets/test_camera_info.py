@@ -87,7 +87,7 @@ def test_one_sided_binning():
     [
         ({'k': np.zeros(9)}, False, (640, 480), 'not calibrated'),
         ({'p': np.zeros(12)}, True, (640, 480), 'no P'),
-        ({'width': 0, 'height': 0}, False, (640, 480), 'not positive'),
+        ({'width': 0, 'height': 0}, False, (640, 480), 'size 0x0: the camera is not calibrated'),
         ({}, False, (640, 360), 'another shape'),
         ({}, False, (0, 0), 'another shape'),
         ({'roi': roi(400, 0, 300, 300)}, False, (300, 300), 'not within'),

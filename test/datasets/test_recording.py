@@ -138,6 +138,15 @@ class TestFullDisk:
         assert index.read_bytes().endswith(line)
         self.is_as_before(writer)
 
+    def test_disk_that_has_become_read_only(self, writer, image, poses, monkeypatch):
+        def read_only(*_):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+        monkeypatch.setattr(os, 'replace', read_only)
+        monkeypatch.setattr(os, 'unlink', read_only)
+        with pytest.raises(StorageError, match=r'Read-only.* record elsewhere'):
+            writer.add(image, poses[1], 2.0)
+
     def test_no_space_left(self, writer, image, poses, monkeypatch):
         def full(*_):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -187,6 +196,14 @@ class TestContinuing:
         writer.add(image, poses[2], 2.0)  # takes the place of the image that lost its pose
         stamps = [frame.stamp for frame in open_dataset(recorded).frames]
         assert sorted(set(stamps)) == [0.0, 1.0, 2.0, 3.0]
+
+    def test_line_that_is_damaged(self, recorded):
+        index = recorded / 'poses.txt'
+        lines = index.read_text().splitlines(keepends=True)
+        index.write_text(''.join([*lines[:2], '1.0 0 0 nonsense 0 0 0 1\n', lines[3]]))
+        writer = RecordingWriter(recorded)
+        assert len(writer) == 2
+        assert writer.mended == ['poses.txt, line 3: left out (holds something that is no number)']
 
     def test_half_written_image(self, recorded):
         half = recorded / 'images/.3.000000.jpg.abcdefgh.part'

@@ -289,6 +289,10 @@ class TestReading:
         expected[:3, :3] = expected[:3, :3] @ turn.T
         np.testing.assert_allclose(frame.world_from_cam, expected, atol=1e-9)
 
+    def test_name_that_only_sounds_rectified(self, bag):
+        dataset = open_dataset(bag(camera('/cam/image_direct') + poses()))
+        assert dataset.frames[0].camera.model == 'plumb_bob'
+
 
 class TestPoseSources:
     def test_with_covariance(self, bag):

@@ -74,6 +74,16 @@ class TestSummary:
         assert summary['median_deg'] is None
         json.dumps(summary, allow_nan=False)
 
+    def test_times_are_those_of_answers(self):
+        frames = numbered_frames(3)
+        evaluation = evaluate(FakeLocalizer(shifted(frames, [1, 1, 1])), frames)
+        given = zip(evaluation.results, [0.1, math.nan, 0.3], strict=True)
+        timed = [replace(result, seconds=seconds) for result, seconds in given]
+        summary = replace(evaluation, results=timed).summary()
+        assert summary['query_ms_median'] == pytest.approx(200.0)
+        assert timed[1].row()['ms'] is None
+        assert replace(evaluation, results=timed[1:2]).summary()['query_ms_p95'] is None
+
 
 class TestFrames:
     def test_unreadable_images_are_skipped_and_named(self):

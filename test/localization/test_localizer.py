@@ -243,7 +243,7 @@ class TestImageSizes:
     ):
         monkeypatch.setattr(view, 'MAX_PIXELS', 320 * 240)
         # Patches lie on a grid, landmarks anywhere.
-        options = LocalizerOptions(landmark_reach=())
+        options = LocalizerOptions(landmarks=0)
         localizer = Localizer(mapped.code, engine.encoder, engine.regressor, options)
         camera = room_camera.scaled(1280, 960)
         image = cv2.resize(query.image(), (1280, 960), interpolation=cv2.INTER_CUBIC)

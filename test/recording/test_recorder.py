@@ -152,6 +152,18 @@ def test_full_disk_stops_and_says_so(recorder):
     assert names(recorder.path) == ['1.000000.jpg', '3.000000.jpg']
 
 
+def test_half_a_line_left_by_a_disk_that_failed(recorder):
+    """Recorded on, it does not spoil the next line."""
+    recorder.start()
+    recorder.offer(1.0, pose(0.0), sharp)
+    with (recorder.path / 'poses.txt').open('a') as index:
+        index.write('2.000000 0.5 0.0')
+    recorder.start()
+    assert recorder.mended == ['poses.txt: the last line, torn off, is removed']
+    recorder.offer(3.0, pose(0.5), sharp)
+    assert names(recorder.path) == ['1.000000.jpg', '3.000000.jpg']
+
+
 def test_place_that_cannot_be_written(tmp_path):
     (tmp_path / 'file').write_text('')
     recorder = Recorder(tmp_path / 'file' / 'r', RULES)

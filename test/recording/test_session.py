@@ -114,8 +114,11 @@ def test_fit_and_save_apart(session, saved):
     assert session.recording
     ScriptedFit.started.end(FitState.DONE)
     assert session.saved is None
-    assert '0.00 MB' in session.save()
+    assert session.save() == f'the map is saved as {session.settings.map}, 0.00 MB'
     assert saved == []
+    session.fit()
+    ScriptedFit.started.end(FitState.FAILED)
+    assert session.save().startswith('the map of an earlier fit')
 
 
 def test_unsaved_map_outlives_a_crash(session, reports, saved):
@@ -125,7 +128,7 @@ def test_unsaved_map_outlives_a_crash(session, reports, saved):
     ScriptedFit.started.end(FitState.DONE)
     again = Session(session.settings, reports.append, saved.append)
     assert again.count == 5
-    again.save()
+    assert again.save().startswith('the map of an earlier fit')
     assert session.settings.map.read_bytes() == b'a map'
 
 
@@ -147,25 +150,88 @@ def test_cancel_and_close(session):
     assert fit.closed
 
 
-REFUSED_WHILE_FITTING = {
+REQUESTS = {
+    'record': lambda session: session.record(True),
+    'stop': lambda session: session.record(False),
     'fit': lambda session: session.fit(),
+    'cancel': lambda session: session.cancel(),
     'save': lambda session: session.save(),
+    'begin': lambda session: session.record_and_map(True),
+    'finish': lambda session: session.record_and_map(False),
     'reset': lambda session: session.reset(),
-    'begin anew': lambda session: session.record_and_map(True),
-    'another recording': lambda session: session.open(session.recorder.path / 'other'),
+    'open': lambda session: session.open(session.recorder.path / 'other'),
+}
+# What is refused in which state, and why; anything else is done.
+REFUSALS = {
+    'empty': {
+        'fit': '0 keyframes are recorded, but a map needs at least 5',
+        'cancel': 'no fit is running',
+        'save': 'there is no map to save; fit one first',
+        'finish': 'nothing is being recorded; call with true first',
+    },
+    'idle': {
+        'cancel': 'no fit is running',
+        'save': 'there is no map to save; fit one first',
+        'finish': 'call fit, for a map of the 5 keyframes',
+    },
+    'recording': {
+        'cancel': 'no fit is running',
+        'save': 'there is no map to save; fit one first',
+        'begin': 'while one is being recorded .5 keyframes so far.; stop it first',
+        'open': 'while one is being recorded .5 keyframes so far.; stop it first',
+    },
+    'fitting': {
+        'fit': 'a fit is running already',
+        'save': 'the fit is still running; save when it is done',
+        'begin': 'while a fit is running; cancel it first',
+        'finish': 'call fit, for a map of the 5 keyframes',
+        'reset': 'a fit is running; cancel it first, or wait for its end',
+        'open': 'while a fit is running; cancel it first',
+    },
+    'both': {
+        'fit': 'a fit is running already',
+        'save': 'the fit is still running; save when it is done',
+        'begin': 'while one is being recorded .5 keyframes so far.; stop it first',
+        'finish': 'a fit is running already; cancel it first, or wait for its end',
+        'reset': 'a fit is running; cancel it first, or wait for its end',
+        'open': 'while one is being recorded .5 keyframes so far.; stop it first',
+    },
 }
 
 
-@pytest.mark.parametrize('what', REFUSED_WHILE_FITTING)
-def test_refused_while_fitting(session, what):
-    recorded_and_fitting(session)
-    with pytest.raises(RefusedError):
-        REFUSED_WHILE_FITTING[what](session)
-    assert session.count == 5
-    session.record(True)
-    with pytest.raises(RefusedError, match='a fit is running already'):
+@pytest.mark.parametrize('state', REFUSALS)
+@pytest.mark.parametrize('request_name', REQUESTS)
+def test_every_request_in_every_state(session, state, request_name):
+    if state != 'empty':
+        session.record(True)
+        take(session, 5)
+    if state in ('fitting', 'both'):
+        session.fit()
+    if state in ('idle', 'fitting'):
+        session.record(False)
+    before = session.recording, session.fitting, session.count
+    if request_name in REFUSALS[state]:
+        with pytest.raises(RefusedError, match=REFUSALS[state][request_name]):
+            REQUESTS[request_name](session)
+        assert (session.recording, session.fitting, session.count) == before
+    else:
+        REQUESTS[request_name](session)
+
+
+def test_after_a_full_disk(session, monkeypatch):
+    """What was recorded is not to be set aside by following the advice."""
+
+    def full(*_):
+        raise OSError('No space left')
+
+    session.record_and_map(True)
+    take(session, 5)
+    monkeypatch.setattr('aceg_ros.datasets.recording.write_atomically', full)
+    with pytest.raises(StorageError):
+        take(session, 1)
+    with pytest.raises(RefusedError, match=r'No space left.*or call fit, for a map'):
         session.record_and_map(False)
-    assert session.recording
+    session.fit()
 
 
 def test_too_few_keyframes(session):
@@ -199,6 +265,3 @@ def test_open_continues_what_is_there(session, tmp_path):
     assert session.count == 0
     session.open(tmp_path / 'r')
     assert session.count == 3
-    session.record(True)
-    with pytest.raises(RefusedError, match='stop it first'):
-        session.open(tmp_path / 'other')

@@ -6,7 +6,6 @@ import os
 import random
 import socket
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Condition, Event, Thread
@@ -19,7 +18,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from processes import ROOT, TIMEOUT, NodeProcess, wait_until
 from rcl_interfaces.msg import SetParametersResult
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import GetParameterTypes, SetParameters
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -32,10 +31,12 @@ from tf2_msgs.msg import TFMessage
 
 from aceg_ros.ros.messages import transform_message
 
-# Large messages get lost over the default transports.
 ENVIRONMENT = {
     'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+    # Large messages get lost over the default transports.
     'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA',
+    # Processes that share few cores get several times slower by threads that wait actively.
+    'OMP_WAIT_POLICY': 'PASSIVE',
 }
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 TRANSITIONS = {
@@ -174,8 +175,7 @@ class Ros:
         wait_until(there, timeout, f'service {name}')
         assert client.service_is_ready(), f'no node is left to serve {name}'
         if not known:
-            # The server may hear of this client later; until then its response would be lost.
-            time.sleep(0.3)
+            self._wait_until_heard_by(name.rpartition('/')[0])
         return client.call_async(kind.Request() if request is None else request)
 
     def collect(self, kind: Any, topic: str, qos: QoSProfile | int = 100) -> Collector:
@@ -250,6 +250,22 @@ class Ros:
         self._thread.join()
         self.node.destroy_node()
         rclpy.shutdown(context=self._context)
+
+    def _wait_until_heard_by(self, node: str) -> None:
+        """Wait until a node knows all clients made so far; until then its responses get lost.
+
+        It hears of them in order, so it does when one that is made now gets a response.
+        """
+        client = self.node.create_client(GetParameterTypes, f'{node}/get_parameter_types')
+        wait_until(client.service_is_ready, what=f'parameters of {node}')
+        answered = Event()
+
+        def asked_again() -> bool:
+            future = client.call_async(GetParameterTypes.Request())
+            future.add_done_callback(lambda _: answered.set())
+            return answered.wait(1.0)
+
+        wait_until(asked_again, what=f'response of {node}')
 
     def _spin(self) -> None:
         try:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,32 +43,59 @@ class NodeProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def wait_for_output(self, text: str, timeout: float = TIMEOUT) -> None:
-        """Wait until it has written `text`."""
-        wait_until(lambda: text in self.output or not self.alive, timeout, f'output {text!r}')
-        assert text in self.output, f'ended without {text!r}:\n{self.output}'
+    def wait_for_output(self, text: str, since: int = 0) -> None:
+        """Wait until it has written `text`, after its first `since` characters."""
+
+        def written() -> bool:
+            return text in self.output[since:]
+
+        wait_until(lambda: written() or not self.alive, what=f'output {text!r}')
+        assert written(), f'ended without {text!r}:\n{self.output}'
 
     def wait(self, timeout: float = TIMEOUT) -> int:
         """Exit status of a process that ends by itself."""
         return self._process.wait(timeout)
 
     def stop(self, number: signal.Signals = signal.SIGINT, within: float = 2.0) -> int:
-        """Exit status after a signal; fails when it takes longer than `within` seconds."""
+        """Exit status after a signal; fails when it takes longer than `within` seconds.
+
+        Time in which its threads stood in line for a core does not count.
+        """
         start = time.monotonic()
+        before = self._waits()
+        waits = dict(before)
         self._process.send_signal(number)
-        try:
-            status = self._process.wait(within + 10.0)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(f'did not end:\n{self.output}') from None
+        while self.alive:
+            if time.monotonic() - start > TIMEOUT:
+                self.kill()
+                raise AssertionError(f'did not end:\n{self.output}')
+            waits |= self._waits()
+            time.sleep(0.01)
         took = time.monotonic() - start
-        assert took < within, f'took {took:.1f} s to end:\n{self.output}'
-        return status
+        waited = sum(waits.values()) - sum(before.values())
+        assert took - waited < within, f'took {took:.1f} s to end:\n{self.output}'
+        return self._process.returncode
+
+    def _waits(self) -> dict[str, float]:
+        """Seconds that each thread could have run, but had no core; empty where nothing tells."""
+        waits = {}
+        for task in Path(f'/proc/{self.pid}/task').glob('*'):
+            with suppress(OSError, IndexError):  # ended meanwhile
+                waits[task.name] = int((task / 'schedstat').read_text().split()[1]) * 1e-9
+        return waits
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
         self._process.kill()
         self._process.wait()
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, if only as a zombie that nobody waits for."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
+    except FileNotFoundError:
+        return True
 
 
 def wait_until(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
+# Humble's diagnostic_updater leaves out the namespace.
+NAME = 'diagnosed' if os.environ.get('ROS_DISTRO') == 'humble' else 'robot/diagnosed'
 NODE = str(Path(__file__).with_name('diagnosed_node.py'))
 
 
@@ -22,8 +25,8 @@ def arrays(ros):
 def test_reports(arrays):
     message = arrays.wait_for(lambda m: [status.message for status in m.status][0:1] == ['slow'])
     camera, place = message.status
-    assert camera.name.endswith('diagnosed: camera')
-    assert place.name.endswith('diagnosed: map')
+    assert camera.name == f'{NAME}: camera'
+    assert place.name == f'{NAME}: map'
     assert camera.hardware_id == 'camera 7'
     assert (camera.level, camera.message) == (DiagnosticStatus.WARN, 'slow')
     assert place.level == DiagnosticStatus.STALE
@@ -37,4 +40,4 @@ def test_once_a_second(arrays):
     arrays.clear()
     start = time.monotonic()
     arrays.wait(3)
-    assert 1.0 < time.monotonic() - start < 5.0
+    assert 1.0 < time.monotonic() - start < 30.0

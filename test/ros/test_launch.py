@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from aceg_ros.datasets import RecordingWriter
+
 if TYPE_CHECKING:
     from processes import NodeProcess
 
@@ -30,8 +32,26 @@ COMMON = {
     'use_sim_time',
 }
 ARGUMENTS = {
-    'localize': {'map', 'autostart'},
-    'map': {'depth', 'map', 'map_frame', 'pose', 'pose_frame', 'pose_source', 'recording'},
+    'localize': COMMON | {'map', 'autostart'},
+    'map': COMMON | {'depth', 'map', 'map_frame', 'pose', 'pose_frame', 'pose_source', 'recording'},
+    'demo': {
+        'budget',
+        'compressed',
+        'dataset',
+        'device',
+        'log_level',
+        'map_every',
+        'map_split',
+        'minutes',
+        'namespace',
+        'output',
+        'query_every',
+        'query_split',
+        'rate',
+        'rviz',
+        'rviz_config',
+        'seed',
+    },
 }
 
 pytest.importorskip('launch_ros', reason='needs ROS 2 with launch_ros, for which there is no wheel')
@@ -78,7 +98,7 @@ def test_arguments_are_described(name):
     file = str(ROOT / 'launch' / f'{name}.launch.py')
     arguments = get_launch_description_from_python_launch_file(file).get_launch_arguments()
     declared = {argument.name: argument for argument in arguments}
-    assert set(declared) == COMMON | ARGUMENTS[name]
+    assert set(declared) == ARGUMENTS[name]
     assert all('no description' not in argument.description for argument in declared.values())
     assert all(argument.default_value is not None for argument in declared.values())
 
@@ -121,6 +141,36 @@ def test_map(ros, launch, tmp_path):
         str(tmp_path / 'recording'),
     ]
     assert _topics(ros, node) >= {'/image', '/calibration', '/camera/depth'}
+
+
+def test_demo(ros, environment, views, tmp_path):
+    writer = RecordingWriter(tmp_path / 'room', views[0].camera)
+    for index, view in enumerate(views[:3]):
+        writer.add(view.image(), view.world_from_cam, 100.05 + index)
+    process = ros.start(
+        LAUNCHER,
+        str(ROOT / 'launch' / 'demo.launch.py'),
+        f'dataset:={tmp_path / "room"}',
+        f'output:={tmp_path / "output"}',
+        'namespace:=robot',
+        'device:=cpu',
+        'rate:=5',
+        environment=environment,
+    )
+    # All ends with the camera.
+    process.wait(timeout=120.0)
+    assert 'playing room: 3 frames at 5 Hz on /robot/image' in process.output
+    assert 'keyframes are recorded, but a map needs at least 5' in process.output
+    assert 'Traceback' not in process.output
+
+
+def test_rviz_that_is_not_installed(ros, environment):
+    file = str(ROOT / 'launch' / 'localize.launch.py')
+    alone = {'AMENT_PREFIX_PATH': environment['AMENT_PREFIX_PATH'].split(os.pathsep)[0]}
+    process = ros.start(LAUNCHER, file, 'rviz:=true', environment=environment | alone)
+    assert process.wait() == 1
+    assert "package 'rviz2' not found" in process.output
+    assert 'process started' not in process.output
 
 
 def _values(ros, node, *names):

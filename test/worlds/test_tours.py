@@ -9,7 +9,16 @@ import pytest
 
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import pose_error, validate_pose
-from aceg_ros.worlds import TOURS, World, clearance, look, novel_views, render_depth, tour
+from aceg_ros.worlds import (
+    TOURS,
+    World,
+    clearance,
+    look,
+    novel_views,
+    render_depth,
+    tour,
+    tour_beside,
+)
 
 
 @pytest.mark.parametrize('kind', TOURS)
@@ -42,6 +51,27 @@ def test_look_points_where_it_says() -> None:
     np.testing.assert_allclose(pose[:3, 2], [0, np.cos(np.radians(30)), -0.5], atol=1e-12)
     # Image y goes down.
     assert pose[2, 1] < -0.8
+
+
+class TestTourBeside:
+    def test_is_near_free_and_smooth(self, world: World) -> None:
+        path = tour(world, 120, 5)
+        beside = tour_beside(world, path, seed=1, offset=0.25, degrees=15.0)
+        assert clearance(world, beside[:, :3, 3]).min() > 0.08
+        metres, degrees = pose_error(path, beside)
+        assert 0.0 < metres.max() <= 0.25 + 1e-9
+        assert degrees.max() == pytest.approx(15.0)
+        steps = [pose_error(a, b) for a, b in itertools.pairwise(beside)]
+        assert np.max(steps, axis=0)[0] < 0.15
+        assert np.max(steps, axis=0)[1] < 12
+        np.testing.assert_array_equal(beside, tour_beside(world, path, 1, 0.25, 15.0))
+        assert not np.array_equal(beside, tour_beside(world, path, 2, 0.25, 15.0))
+
+    def test_poses_in_a_wall_are_refused(self, world: World) -> None:
+        outside = np.repeat(np.eye(4)[None], 3, axis=0)
+        outside[:, :3, 3] = -5
+        with pytest.raises(ValueError, match='no free space'):
+            tour_beside(world, outside, seed=0)
 
 
 class TestNovelViews:

@@ -63,11 +63,10 @@ class Pipeline:
 
     def __call__(self, image: CameraImage) -> None:
         """Work on one image."""
-        stamp = to_seconds(image.stamp)
         try:
+            stamp = image.seconds
+            age = self._now() - stamp
             rgb, camera = image.decode()
-            if stamp <= 0.0:
-                raise ImageError('images have no time stamp; have the driver give them one')
         except (CameraError, ImageError) as error:
             self._statistics.unusable += 1
             self._hooks.examined(str(error))
@@ -89,7 +88,7 @@ class Pipeline:
         answer = loaded.localizer.localize(rgb, camera, self._prior(placement))
         if self._hooks.outdated():
             return
-        self._statistics.took(answer.seconds)
+        self._statistics.took(answer.seconds, age)
         try:
             if placement is None or not placement.complete:
                 placement = self._bodies.locate(image, self._hooks.tf_timeout())

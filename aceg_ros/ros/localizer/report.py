@@ -91,6 +91,7 @@ class Reports:
             'refused': statistics.refused,
             'failed': statistics.failed,
             'inliers': statistics.inliers,
+            'oldest image (ms)': f'{1000.0 * statistics.oldest:.0f}',
             'latency (ms)': f'{1000.0 * statistics.latency:.0f}',
         }
         for stage, milliseconds in statistics.milliseconds.items():

@@ -15,7 +15,7 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._recent: deque[tuple[float, dict[str, float]]] = deque()
+        self._recent: deque[tuple[float, float, dict[str, float]]] = deque()
         self.accepted = 0
         self.refused = 0  # by the gate
         self.failed = 0  # images without a pose
@@ -23,11 +23,11 @@ class Statistics:
         self.inliers = 0  # of the last pose
         self.latency = 0.0  # seconds from the last fix's stamp to its publication
 
-    def took(self, seconds: Mapping[str, float]) -> None:
-        """An image was worked on; seconds by stage."""
+    def took(self, seconds: Mapping[str, float], age: float) -> None:
+        """An image was worked on; seconds by stage, and those from its stamp to the first stage."""
         now = time.monotonic()
         with self._lock:
-            self._recent.append((now, dict(seconds)))
+            self._recent.append((now, age, dict(seconds)))
             self._forget(now)
 
     @property
@@ -39,10 +39,16 @@ class Statistics:
             return len(self._recent) / WINDOW
 
     @property
+    def oldest(self) -> float:
+        """Age in seconds of the oldest image that work began on, over the last seconds."""
+        with self._lock:
+            return max((age for _, age, _ in self._recent), default=0.0)
+
+    @property
     def milliseconds(self) -> dict[str, float]:
         """Mean time of each stage over the last seconds."""
         with self._lock:
-            taken = [seconds for _, seconds in self._recent]
+            taken = [seconds for _, _, seconds in self._recent]
         stages = dict.fromkeys(stage for seconds in taken for stage in seconds)
         times = {stage: [s[stage] for s in taken if stage in s] for stage in stages}
         return {stage: 1000.0 * sum(each) / len(each) for stage, each in times.items()}

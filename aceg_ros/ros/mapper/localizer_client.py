@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -11,6 +12,7 @@ from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future
 
+_PATIENCE = 60.0  # s; a localizer may have its networks to load first
 _RESULTS = {
     LoadMap.Response.RESULT_MAP_DOES_NOT_EXIST: 'it does not find the map; does it run elsewhere?',
     LoadMap.Response.RESULT_INVALID_MAP_DATA: 'it cannot read the map',
@@ -26,13 +28,17 @@ class LocalizerClient:
         self._logger = node.get_logger()
         self._client: Client | None = node.create_client(LoadMap, service) if service else None
         self._finished: SimpleQueue[Path] = SimpleQueue()
+        self._asked: dict[Future[LoadMap.Response], float] = {}  # with its deadline
 
     def tell(self, map_file: Path) -> None:
         """Have a map loaded soon; from any thread."""
         self._finished.put(map_file)
 
     def attend(self) -> None:
-        """Ask for what is to be asked; for the executor, now and then."""
+        """Ask for what is to be asked, and wait no longer; for the executor, now and then."""
+        for future, deadline in list(self._asked.items()):
+            if time.monotonic() > deadline:
+                future.cancel()
         while not self._finished.empty():
             map_file = self._finished.get()
             if self._client is None:
@@ -43,9 +49,11 @@ class LocalizerClient:
                 )
                 continue
             future = self._client.call_async(LoadMap.Request(map_url=str(map_file)))
+            self._asked[future] = time.monotonic() + _PATIENCE
             future.add_done_callback(partial(self._answered, map_file))
 
     def _answered(self, map_file: Path, done: Future[LoadMap.Response]) -> None:
+        self._asked.pop(done, None)
         response = done.result()
         if response is not None and response.result == LoadMap.Response.RESULT_SUCCESS:
             self._logger.info(f'the localizer has loaded {map_file}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from aceg_ros.errors import AcegError, CameraError, ImageError, StorageError
 from aceg_ros.mapping.background import FitReport, FitState
 from aceg_ros.recording.pose_track import CLOCK_SET_BACK, PoseTrack
 from aceg_ros.recording.preview import ScenePreview
-from aceg_ros.recording.recorder import Keyframe
+from aceg_ros.recording.recorder import Keyframe, Refusal
 from aceg_ros.recording.session import Session
 from aceg_ros.ros.camera_health import CameraHealth
 from aceg_ros.ros.camera_input import CameraImage, CameraInput
@@ -26,7 +27,6 @@ from aceg_ros.ros.mapper.outputs import Outputs, fit_report
 from aceg_ros.ros.mapper.poses import PoseSource, TfPoses, TopicPoses
 from aceg_ros.ros.mapper.report import Reports, Tally
 from aceg_ros.ros.mapper.services import Services
-from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
 from aceg_ros.ros.middleware.tf import Transforms
 from aceg_ros.ros.parameters import Parameters, image_qos
@@ -35,6 +35,7 @@ from aceg_ros.ros.worker import Worker
 
 NAME = 'aceg_mapper'
 _WATCH = 0.2  # s between looks at what does not report by itself
+_GLANCE = 1.0  # s between looks at images that nobody wants
 _PATIENCE = 1.0  # s that the end of the node waits for the image at hand
 
 
@@ -48,6 +49,7 @@ class MapperNode(Node):
         self._fit: FitReport | None = None
         self._told_saved: Path | None = None
         self._last_stamp: float | None = None
+        self._glanced = time.monotonic()
         self._dirty = True
         self._outputs = Outputs(self)
         self._localizer = LocalizerClient(self, settings['localizer_service'])
@@ -114,32 +116,47 @@ class MapperNode(Node):
 
     def _work(self, image: CameraImage) -> None:
         """Record an image, if it is to be; in the worker's thread."""
-        stamp = to_seconds(image.stamp)
-        if self._last_stamp is not None and stamp < self._last_stamp - CLOCK_SET_BACK:
-            seconds = self._last_stamp - stamp
-            self._forget_past(stamp, f'stamps of images went back by {seconds:.1f} s')
-        self._last_stamp = stamp
-        wanted = bool(self._requests.wanted)
-        if not (wanted or self._session.recording):
-            return
         try:
-            pose = self._poses.pose(image, self._settings['pose_timeout'])
-            outcome = self._session.recorder.offer(
-                stamp,
-                pose,
-                image.decode,
-                None if self._depth is None else partial(self._depth.find, image.stamp),
-                force=wanted,
-            )
+            self._notice_set_back(image.seconds)
+            wanted = bool(self._requests.wanted)
+            if wanted or self._session.recording:
+                self._offer(image, wanted)
+            else:
+                self._glance(image)
         except AcegError as error:
             self._on_trouble(error)
+
+    def _offer(self, image: CameraImage, wanted: bool) -> None:
+        pose = self._poses.pose(image, self._settings['pose_timeout'])
+        outcome = self._session.recorder.offer(
+            image.seconds,
+            pose,
+            image.decode,
+            None if self._depth is None else partial(self._depth.find, image.stamp),
+            force=wanted,
+        )
+        self._tally.count(outcome)
+        if outcome in (Refusal.IDLE, Refusal.SAME_VIEW):
+            self._glance(image)
             return
         self._health.examined('')
-        self._tally.count(outcome)
         if isinstance(outcome, Keyframe):
-            self._preview.add(outcome)
-            self._dirty = True
             self._requests.wanted.answer(True, f'{outcome.name}; {self._session.count} keyframes')
+            self._dirty = True
+            self._preview.add(outcome)
+
+    def _glance(self, image: CameraImage) -> None:
+        """Decode an image now and then, to have trouble with the camera known in time."""
+        now = time.monotonic()
+        if now - self._glanced >= _GLANCE:
+            self._glanced = now
+            image.decode()
+            self._health.examined('')
+
+    def _notice_set_back(self, stamp: float) -> None:
+        last, self._last_stamp = self._last_stamp, stamp
+        if last is not None and stamp < last - CLOCK_SET_BACK:
+            self._forget_past(stamp, f'stamps of images went back by {last - stamp:.1f} s')
 
     def _on_trouble(self, error: AcegError) -> None:
         words = str(error)
@@ -195,7 +212,8 @@ class MapperNode(Node):
             self.get_logger().warning(f'{recorder.path}, after a crash: {words}')
 
     def _new_recording(self) -> None:
-        self._preview.clear()
+        # The worker may be adding to the old one.
+        self._preview = ScenePreview()
         self._poses.clear()
         self._dirty = True
 

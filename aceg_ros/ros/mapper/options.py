@@ -20,8 +20,14 @@ _LIMITS = MotionLimits()
 _FIT = FitOptions()
 
 
-def _not_empty(value: str) -> str | None:
-    return None if value.strip() else 'a path is needed'
+def _check_path(value: str) -> str | None:
+    if not value.strip():
+        return 'a path is needed'
+    try:
+        path = _absolute(value)
+    except RuntimeError as error:
+        return f'{value}: {error}'
+    return None if path.name else f'{value} is no path to write to'
 
 
 PARAMETERS = (
@@ -30,9 +36,9 @@ PARAMETERS = (
         '~/.ros/aceg/recording',
         'Folder of the recording, which is continued if there is one. It cannot be changed while '
         'recording or fitting.',
-        check=_not_empty,
+        check=_check_path,
     ),
-    Parameter('map', '~/.ros/aceg/map.aceg', 'File that maps are saved as.', check=_not_empty),
+    Parameter('map', '~/.ros/aceg/map.aceg', 'File that maps are saved as.', check=_check_path),
     Parameter(
         'pose_source',
         TF,

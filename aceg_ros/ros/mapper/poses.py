@@ -62,7 +62,7 @@ class PoseSource(Protocol):
 
     @property
     def age(self) -> float | None:
-        """Seconds since the last pose; None before the first."""
+        """Seconds that poses have been missing; None before the first."""
 
     def pose(self, image: CameraImage, timeout: float) -> Array:
         """world_from_cam (4, 4) of an image; waits up to `timeout` s for it.
@@ -90,18 +90,22 @@ class TfPoses:
         self._transforms = transforms
         self._camera_frame = camera_frame
         self._watch = JumpWatch(limits)
-        self._last: float | None = None
+        self._asked = 0.0  # time.monotonic()
+        self._found: float | None = None
 
     @property
     def age(self) -> float | None:
-        """Seconds since the last pose that was found; None before the first."""
-        return None if self._last is None else time.monotonic() - self._last
+        """Seconds for which poses were asked for in vain; None before the first was found."""
+        return None if self._found is None else self._asked - self._found
 
     def pose(self, image: CameraImage, timeout: float) -> Array:
         """See `PoseSource`."""
         camera = optical_frame(image, self._camera_frame)
-        world_from_optical = self._transforms.lookup(self.frame, camera, image.stamp, timeout)
-        self._last = time.monotonic()
+        try:
+            world_from_optical = self._transforms.lookup(self.frame, camera, image.stamp, timeout)
+        finally:
+            self._asked = time.monotonic()
+        self._found = self._asked
         self.jumps.note(self._watch.check(to_seconds(image.stamp), world_from_optical))
         return world_from_optical @ inverse(image.camera_from_optical())
 

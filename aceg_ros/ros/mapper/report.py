@@ -13,7 +13,7 @@ from aceg_ros.ros.mapper.poses import PoseSource
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 
 _RECENT = 5.0  # s that the trouble of one image counts
-_STALE = 1.5  # s without a pose after which its source counts as stopped
+STALE = 1.5  # s without a pose after which its source counts as stopped
 
 
 class Tally:
@@ -110,7 +110,7 @@ class Reports:
         if source.age is None:
             level = Level.STALE if self._session.recording else Level.OK
             return Report(level, f'no pose from {source.name} yet', values)
-        if self._session.recording and source.age > _STALE:
+        if self._session.recording and source.age > STALE:
             words = f'no pose from {source.name} for {source.age:.1f} s'
             return Report(Level.STALE, words, values)
         if source.jumps.count:

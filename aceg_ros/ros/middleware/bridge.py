@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,6 @@ from aceg_ros.datasets.encodings import (
     decode_compressed_depth,
     decode_depth,
 )
-from aceg_ros.errors import ImageError
 
 try:
     from cv_bridge import CvBridge, CvBridgeError
@@ -33,14 +33,11 @@ def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """RGB (H, W, 3) uint8; raises ImageError for what is no picture, empty or truncated."""
     if isinstance(message, CompressedImage):
         return decode_compressed(message.data)
-    if CvBridge is None or message.encoding in COLOUR_ENCODINGS:
-        return decode(*_fields(message))
-    try:
-        return np.array(CvBridge().imgmsg_to_cv2(message, 'rgb8'))
-    except (CvBridgeError, AttributeError, ImportError, TypeError, ValueError) as error:
-        raise ImageError(
-            f'image of encoding {message.encoding!r} cannot be used: {error}'
-        ) from error
+    if CvBridge is not None and message.encoding not in COLOUR_ENCODINGS:
+        with suppress(CvBridgeError, AttributeError, ImportError, TypeError, ValueError):
+            return np.array(CvBridge().imgmsg_to_cv2(message, 'rgb8'))
+    # What nobody can decode is refused here, with what to publish instead.
+    return decode(*_fields(message))
 
 
 def to_depth(message: Image | CompressedImage) -> NDArray[np.float32]:

@@ -85,7 +85,7 @@ class _Publisher:
     def _status(self, name: str, report: Report) -> DiagnosticStatus:
         return DiagnosticStatus(
             level=report.level.value,
-            name=f'{self._node.get_fully_qualified_name().lstrip("/")}: {name}',
+            name=f'{_full_name(self._node)}: {name}',
             message=report.message,
             hardware_id=self._hardware_id,
             values=[KeyValue(key=key, value=str(value)) for key, value in report.values.items()],
@@ -97,6 +97,8 @@ class _Updater:
 
     def __init__(self, node: Node) -> None:
         self._updater = diagnostic_updater.Updater(node, PERIOD)
+        # Nodes of one name in several namespaces are told apart; Humble's does not have this.
+        self._updater.node_name = _full_name(node)
         self.period: float = self._updater.period  # a parameter of the node
         node.destroy_timer(self._updater.timer)
 
@@ -115,3 +117,7 @@ class _Updater:
 
     def update(self) -> None:
         self._updater.force_update()
+
+
+def _full_name(node: Node) -> str:
+    return node.get_fully_qualified_name().lstrip('/')

@@ -14,9 +14,11 @@ from robot import ANY_MOTION, Localizer, Robot, near
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from aceg_ros.ros.messages import camera_info, pose_of
+from aceg_ros.ros.localizer.options import PARAMETERS
+from aceg_ros.ros.messages import camera_info, pose_of, to_seconds
 
 IMAGE_TIMEOUT = 0.8
+LOST_AFTER = next(each.default for each in PARAMETERS if each.name == 'lost_after')
 
 
 @pytest.fixture(scope='module')
@@ -27,7 +29,9 @@ def robot(ros, queries) -> Robot:
 @pytest.fixture(scope='module')
 def localizer(ros, robot, room_map) -> Iterator[Localizer]:
     """On a camera that hangs on nothing, which TF mode `auto` finds out."""
-    localizer = Localizer(ros, map=room_map, image_timeout=IMAGE_TIMEOUT, **ANY_MOTION)
+    localizer = Localizer(
+        ros, map=room_map, image_timeout=IMAGE_TIMEOUT, relocalize_timeout=60.0, **ANY_MOTION
+    )
     robot.wake(localizer)
     yield localizer
     assert localizer.process.stop() == 0
@@ -136,13 +140,17 @@ def test_image_that_cannot_be_used(localized, robot, diagnostics, harm, words):
 
 
 def test_one_bad_image_among_good_ones_changes_no_state(localized, robot):
+    # Good images may come late where the machine is busy.
+    localized.set(image_timeout=60.0, lost_after=60.0)
     with robot.standing(0):
-        time.sleep(0.4)
+        localized.poses.wait()
         localized.statuses.clear()
         image = robot.image(0)
         cut_off(image, CameraInfo())
         robot.publish(image)
-        time.sleep(0.4)
+        localized.poses.clear()
+        localized.poses.wait(3)
+    localized.set(image_timeout=IMAGE_TIMEOUT, lost_after=LOST_AFTER)
     for message in localized.statuses.messages:
         assert message.data.startswith('localized')
 
@@ -152,10 +160,10 @@ def test_camera_that_stops(localized, robot, diagnostics):
     with robot.standing(0):
         diagnostics.wait_for(reports('camera', DiagnosticStatus.OK, 'images come'))
         diagnostics.wait_for(reports('localization', DiagnosticStatus.OK, 'localized'))
-    stopped = time.monotonic()
     diagnostics.clear()
-    diagnostics.wait_for(reports('camera', DiagnosticStatus.STALE, 'no image on /image for'))
-    assert time.monotonic() - stopped < 2.0
+    told = diagnostics.wait_for(reports('camera', DiagnosticStatus.STALE, 'no image on /image for'))
+    # By the node's own clock; "... for 1.2 s".
+    assert float(status_of(told, 'camera').message.split()[-2]) < 2.0
     diagnostics.wait_for(reports('localization', DiagnosticStatus.STALE))
     localized.wait_for('waiting_for_images', 'no image on /image for')
     localized.pose_at(robot.show(0))
@@ -184,11 +192,12 @@ def test_more_images_than_it_can_work_on(localized, robot, diagnostics):
     diagnostics.clear()
     with robot.standing(0, rate=60.0):
         time.sleep(1.0)
-        ages = []
+        ages, times = [], []
         for _ in range(8):
             localized.poses.clear()
             stamp = localized.poses.wait()[0].header.stamp
-            ages.append(time.time() - (stamp.sec + 1e-9 * stamp.nanosec))
+            times.append(time.time())
+            ages.append(times[-1] - to_seconds(stamp))
         seen: list[int] = []
 
         def dropped(message: DiagnosticArray) -> bool:
@@ -198,7 +207,8 @@ def test_more_images_than_it_can_work_on(localized, robot, diagnostics):
             return seen[-1] > 5
 
         diagnostics.wait_for(dropped)
-    assert np.median(ages) < 1.0
+    # In a queue images would grow older and older.
+    assert np.median(ages) < 2.0 * np.median(np.diff(times)) + 0.2
 
 
 def test_still_going(localizer):

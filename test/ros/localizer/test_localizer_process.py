@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from harness import TIMEOUT
 from nav_msgs.srv import LoadMap
 from robot import Localizer, Robot
 from std_srvs.srv import Trigger
@@ -22,7 +23,7 @@ def test_ends_while_it_works_and_others_wait_for_it(ros, queries, room_map):
     robot = Robot(ros, queries)
     robot.wake(localizer)
     client = ros.node.create_client(Trigger, f'{localizer.name}/relocalize')
-    assert client.wait_for_service(10.0)
+    assert client.wait_for_service(TIMEOUT)
     with robot.repeating(robot.blank, rate=20.0):
         waiting = client.call_async(Trigger.Request())
         localizer.wait_for('searching', 'look alike')

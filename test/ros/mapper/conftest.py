@@ -27,7 +27,7 @@ def start_mapper(ros: Ros, tmp_path_factory) -> Callable[..., Mapper]:
         wanted = EASY | {'pose_source': 'topic'} | places | parameters
         process = ros.start('aceg_ros.ros.mapper', parameters=wanted, remap={'__node': name})
         mapper = Mapper(ros, process, folder, name)
-        mapper.statuses.wait(timeout=30.0)
+        mapper.statuses.wait()
         return mapper
 
     return start
@@ -59,6 +59,9 @@ def mapper(shared_mapper: Mapper, tmp_path: Path) -> Iterator[Mapper]:
     yield shared_mapper
     if shared_mapper.process.alive:
         shared_mapper.switch('record', False)
+        # A test that failed may have left a fit behind.
+        if shared_mapper.trigger('cancel')[0]:
+            shared_mapper.finished()
 
 
 @pytest.fixture

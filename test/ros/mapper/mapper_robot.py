@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from harness import LATCHED, NodeProcess, Ros, wait_until
 from rclpy.qos import QoSProfile
@@ -32,6 +32,7 @@ EASY = {
     'keyframe_sharpness': 0.0,
     'pose_timeout': 0.3,
     'add_keyframe_timeout': 1.0,
+    'image_timeout': 0.5,
     'device': 'cpu',
 }
 
@@ -41,10 +42,10 @@ def pose_at(index: float) -> np.ndarray:
     return make_pose(so3_exp([-1.5, 0.02 * index, 0.1]), [0.1 * index, 0.3, 1.2])
 
 
-def picture(index: int) -> np.ndarray:
-    """RGB of something, another one for each index."""
+def picture(index: int, scale: int = 1) -> np.ndarray:
+    """RGB (48, 64, 3), or larger, of something; another one for each index."""
     blocks = np.random.default_rng(index).integers(0, 256, (6, 8, 3), np.uint8)
-    return blocks.repeat(8, 0).repeat(8, 1)
+    return blocks.repeat(8 * scale, 0).repeat(8 * scale, 1)
 
 
 def recorded(folder: Path) -> list[float]:
@@ -53,6 +54,25 @@ def recorded(folder: Path) -> list[float]:
         return [frame.stamp for frame in open_dataset(folder).frames]
     except AcegError:
         return []
+
+
+def until_recorded(folder: Path, stamp: float, act: Callable[[], None]) -> None:
+    """Act until there is such a keyframe; messages may come late, or get lost."""
+    again(act, lambda: stamp in recorded(folder), f'keyframe {stamp}')
+
+
+def again(act: Callable[[], None], done: Callable[[], bool], what: str) -> None:
+    """Act again and again, as nothing says when it is in vain."""
+
+    def acted() -> bool:
+        act()
+        try:
+            wait_until(done, 1.5)
+        except AssertionError:
+            return False
+        return True
+
+    wait_until(acted, what=what)
 
 
 class Robot:
@@ -76,12 +96,19 @@ class Robot:
         rgb: np.ndarray | None = None,
         camera: Camera = CAMERA,
         frame: str = 'camera',
+        harm: Callable[[Image, CameraInfo], None] = lambda image, info: None,
     ) -> None:
-        """Publish an image taken at `stamp`, and its calibration."""
+        """Publish an image taken at `stamp`, and its calibration, both after `harm`.
+
+        An image may overtake its calibration: another camera needs another `frame`.
+        """
         header = Header(stamp=to_stamp(stamp), frame_id=frame)
-        self._infos.publish(camera_info(header, camera))
-        time.sleep(0.01)  # calibrations need not overtake images
-        self._images.publish(from_rgb(picture(round(10 * stamp)) if rgb is None else rgb, header))
+        image = from_rgb(picture(round(10 * stamp)) if rgb is None else rgb, header)
+        info = camera_info(header, camera)
+        harm(image, info)
+        self._infos.publish(info)
+        time.sleep(0.01)
+        self._images.publish(image)
 
     def pose(self, stamp: float, pose: np.ndarray, frame: str = 'map') -> None:
         """Publish a pose on the topic `pose`."""
@@ -104,14 +131,8 @@ class Robot:
             self.stay(folder, stamp, pose_at(index))
 
     def stay(self, folder: Path, stamp: float, pose: np.ndarray, **image: Any) -> None:
-        """Step until that is recorded; messages may get lost before all have found each other."""
-        deadline = time.monotonic() + 10.0
-        while stamp not in recorded(folder):
-            assert time.monotonic() < deadline, f'no keyframe {stamp}'
-            self.step(stamp, pose, **image)
-            again = time.monotonic() + 1.0
-            while stamp not in recorded(folder) and time.monotonic() < again:
-                time.sleep(0.02)
+        """Step until that is recorded."""
+        until_recorded(folder, stamp, lambda: self.step(stamp, pose, **image))
 
 
 class Mapper:
@@ -124,6 +145,7 @@ class Mapper:
         self.name = name
         self.statuses = ros.collect(String, f'{name}/status', LATCHED)
         self.progress = ros.collect(DiagnosticStatus, f'{name}/progress', LATCHED)
+        self.diagnostics = ros.collect(DiagnosticArray, '/diagnostics')
 
     def trigger(self, service: str) -> tuple[bool, str]:
         """Call one of the services without arguments."""
@@ -140,13 +162,41 @@ class Mapper:
         results = self.ros.set_parameters(f'/{self.name}', **values)
         return all(r.successful for r in results), ' '.join(r.reason for r in results)
 
-    def wait_for_status(self, words: str, timeout: float = 10.0) -> str:
-        """The next status that has `words` in it."""
+    def wait_for_status(self, words: str, act: Callable[[], None]) -> None:
+        """Act, again and again, until a status has `words` in it."""
         self.statuses.clear()
-        return self.statuses.wait_for(lambda message: words in message.data, timeout).data
 
-    def finished(self, timeout: float = 60.0) -> Any:
+        def said() -> bool:
+            return any(words in message.data for message in self.statuses.messages)
+
+        again(act, said, f'status {words!r}')
+
+    def reports(self, part: str) -> list[DiagnosticStatus]:
+        """What /diagnostics has said of a part of the node, since `diagnostics` was cleared."""
+        name = f'{self.name}: {part}'
+        arrays = self.diagnostics.messages
+        return [each for array in arrays for each in array.status if each.name == name]
+
+    def wait_for_report(self, part: str, words: str) -> DiagnosticStatus:
+        """The first of `reports` that has `words` in it."""
+
+        def found() -> list[DiagnosticStatus]:
+            return [each for each in self.reports(part) if words in each.message]
+
+        wait_until(lambda: bool(found()), what=f'report {words!r} on {part}')
+        return found()[0]
+
+    def stage(self, name: str) -> None:
+        """Wait until a fit has come to a stage."""
+        self.progress.wait_for(lambda message: values_of(message).get('stage') == name)
+
+    def finished(self) -> DiagnosticStatus:
         """The end of the fit on ~/progress, which begins with the next call."""
         return self.progress.wait_for(
-            lambda message: message.values and message.values[0].value != 'running', timeout
+            lambda message: message.values and message.values[0].value != 'running'
         )
+
+
+def values_of(message: DiagnosticStatus) -> dict[str, str]:
+    """The values of a report by name."""
+    return {entry.key: entry.value for entry in message.values}

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from harness import wait_until
+from mapper_robot import values_of
 from nav_msgs.srv import LoadMap
+from processes import gone
 
 from aceg_ros.datasets import RecordingWriter
 from aceg_ros.map_code.file import read_map
 
+VIEWS = 14
+BUDGET = 4.0  # s
+
 
 @pytest.fixture(scope='module')
 def shared_mapper(start_mapper):
-    """A mapper whose fits take seconds."""
-    return start_mapper(budget=4.0, tokens=256)
+    """A mapper whose fits take seconds, and to which every view is new."""
+    return start_mapper(budget=BUDGET, tokens=256, keyframe_translation=0.0)
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ def filled(mapper, views, tmp_path) -> Path:
     """A recording that can be mapped, open in the mapper."""
     folder = tmp_path / 'filled'
     writer = RecordingWriter(folder, views[0].camera, image_suffix='.jpg')
-    for index, frame in enumerate(views[:14]):
+    for index, frame in enumerate(views[:VIEWS]):
         writer.add(frame.image(), frame.world_from_cam, float(index))
     assert mapper.set(recording=str(folder))[0]
     return folder
@@ -65,28 +69,22 @@ def fit_process(mapper) -> int:
     return int(found[0])
 
 
-def values_of(message) -> dict[str, str]:
-    return {entry.key: entry.value for entry in message.values}
-
-
 def test_record_and_map(mapper, robot, t, views, localizer, tmp_path):
     """The whole way: record afresh, fit, save, have it loaded; the node answers all the while."""
     ok, _ = mapper.switch('record_and_map', True)
     assert ok
-    for index, frame in enumerate(views):
-        robot.step(t + index, frame.world_from_cam, rgb=frame.image(), camera=frame.camera)
-        time.sleep(0.05)
-    wait_until(lambda: f'{t + index:.6f}.jpg' in os.listdir(mapper.folder / 'images'))
+    for index, frame in enumerate(views[:VIEWS]):
+        of_it = {'rgb': frame.image(), 'camera': frame.camera, 'frame': 'eye'}
+        robot.stay(mapper.folder, t + index, frame.world_from_cam, **of_it)
     ok, words = mapper.switch('record_and_map', False)
     assert ok
     assert words.startswith('fitting')
-    slowest = 0.0
-    while not any(values_of(m)['state'] != 'running' for m in mapper.progress.messages):
-        began = time.monotonic()
-        assert mapper.trigger('save')[0] is False
-        slowest = max(slowest, time.monotonic() - began)
-        time.sleep(0.1)
-    assert slowest < 1.0
+    mapper.stage('encode')
+    # Stopped, so that it cannot have ended before the node answers.
+    pid = fit_process(mapper)
+    os.kill(pid, signal.SIGSTOP)
+    assert mapper.trigger('save') == (False, 'the fit is still running; save when it is done')
+    os.kill(pid, signal.SIGCONT)
     end = values_of(mapper.finished())
     code = read_map(tmp_path / 'place.aceg')
     assert end['state'] == 'done'
@@ -96,23 +94,14 @@ def test_record_and_map(mapper, robot, t, views, localizer, tmp_path):
     running = [m for m in running if m['state'] == 'running']
     assert {'encode', 'fit'} <= {m['stage'] for m in running}
     assert all(0 <= int(m['percent']) <= 100 for m in running)
-    assert all(0 <= int(m['remaining (s)']) <= 4 for m in running)
+    assert all(0 <= int(m['remaining (s)']) <= BUDGET for m in running)
     assert any(m['detail'].startswith('loss') for m in running)
-    wait_until(lambda: str(tmp_path / 'place.aceg') in localizer, 5.0)
+    wait_until(lambda: str(tmp_path / 'place.aceg') in localizer)
     mapper.process.wait_for_output('the localizer has loaded')
 
 
-def test_localizer_that_refuses(mapper, filled, localizer, tmp_path):
-    mapper.set(map=str(tmp_path / 'bad.aceg'))
-    mapper.switch('record', True)
-    assert mapper.switch('record_and_map', False)[0]
-    assert values_of(mapper.finished())['state'] == 'done'
-    mapper.process.wait_for_output('the localizer has not loaded')
-
-
-def test_killed_then_fitted_again_and_saved(mapper, filled, tmp_path):
+def test_killed_then_fitted_again_and_saved(mapper, filled, localizer, tmp_path):
     assert mapper.trigger('fit')[0]
-    time.sleep(1.0)
     os.kill(fit_process(mapper), signal.SIGKILL)
     end = mapper.finished()
     assert values_of(end)['state'] == 'failed'
@@ -120,9 +109,14 @@ def test_killed_then_fitted_again_and_saved(mapper, filled, tmp_path):
     assert 'recording is kept' in end.message
     assert mapper.trigger('save') == (False, 'there is no map to save; fit one first')
 
+    # Saved, and refused by the localizer.
     mapper.progress.clear()
-    assert mapper.trigger('fit')[0]
-    assert values_of(mapper.finished())['map'] == 'not saved yet'
+    mapper.set(map=str(tmp_path / 'bad.aceg'))
+    mapper.switch('record', True)
+    assert mapper.switch('record_and_map', False)[0]
+    assert values_of(mapper.finished())['map'] == str(tmp_path / 'bad.aceg')
+    mapper.process.wait_for_output('the localizer has not loaded')
+
     mapper.set(map=str(tmp_path / 'filled' / 'poses.txt' / 'place'))
     ok, words = mapper.trigger('save')
     assert not ok
@@ -136,6 +130,8 @@ def test_killed_then_fitted_again_and_saved(mapper, filled, tmp_path):
 
 def test_what_cannot_be_done_meanwhile(mapper, filled):
     assert mapper.trigger('fit')[0]
+    pid = fit_process(mapper)
+    os.kill(pid, signal.SIGSTOP)
     for service, reason in (
         ('fit', 'running already'),
         ('save', 'still running'),
@@ -151,20 +147,29 @@ def test_what_cannot_be_done_meanwhile(mapper, filled):
     assert not accepted
     assert 'while a fit is running' in reason
     assert mapper.switch('record', True)[0]
+    ok, words = mapper.switch('record_and_map', False)
+    assert not ok
+    assert 'a fit is running already' in words
     assert mapper.switch('record', False)[0]
 
-    pid = fit_process(mapper)
+    # A fit that hangs ends as well.
     ok, _ = mapper.trigger('cancel')
     assert ok
     assert values_of(mapper.finished())['state'] == 'cancelled'
-    assert not Path(f'/proc/{pid}').exists()
+    assert gone(pid)
     assert mapper.trigger('cancel') == (False, 'no fit is running')
 
 
-def test_ends_quickly_while_fitting(start_mapper, filled, shared_mapper):
-    """And takes the fit along."""
-    assert shared_mapper.trigger('fit')[0]
-    time.sleep(2.0)
-    pid = fit_process(shared_mapper)
-    assert shared_mapper.process.stop() == 0
-    wait_until(lambda: not Path(f'/proc/{pid}').exists(), 2.0)
+def test_killed_and_ended_while_fitting(start_mapper, filled):
+    """The fit ends as well, and a mapper started again can fit what is recorded."""
+    for name, end in (('first', signal.SIGKILL), ('second', signal.SIGINT)):
+        mapper = start_mapper(filled, name)
+        mapper.process.wait_for_output(f'has {VIEWS} keyframes; it will be continued')
+        assert mapper.trigger('fit')[0]
+        pid = fit_process(mapper)
+        mapper.stage('load')
+        if end is signal.SIGKILL:
+            mapper.process.kill()
+        else:
+            assert mapper.process.stop(end) == 0
+        wait_until(lambda pid=pid: gone(pid))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import cv2
 import numpy as np
-from harness import wait_until
-from mapper_robot import CAMERA, Robot, picture, pose_at, recorded
+from mapper_robot import CAMERA, Robot, again, picture, pose_at, until_recorded
 from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.geometry.poses import compose, inverse, make_pose, so3_exp
+from aceg_ros.ros.mapper.report import STALE
 from aceg_ros.ros.messages import camera_info, pose_message, to_stamp
 from aceg_ros.ros.middleware.bridge import from_depth
 
@@ -30,20 +31,23 @@ def test_tf_with_depth(start_mapper, ros):
     ros.send_transform('base', 'camera', BASE_FROM_CAMERA)
     assert mapper.switch('record', True)[0]
     odom = make_pose(so3_exp([0.0, 0.0, 1.0]), [5.0, -2.0, 0.0])
-    for index in range(3):
-        stamp = 50.0 + index
-        base = compose(inverse(odom), pose_at(index), inverse(BASE_FROM_CAMERA))
+
+    def step(stamp: float, depth: np.ndarray) -> None:
+        base = compose(inverse(odom), pose_at(stamp - 50.0), inverse(BASE_FROM_CAMERA))
         for when in (stamp - 0.1, stamp + 0.1):
             ros.send_transform('map', 'odom', odom, to_stamp(when))
             ros.send_transform('odom', 'base', base, to_stamp(when))
-        depth = np.full((48, 64), 1.0 + index, np.float32)
-        if index == 2:
-            depth = depth[:24]  # not aligned
         header = Header(stamp=to_stamp(stamp + 0.01), frame_id='camera')
         depths.publish(from_depth(depth, header))
         time.sleep(0.05)
         robot.image(stamp)
-        wait_until(lambda stamp=stamp: stamp in recorded(mapper.folder), 5.0)
+
+    for index in range(3):
+        depth = np.full((48, 64), 1.0 + index, np.float32)
+        if index == 2:
+            depth = depth[:24]  # not aligned
+        stamp = 50.0 + index
+        until_recorded(mapper.folder, stamp, partial(step, stamp, depth))
     frames = open_dataset(mapper.folder).frames
     for index, frame in enumerate(frames):
         np.testing.assert_allclose(frame.world_from_cam, pose_at(index), atol=1e-6)
@@ -51,8 +55,20 @@ def test_tf_with_depth(start_mapper, ros):
     assert frames[2].depth() is None
     mapper.process.wait_for_output('it is 64x24, the image 64x48')
 
-    robot.image(90.0)
-    mapper.process.wait_for_output('an image is left out: ')
+    # A camera that stops does not mean that TF does.
+    time.sleep(STALE + 0.5)
+    mapper.diagnostics.clear()
+    mapper.wait_for_report('camera', 'no image on /image for')
+    mapper.wait_for_report('poses', 'poses come')
+    mapper.wait_for_status(
+        "TF has no frame 'elsewhere'", lambda: robot.image(89.0, frame='elsewhere')
+    )
+    again(
+        lambda: robot.image(90.0),
+        lambda: any('no pose from TF' in each.message for each in mapper.reports('poses')),
+        'TF counts as stopped',
+    )
+    assert 'an image is left out: ' in mapper.process.output
     assert mapper.process.stop() == 0
 
 
@@ -63,19 +79,21 @@ def test_odometry_of_the_base_and_compressed_images(start_mapper, ros):
     ros.send_transform('base', 'camera', BASE_FROM_CAMERA)
     odometry = ros.publisher(Odometry, 'pose')
     assert mapper.switch('record', True)[0]
-    for index in range(2):
-        stamp = 50.0 + index
+
+    def step(stamp: float) -> None:
         for when in (stamp - 0.05, stamp + 0.05):
             message = Odometry(header=Header(stamp=to_stamp(when), frame_id='odom'))
             message.child_frame_id = 'base'
-            message.pose.pose = pose_message(pose_at(index) @ inverse(BASE_FROM_CAMERA))
+            message.pose.pose = pose_message(pose_at(stamp - 50.0) @ inverse(BASE_FROM_CAMERA))
             odometry.publish(message)
         header = Header(stamp=to_stamp(stamp), frame_id='camera')
         infos.publish(camera_info(header, CAMERA))
         time.sleep(0.05)
-        png = cv2.imencode('.png', picture(index)[..., ::-1])[1].tobytes()
+        png = cv2.imencode('.png', picture(0)[..., ::-1])[1].tobytes()
         images.publish(CompressedImage(header=header, format='png', data=png))
-        wait_until(lambda stamp=stamp: stamp in recorded(mapper.folder), 5.0)
+
+    for stamp in (50.0, 51.0):
+        until_recorded(mapper.folder, stamp, partial(step, stamp))
     for index, frame in enumerate(open_dataset(mapper.folder).frames):
         np.testing.assert_allclose(frame.world_from_cam, pose_at(index), atol=1e-6)
     assert mapper.process.stop() == 0
