@@ -30,12 +30,12 @@ _FLOOR_PX = 0.3  # deviation that even the best of matches have
 class LocalizerOptions:
     """Pixels are those of the working image."""
 
-    patches: int = 800  # most reliable patches that read the map
+    patches: int = 1000  # most reliable patches that read the map
     correspondences: int = 400  # most certain of those that pose estimation gets
     max_likeness: float = 0.55  # length of the patches' mean feature: 1 when all are the same
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
-    guided_rounds: int = 2  # readings again at most, of what lies near each patch's ray by the pose
+    guided_rounds: int = 3  # readings again at most, of what lies near each patch's ray by the pose
     guided_radius_px: float = 24.0
     settled_px: float = 3.0  # a pose that a round moved by less is not read again
     guided_tokens: int = 16  # nearest ones that a patch reads again

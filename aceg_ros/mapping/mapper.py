@@ -28,7 +28,7 @@ from aceg_ros.mapping.views import ViewPairs, compare_views
 from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 _CANDIDATES_PER_TOKEN = 2.5
-_RESERVE = 0.06  # of the budget, kept for judging the map
+_RESERVE = 0.08  # of the budget, kept for judging the map
 _LEAST_FIT = 0.2  # of the budget, for the fit itself
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from textured_plane import TexturedPlane, above
@@ -52,9 +53,8 @@ def plane():
 
 @pytest.fixture(scope='module')
 def landmarks(plane):
-    """Places all over the keyframe's image, on the plane."""
-    points2d = np.random.default_rng(1).uniform(20, [300, 220], (COUNT, 2))
-    return cut_out(plane, CAMERA, points2d)
+    """Corners all over the keyframe's image, on the plane."""
+    return cut_out(plane, CAMERA)
 
 
 @pytest.fixture(scope='module')
@@ -67,17 +67,19 @@ def blank():
     return np.full((240, 320), 131.0, np.float32)
 
 
-def cut_out(plane, camera, points2d):
-    """Landmarks of `HOME` at pixels (L, 2)."""
-    points3d = plane.meet(camera, HOME, points2d)
-    angle = np.full(len(points3d), 1 / camera.focal)
-    looks = look_at(
-        plane.gray(camera, HOME), camera, HOME, points3d, facing_axes(points3d, HOME, angle)
-    )
+def cut_out(plane, camera):
+    """`COUNT` landmarks of `HOME`."""
+    image = plane.gray(camera, HOME)
+    inner = np.zeros((240, 320), np.uint8)
+    inner[20:220, 20:300] = 1
+    corners = cv2.goodFeaturesToTrack(image, COUNT, 0.01, 4.0, mask=inner)
+    points3d = plane.meet(camera, HOME, corners.reshape(-1, 2).astype(float))
+    angle = np.full(COUNT, 1 / camera.focal)
+    looks = look_at(image, camera, HOME, points3d, facing_axes(points3d, HOME, angle))
     return Landmarks(
         points3d.astype(np.float32),
         looks.round().astype(np.uint8),
-        np.zeros(len(points3d), np.uint16),
+        np.zeros(COUNT, np.uint16),
         angle.astype(np.float32),
     )
 
@@ -131,8 +133,7 @@ class TestFound:
     @pytest.mark.parametrize('lens', LENSES)
     def test_cut_out_of_images_of_any_lens(self, plane, lens):
         camera = LENSES[lens]
-        points2d = np.random.default_rng(2).uniform(20, [300, 220], (COUNT, 2))
-        squares = squares_of(cut_out(plane, camera, points2d), HOME[None])
+        squares = squares_of(cut_out(plane, camera), HOME[None])
         pose = above(x=0.2, turn=(0, 0, 20))
         found = found_from(aside(pose, CAMERA, 2.0), plane.gray(CAMERA, pose), squares)
         assert len(found.index) > 0.3 * COUNT
@@ -193,7 +194,7 @@ class TestLeftOut:
         away = above(turn=(0, 180, 0))
         assert len(found_from(away, plane.gray(camera, HOME), squares, camera).index) == 0
 
-    @pytest.mark.parametrize('scale', [0.45, 2.3])
+    @pytest.mark.parametrize('scale', [0.35, 2.3])
     def test_at_another_scale(self, plane, squares, scale):
         pose = above(height=2 / scale)
         image = plane.gray(CAMERA, pose)
@@ -204,7 +205,7 @@ class TestLeftOut:
         image = plane.gray(CAMERA, HOME)
         others = replace(squares, looks=np.roll(squares.looks, 1, axis=0))
         true, false = (found_from(HOME, image, s, reach=2) for s in (squares, others))
-        assert len(true.index) > 0.9 * len(found_from(HOME, image, squares, 2, -1.0).index)
+        assert len(true.index) > 0.9 * len(found_from(HOME, image, squares, CAMERA, 2, -1.0).index)
         assert len(false.index) < 0.1 * len(true.index)
 
     def test_negative(self, plane, squares):
@@ -215,7 +216,7 @@ class TestLeftOut:
         """4 px off is the border of a search of 4 px, and well within one of 6."""
         pose = HOME @ make_pose(so3_exp(np.array([0.0, 4.0 / CAMERA.focal, 0.0])), np.zeros(3))
         image = plane.gray(CAMERA, HOME)
-        near, far = (found_from(pose, image, squares, r, 0.9) for r in (4, 6))
+        near, far = (found_from(pose, image, squares, CAMERA, r, 0.9) for r in (4, 6))
         assert len(far.index) > 0.6 * COUNT
         assert len(near.index) < 0.4 * len(far.index)
 
@@ -364,9 +365,8 @@ class TestLocalizer:
     def errors(self, mapped, engine, queries):
         """A function from a map and options to errors (N, 2) in metres and degrees."""
 
-        def errors(landmarks=mapped.code.landmarks, **options):
+        def errors(landmarks=mapped.code.landmarks, options=None):
             code = replace(mapped.code, landmarks=landmarks)
-            options = LocalizerOptions(**options)
             localizer = Localizer(code, engine.encoder, engine.regressor, options)
             found = [localizer.localize(query.image(), query.camera) for query in queries]
             assert all(isinstance(answer, Localization) for answer in found)
@@ -377,11 +377,11 @@ class TestLocalizer:
 
     @pytest.fixture(scope='class')
     def without(self, errors):
-        return errors(landmark_reach=())
+        return errors(options=LocalizerOptions(landmark_reach=()))
 
     def test_landmarks_make_poses_exact(self, errors, without):
         exact = errors()
-        assert (exact < without + [0.005, 0.1]).all()
+        assert (exact < without + np.array([0.005, 0.1])).all()
         assert np.median(exact[:, 0]) < min(0.006, 0.4 * np.median(without[:, 0]))
         assert np.median(exact[:, 1]) < min(0.2, 0.4 * np.median(without[:, 1]))
 
