@@ -18,8 +18,9 @@ class TexturedPlane:
 
     def __init__(self, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        noise = rng.normal(size=(_TEXELS, _TEXELS)).astype(np.float32)
-        fine, coarse = (cv2.GaussianBlur(noise, (0, 0), grain) for grain in (_GRAIN, 5 * _GRAIN))
+        noise = rng.standard_normal((_TEXELS, _TEXELS), np.float32)
+        fine = cv2.GaussianBlur(noise, (0, 0), _GRAIN)
+        coarse = cv2.resize(noise[:100, :100], (_TEXELS, _TEXELS), interpolation=cv2.INTER_CUBIC)
         self._texture = np.float32(120 + 30 * fine / fine.std() + 15 * coarse / coarse.std())
         self._rng = rng
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import inf
 
 import numpy as np
@@ -71,8 +72,7 @@ class TransformTree:
     def _chain(self, frame: str) -> list[str]:
         """`frame`, its parent, and so on to the root."""
         if frame not in self._parents and frame not in self._parents.values():
-            known = ', '.join(self.frames) or 'none'
-            raise TransformError(f'TF has no frame {frame!r}; it has: {known}')
+            raise unknown_frame(frame, self.frames)
         chain = [frame]
         while chain[-1] in self._parents:
             parent = self._parents[chain[-1]]
@@ -94,3 +94,8 @@ class TransformTree:
                     raise TransformError(f'{self._parents[child]} < {child}: {error}') from error
             result = compose(parent_from_child, result)
         return result
+
+
+def unknown_frame(frame: str, known: Iterable[str]) -> TransformError:
+    """Says that TF has no such frame, and which it has."""
+    return TransformError(f'TF has no frame {frame!r}; it has: {", ".join(known) or "none"}')

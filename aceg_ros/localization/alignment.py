@@ -164,7 +164,7 @@ def _correlation(around: Floats, looks: Floats) -> Floats:
     """Normalised correlation (N, k, k) of squares with each shift of what is around them."""
     windows = sliding_window_view(around, (SIDE, SIDE), axis=(1, 2))
     products = np.einsum('nabij,nij->nab', windows, looks, optimize=True)
-    sums, squares = _box_sums(around), _box_sums(around**2)
+    sums, squares = _box_sums(around), _box_sums(around.astype(np.float64) ** 2)
     contrast = np.sqrt(np.maximum(squares - sums**2 / SIDE**2, _MIN_CONTRAST))
     return np.asarray(products / contrast, np.float32)
 

@@ -31,7 +31,7 @@ class LocalizerOptions:
     """Pixels are those of the working image."""
 
     patches: int = 1000  # most reliable patches that read the map
-    correspondences: int = 400  # most certain of those that pose estimation gets
+    correspondences: int = 500  # most certain of those that pose estimation gets
     max_likeness: float = 0.55  # length of the patches' mean feature: 1 when all are the same
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier

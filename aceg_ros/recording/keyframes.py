@@ -19,8 +19,8 @@ _BLUR = 9  # px, of the deliberate blur
 class KeyframeRules:
     """What makes an image a keyframe."""
 
-    translation: float = 0.1  # m to every other keyframe, or
-    rotation_deg: float = 10.0  # degrees to those nearer than that
+    translation: float = 0.05  # m to every other keyframe, or
+    rotation_deg: float = 5.0  # degrees to those nearer than that
     sharpness: float = 0.45  # least `sharpness`; 0 takes every image
 
 

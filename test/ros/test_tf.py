@@ -67,6 +67,12 @@ class TestUnknown:
         with pytest.raises(TransformError):
             transforms.lookup(target, source, to_stamp(stamp))
 
+    def test_names_frames_that_there_are(self, transforms):
+        known = 'base, camera, elsewhere, odom, thing'
+        for frames in (('odom', 'nothing'), ('nothing', 'odom')):
+            with pytest.raises(TransformError, match=f"no frame 'nothing'; it has: {known}"):
+                transforms.lookup(*frames, MIDDLE)
+
     def test_time_zero(self, transforms):
         with pytest.raises(TransformError, match='at time 0'):
             transforms.lookup('odom', 'base', Time())

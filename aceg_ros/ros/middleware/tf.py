@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from threading import Condition
 
@@ -18,7 +19,7 @@ from tf2_msgs.msg import TFMessage
 
 from aceg_ros.errors import PoseError, TransformError
 from aceg_ros.geometry.poses import Array
-from aceg_ros.geometry.transform_tree import TransformTree
+from aceg_ros.geometry.transform_tree import TransformTree, unknown_frame
 from aceg_ros.ros.messages import to_seconds, transform_from_message, transform_message
 
 try:
@@ -145,8 +146,18 @@ class _Tf2Source:
                 target, source, Time.from_msg(stamp), Duration(seconds=timeout)
             )
         except tf2_ros.TransformException as error:
+            frames = self._frames()
+            for frame in (target, source):
+                if frame not in frames:
+                    raise unknown_frame(frame, frames) from error
             raise TransformError(str(error)) from error
         return transform_from_message(found.transform)
 
     def clear(self) -> None:
         self._buffer.clear()
+
+    def _frames(self) -> list[str]:
+        """Names of all frames, sorted."""
+        described = self._buffer.all_frames_as_yaml()
+        found = re.findall(r"^(\S.*): *$|^ +parent: '(.*)'$", described, re.MULTILINE)
+        return sorted({child or parent for child, parent in found})
