@@ -8,6 +8,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
+# Of real images at most 0.4; blank, noisy, black or white ones have 0.66 to 1.
+MAX_LIKENESS = 0.55
+
 
 @dataclass(frozen=True)
 class PatchFeatures:
@@ -44,6 +47,11 @@ class Encoder(Protocol):
 
     def encode(self, images: torch.Tensor) -> PatchFeatures:
         """``images`` (B, 3, H, W) uint8 or float in 0..255; any H, W of at least 64 px."""
+
+
+def likeness(features: torch.Tensor) -> float:
+    """How much patches (P, D) of an image are alike: 1 when all are the same."""
+    return float(features.float().mean(dim=0).norm())
 
 
 def image_tensor(images: np.ndarray, device: torch.device | str = 'cpu') -> torch.Tensor:

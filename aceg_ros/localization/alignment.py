@@ -9,6 +9,7 @@ do not change.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from aceg_ros.map_code.landmarks import SIDE, Landmarks
 
 Array = NDArray[np.float64]
 Floats = NDArray[np.float32]
+Gray: TypeAlias = NDArray[np.uint8] | Floats
 
 _MIN_SCALE, _MAX_SCALE = 0.5, 2.0  # pixels per sample; beyond, sampling says little
 _MIN_CONTRAST = 1e-6
@@ -96,7 +98,7 @@ def most_frontal(squares: Squares, centre: Array, max_angle: float) -> NDArray[n
 
 
 def look_at(
-    gray: Floats, camera: Camera, world_from_cam: Array, centres: Array, axes: Array
+    gray: Gray, camera: Camera, world_from_cam: Array, centres: Array, axes: Array
 ) -> Floats:
     """What squares (N, SIDE, SIDE) look like in an image (H, W) that shows all of them."""
     where, linear = _project(camera, world_from_cam, centres, axes)
@@ -104,7 +106,7 @@ def look_at(
 
 
 def find_squares(
-    gray: Floats,
+    gray: Gray,
     camera: Camera,
     world_from_cam: Array,
     squares: Squares,
@@ -144,7 +146,7 @@ def _project(
     return pixels[0], np.stack([pixels[1] - pixels[0], pixels[2] - pixels[0]], axis=2) / _STEP
 
 
-def _sample(gray: Floats, where: Array, linear: Array, reach: int) -> Floats:
+def _sample(gray: Gray, where: Array, linear: Array, reach: int) -> Floats:
     """The image around squares, in their own frames: (N, SIDE + 2 reach, SIDE + 2 reach)."""
     size = SIDE + 2 * reach
     steps = np.arange(size) - (size - 1) / 2
@@ -157,7 +159,7 @@ def _sample(gray: Floats, where: Array, linear: Array, reach: int) -> Floats:
     ]
     if not sampled:
         return np.zeros((0, size, size), np.float32)
-    return np.asarray(np.concatenate(sampled).reshape(-1, size, size), np.float32)
+    return np.concatenate(sampled).reshape(-1, size, size).astype(np.float32)
 
 
 def _correlation(around: Floats, looks: Floats) -> Floats:
@@ -169,7 +171,7 @@ def _correlation(around: Floats, looks: Floats) -> Floats:
     return np.asarray(products / contrast, np.float32)
 
 
-def _box_sums(images: Floats) -> Array:
+def _box_sums(images: Floats | Array) -> Array:
     """Sums (N, k, k) over all SIDE x SIDE windows."""
     table = images.astype(np.float64).cumsum(axis=1).cumsum(axis=2)
     table = np.pad(table, ((0, 0), (1, 0), (1, 0)))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from aceg_ros.encoder.base import Encoder, image_tensor
+from aceg_ros.encoder.base import MAX_LIKENESS, Encoder, image_tensor, likeness
 from aceg_ros.encoder.view import patch_rays, working_view
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
@@ -32,7 +32,7 @@ class LocalizerOptions:
 
     patches: int = 1000  # most reliable patches that read the map
     correspondences: int = 500  # most certain of those that pose estimation gets
-    max_likeness: float = 0.55  # length of the patches' mean feature: 1 when all are the same
+    max_likeness: float = MAX_LIKENESS
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
     guided_rounds: int = 3  # readings again at most, of what lies near each patch's ray by the pose
@@ -81,7 +81,7 @@ class Localizer:
         view, view_camera = working_view(image, camera)
         patches = self._encode(view, view_camera)
         clock.lap('encode')
-        if float(patches.features.mean(dim=0).norm()) > self.options.max_likeness:
+        if likeness(patches.features) > self.options.max_likeness:
             return LocalizationFailure(
                 'featureless',
                 'all parts of the image look alike: it is blank, too dark, overexposed or blurred',
@@ -186,7 +186,7 @@ class Localizer:
         frontal = most_frontal(self._squares, centre, np.radians(options.landmark_angle))
         squares = self._squares.subset(frontal)
         seen = find_squares(
-            np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.float32),
+            np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.uint8),
             camera,
             pose.world_from_cam,
             squares,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from aceg_ros.datasets.base import Frame
-from aceg_ros.encoder.base import Encoder, image_tensor
+from aceg_ros.encoder.base import MAX_LIKENESS, Encoder, image_tensor, likeness
 from aceg_ros.encoder.view import patch_rays, working_view
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
@@ -21,6 +21,7 @@ from aceg_ros.mapping.progress import Cancelled, Progress, check
 # Turn, zoom and light of an augmented copy; the ranges are the paper's.
 _TURN_DEG = 15.0
 _ZOOM = 1.5
+_JUDGED = 1000  # patches by which an image is found to be blank
 _LIGHT = 0.1
 
 
@@ -111,6 +112,8 @@ def _encode(
         torch.from_numpy(centres).float(),
         torch.from_numpy(rays).float(),
     )
+    if likeness(patches.best(_JUDGED).features) > MAX_LIKENESS:
+        raise ImageError('looks alike everywhere: blank, too dark, overexposed or blurred')
     columns, rows = centres.round().astype(int).T
     return Keyframe(
         frame=frame,

@@ -58,7 +58,6 @@ def make_landmarks(
     for what it looks like, say that it is.
     """
     others = neighbours(pairs, _VIEWS)
-    grays = [keyframe.gray.astype(np.float32) for keyframe in keyframes]
     share = count / len(keyframes)
     found = []
     for index, keyframe in enumerate(keyframes):
@@ -66,9 +65,9 @@ def make_landmarks(
         progress('landmarks', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}')
         own = (candidates.keyframe == index) & (candidates.score > _MIN_SCORE)
         points3d = candidates.points3d[own].double().numpy()
-        rays, distances = _corners(keyframe, grays[index], points3d, int(_TRIES * share) + 1)
-        views = [(keyframes[other], grays[other]) for other in others[index]]
-        placed = _place(keyframe, grays[index], rays, distances, views, int(_SPARE * share) + 1)
+        rays, distances = _corners(keyframe, points3d, int(_TRIES * share) + 1)
+        views = [keyframes[other] for other in others[index]]
+        placed = _place(keyframe, rays, distances, views, int(_SPARE * share) + 1)
         owner = np.full(len(placed[0]), index, np.uint16)
         angle = np.full(len(placed[0]), 1 / keyframe.camera.focal, np.float32)
         found.append(Landmarks(placed[0].astype(np.float32), placed[1], owner, angle))
@@ -82,18 +81,18 @@ def make_landmarks(
     return together.subset(np.sort(chosen))
 
 
-def _corners(
-    keyframe: Keyframe, gray: NDArray[np.float32], points3d: Array, count: int
-) -> tuple[Array, Array]:
+def _corners(keyframe: Keyframe, points3d: Array, count: int) -> tuple[Array, Array]:
     """Rays (N, 3) and first distances (N,) of the best corners near points (P, 3)."""
     in_view = transform_points(inverse(keyframe.world_from_cam), points3d)
     pixels = keyframe.camera.project(in_view)
-    height, width = gray.shape
+    height, width = keyframe.gray.shape
     with np.errstate(invalid='ignore'):
         inside = (pixels >= _BORDER) & (pixels < [width - _BORDER - 1, height - _BORDER - 1])
     kept = inside.all(axis=1)
     # Noise has corners too, smaller than a little blur.
-    strength = cv2.cornerMinEigenVal(cv2.GaussianBlur(gray, (0, 0), 0.7), _CORNER_WINDOW)
+    strength = cv2.cornerMinEigenVal(
+        cv2.GaussianBlur(keyframe.gray.astype(np.float32), (0, 0), 0.7), _CORNER_WINDOW
+    )
     side = 2 * _CORNER_REACH + 1
     windows = sliding_window_view(strength, (side, side))
     first = np.round(pixels[kept]).astype(int) - _CORNER_REACH
@@ -111,10 +110,9 @@ def _corners(
 
 def _place(
     keyframe: Keyframe,
-    gray: NDArray[np.float32],
     rays: Array,
     distances: Array,
-    views: Sequence[tuple[Keyframe, NDArray[np.float32]]],
+    views: Sequence[Keyframe],
     count: int,
 ) -> tuple[Array, NDArray[np.uint8]]:
     """The best confirmed corners, at most ``count``: points (N, 3) and their looks."""
@@ -122,14 +120,14 @@ def _place(
     towards = rays @ pose[:3, :3].T
     angle = np.full(len(rays), 1 / camera.focal)
     centres = pose[:3, 3] + towards * distances[:, None]
-    looks = look_at(gray, camera, pose, centres, facing_axes(centres, pose, angle))
+    looks = look_at(keyframe.gray, camera, pose, centres, facing_axes(centres, pose, angle))
     for reach, min_likeness, width in _ROUNDS:
         axes = facing_axes(centres, pose, angle)
         squares = Squares(centres, axes, normalised(looks))
         lines = _Lines(pose[:3, 3], towards, distances, camera.focal)
-        for view, image in views:
+        for view in views:
             seen = find_squares(
-                image, view.camera, view.world_from_cam, squares, reach, min_likeness
+                view.gray, view.camera, view.world_from_cam, squares, reach, min_likeness
             )
             lines.add(view, seen.index, seen.points2d)
         distances, confirming, deviation = lines.intersect(width)

@@ -171,7 +171,7 @@ class TestFound:
         spots = Squares(centres, axes, normalised(look_at(image, CAMERA, HOME, centres, axes)))
         found = found_from(HOME, image, spots, min_likeness=0.5)
         assert len(found.index) > 0.9 * len(spots)
-        assert found.likeness.max() < 1 + 1e-4
+        assert found.likeness.max() < 1 + 1e-3
 
     def test_more_than_opencv_takes_at_once(self, plane, squares):
         image = plane.gray(CAMERA, HOME)
@@ -216,12 +216,13 @@ class TestLeftOut:
         assert len(found_from(HOME, image, squares, reach=2, min_likeness=0.8).index) < 10
 
     def test_at_the_border_of_the_search(self, plane, squares):
-        """4 px off is the border of a search of 4 px, and well within one of 6."""
-        pose = HOME @ make_pose(so3_exp(np.array([0.0, 4.0 / CAMERA.focal, 0.0])), np.zeros(3))
+        """4.5 px off is beyond a search of 4 px, which finds the best at its edge."""
+        pose = HOME @ make_pose(so3_exp(np.array([0.0, 4.5 / CAMERA.focal, 0.0])), np.zeros(3))
         image = plane.gray(CAMERA, HOME)
-        near, far = (found_from(pose, image, squares, CAMERA, r, 0.9) for r in (4, 6))
+        near, far = (found_from(pose, image, squares, CAMERA, r) for r in (4, 6))
         assert len(far.index) > 0.6 * COUNT
-        assert len(near.index) < 0.4 * len(far.index)
+        assert np.median(errors_px(far, squares, CAMERA, HOME)) < 0.2
+        assert len(near.index) < 0.1 * len(far.index)
 
     def test_all_but_the_first(self, plane, squares):
         image = plane.gray(CAMERA, HOME)

@@ -15,10 +15,11 @@ from safetensors.numpy import save
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.map_code.code import MapCode, MapInfo
+from aceg_ros.map_code.landmarks import SIDE, Landmarks
 from aceg_ros.regressor.regressor import Regressor
 
 
-def map_code(tokens: int = 200, keyframes: int = 7, seed: int = 0) -> MapCode:
+def map_code(tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: int = 0) -> MapCode:
     """A well-formed code that maps nothing."""
     rng = np.random.default_rng(seed)
     embeddings = rng.normal(size=(tokens, 64)).astype(np.float32)
@@ -38,6 +39,12 @@ def map_code(tokens: int = 200, keyframes: int = 7, seed: int = 0) -> MapCode:
             frame_id='kitchen',
             created='2026-01-02T03:04:05+00:00',
             quality={'verdict': 'good', 'thin': [{'frame': 'ü', 'position': [1.0, 2.0, 3.0]}]},
+        ),
+        landmarks=Landmarks(
+            points3d=rng.normal(size=(landmarks, 3)).astype(np.float32),
+            looks=rng.integers(0, 256, (landmarks, SIDE, SIDE), np.uint8),
+            keyframe=rng.integers(0, keyframes, landmarks, np.uint16),
+            angle=rng.uniform(1e-3, 1e-2, landmarks).astype(np.float32),
         ),
     )
 

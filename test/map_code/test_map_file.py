@@ -19,6 +19,7 @@ from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.localization.localizer import check_identity
 from aceg_ros.map_code.file import VERSION, read_map, write_map
+from aceg_ros.map_code.landmarks import SIDE, Landmarks
 from aceg_ros.regressor.regressor import Regressor
 
 
@@ -46,6 +47,23 @@ class TestRoundTrip:
         cosine = (read.embeddings * code.embeddings).sum(axis=1)
         cosine /= np.linalg.norm(read.embeddings, axis=1)
         assert cosine.min() > 0.999
+
+    def test_landmarks(self, path):
+        written, read = map_code().landmarks, read_map(path).landmarks
+        assert len(read) == 50
+        for name in ('points3d', 'looks', 'keyframe', 'angle'):
+            np.testing.assert_array_equal(getattr(read, name), getattr(written, name), name)
+            assert getattr(read, name).dtype == getattr(written, name).dtype, name
+
+    @pytest.mark.parametrize(
+        'code', [map_code(landmarks=0), replace(map_code(), landmarks=Landmarks.none())]
+    )
+    def test_no_landmarks(self, tmp_path, code):
+        write_map(tmp_path / 'map.aceg', code)
+        read = read_map(tmp_path / 'map.aceg')
+        assert len(read.landmarks) == 0
+        assert read.landmarks.looks.shape == (0, SIDE, SIDE)
+        np.testing.assert_array_equal(read.anchors, code.anchors)
 
     def test_types_are_those_of_the_class(self, path):
         code, read = map_code(), read_map(path)
@@ -93,7 +111,7 @@ class TestRoundTrip:
 class TestSize:
     def test_returned_and_below_2_mb_for_a_room(self, tmp_path):
         path = tmp_path / 'room.aceg'
-        size = write_map(path, map_code(tokens=6144, keyframes=400))
+        size = write_map(path, map_code(tokens=6144, keyframes=400, landmarks=2500))
         assert size == path.stat().st_size < 2_000_000
 
 
@@ -218,13 +236,13 @@ class TestRefused:
         with pytest.raises(MapCodeError, match='was changed after it was written'):
             read_map(path)
 
-    @pytest.mark.parametrize('version', [str(VERSION + 1), '0', '1.5', ''])
+    @pytest.mark.parametrize('version', [str(VERSION + 1), str(VERSION - 1), '0', '1.5', ''])
     def test_another_version(self, path, version):
         damaged(path, metadata=lambda metadata: metadata.update(version=version))
         with pytest.raises(MapCodeError, match=f'version {version or "unknown"}'):
             read_map(path)
 
-    @pytest.mark.parametrize('name', ['anchors', 'embedding_scales', 'keyframes'])
+    @pytest.mark.parametrize('name', ['anchors', 'embedding_scales', 'keyframes', 'landmark_looks'])
     def test_missing_tensor(self, path, name):
         resealed(path, tensors=lambda tensors: tensors.pop(name))
         with pytest.raises(MapCodeError, match=name):
@@ -248,6 +266,17 @@ class TestRefused:
             ('colors', lambda a: a[1:]),
             ('keyframes', lambda a: a[:, :3]),
             ('keyframes', lambda a: a[:0]),
+            ('landmarks', lambda a: a[:-1]),
+            ('landmarks', lambda a: a[:, :2]),
+            ('landmark_looks', lambda a: a[1:]),
+            ('landmark_looks', lambda a: a[:, :-1]),
+            ('landmark_looks', lambda a: a.reshape(len(a), -1)),
+            ('landmark_looks', lambda a: a.astype(np.int8)),
+            ('landmark_keyframes', lambda a: a[:0]),
+            ('landmark_keyframes', lambda a: a.astype(np.int16)),
+            ('landmark_angles', lambda a: np.append(a, a[:1])),
+            ('landmark_angles', lambda a: a[:, None]),
+            ('landmark_angles', lambda a: a.astype(np.float64)),
         ],
     )
     def test_wrong_shape_or_type(self, path, name, change):
@@ -255,16 +284,31 @@ class TestRefused:
         with pytest.raises(MapCodeError, match=r'shape|damaged'):
             read_map(path)
 
+    @pytest.mark.parametrize('index', [7, 65535])
+    def test_landmark_of_a_keyframe_that_is_not_there(self, path, index):
+        resealed(path, tensors=lambda t: t['landmark_keyframes'].__setitem__(-1, index))
+        with pytest.raises(MapCodeError, match='keyframes that it does not have'):
+            read_map(path)
+
     def test_no_tokens(self, path):
         def emptied(tensors):
-            for name in set(tensors) - {'keyframes'}:
+            for name in (
+                'embeddings',
+                'embedding_scales',
+                'anchors',
+                'log_sigma',
+                'log_prior',
+                'colors',
+            ):
                 tensors[name] = tensors[name][:0]
 
         resealed(path, tensors=emptied)
-        with pytest.raises(MapCodeError):
+        with pytest.raises(MapCodeError, match='embeddings has shape'):
             read_map(path)
 
-    @pytest.mark.parametrize('name', ['anchors', 'log_sigma', 'keyframes'])
+    @pytest.mark.parametrize(
+        'name', ['anchors', 'log_sigma', 'keyframes', 'landmarks', 'landmark_angles']
+    )
     @pytest.mark.parametrize('value', [np.nan, np.inf])
     def test_not_a_number(self, path, name, value):
         resealed(path, tensors=lambda tensors: tensors[name].reshape(-1).__setitem__(0, value))

@@ -163,7 +163,7 @@ class TestRefused:
         blank = [
             replace(view, load_image=lambda: np.full((240, 320, 3), 90, np.uint8)) for view in views
         ]
-        with pytest.raises(FitError):
+        with pytest.raises(FitError, match='looks alike everywhere'):
             map_scene(blank, engine.encoder, engine.regressor, ROUGH)
 
     def test_poses_of_other_images(self, views, engine):
