@@ -180,7 +180,7 @@ def _best_depth(
         similarity = features @ view.feature_map.flatten(1).float()
         read = F.grid_sample(
             similarity.view(-1, 1, rows, columns),
-            torch.nan_to_num(grid, nan=2.0)[:, :, None],
+            torch.nan_to_num(grid, nan=2.0).clamp(-2.0, 2.0)[:, :, None],
             mode='bicubic',  # a bilinear surface has its peaks at patch centres only
             align_corners=False,
         )[:, 0, :, 0]
