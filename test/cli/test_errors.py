@@ -81,10 +81,12 @@ class TestMapping:
         outcome = aceg('map', recording, '-o', tmp_path / 'map.aceg', '--stop', 4)
         assert_said_in_one_line(outcome, '4 images', 'at least 5', 'record more')
 
-    def test_one_spot(self, aceg, tmp_path):
-        folder = pictures(tmp_path / 'spot', 8)
-        (folder / 'calibration.yaml').write_text(CALIBRATION)
-        (folder / 'poses.txt').write_text(''.join(f'{i} 1 2 3 0 0 0 1\n' for i in range(8)))
+    def test_one_spot(self, aceg, recording, tmp_path):
+        folder = tmp_path / 'spot'
+        shutil.copytree(recording, folder)
+        lines = (folder / 'poses.txt').read_text().splitlines()
+        stamps = [line.split()[0] for line in lines if not line.startswith('#')]
+        (folder / 'poses.txt').write_text(''.join(f'{s} 1 2 3 0 0 0 1\n' for s in stamps))
         outcome = aceg('map', folder, '-o', tmp_path / 'map.aceg')
         assert_said_in_one_line(outcome, 'one spot', 'move the camera')
 
