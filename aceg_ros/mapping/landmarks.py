@@ -124,7 +124,7 @@ def _place(
     for reach, min_likeness, width in _ROUNDS:
         axes = facing_axes(centres, pose, angle)
         squares = Squares(centres, axes, normalised(looks))
-        lines = _Lines(pose[:3, 3], towards, distances, camera.focal)
+        lines = _Lines(pose[:3, 3], towards, distances)
         for view in views:
             seen = find_squares(
                 view.gray, view.camera, view.world_from_cam, squares, reach, min_likeness
@@ -140,9 +140,8 @@ def _place(
 class _Lines:
     """Rays of one keyframe, and the rays on which other keyframes see the same points."""
 
-    def __init__(self, origin: Array, towards: Array, distances: Array, focal: float):
+    def __init__(self, origin: Array, towards: Array, distances: Array):
         self._origin, self._towards, self._distances = origin, towards, distances
-        self._focal = focal
         # residual in px of observation m at distance d of its ray: slope[m] d + offset[m]
         self._index: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
         self._slope: list[Array] = [np.zeros((0, 3))]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +27,7 @@ from rclpy.task import Future
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from aceg_ros.ros.demo.nodes import free_domain
 from aceg_ros.ros.messages import transform_message
 
 ENVIRONMENT = {
@@ -45,19 +44,6 @@ TRANSITIONS = {
     'deactivate': Transition.TRANSITION_DEACTIVATE,
     'cleanup': Transition.TRANSITION_CLEANUP,
 }
-
-
-def free_domain() -> int:
-    """A ROS domain that nobody on this machine uses."""
-    for domain in random.sample(range(1, 101), 100):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                # Where DDS has the first participant of a domain listen.
-                probe.bind(('', 7410 + 250 * domain))
-            except OSError:
-                continue
-            return domain
-    raise AssertionError('no free ROS domain')
 
 
 class Collector:
@@ -107,7 +93,9 @@ class Ros:
     """One ROS domain: processes in it, and the test's own node."""
 
     def __init__(self, folder: Path) -> None:
-        self.domain = free_domain()
+        domain = free_domain()
+        assert domain is not None, 'no free ROS domain'
+        self.domain = domain
         self._folder = folder
         self.environment = ENVIRONMENT | {
             'ROS_DOMAIN_ID': str(self.domain),

@@ -109,12 +109,12 @@ def use_own_domain() -> None:
     """Have this process, and those it starts, talk to nobody else; unless a domain is set."""
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     if 'ROS_DOMAIN_ID' not in os.environ:
-        os.environ['ROS_DOMAIN_ID'] = str(_free_domain())
+        os.environ['ROS_DOMAIN_ID'] = str(free_domain() or random.randint(1, 100))
 
 
-def _free_domain() -> int:
-    domains = random.sample(range(1, 101), 100)
-    for domain in domains:
+def free_domain() -> int | None:
+    """A ROS domain from 1 to 100 that nobody on this machine uses; None where all are taken."""
+    for domain in random.sample(range(1, 101), 100):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
                 # Where DDS has the first participant of a domain listen.
@@ -122,4 +122,4 @@ def _free_domain() -> int:
             except OSError:
                 continue
             return domain
-    return domains[0]
+    return None
