@@ -25,6 +25,7 @@ Gray: TypeAlias = NDArray[np.uint8] | Floats
 
 _MIN_SCALE, _MAX_SCALE = 0.5, 2.0  # pixels per sample; beyond, sampling says little
 _MIN_CONTRAST = 1e-6
+_MAX_TWIST = 0.8  # squared, of the product of the bends along x and y
 _STEP = SIDE / 2  # samples over which the mapping from a square to the image is taken as linear
 _MOST_ROWS = 30_000  # OpenCV's remap takes no more than 32767
 
@@ -180,20 +181,30 @@ def _box_sums(images: Floats | Array) -> Array:
 
 
 def _peaks(likeness: Floats) -> tuple[Floats, Array]:
-    """Greatest values (N,) and their places (N, 2) as x, y, to fractions; -1 at the border."""
+    """Greatest values (N,) and their places (N, 2) as x, y, to fractions; -1 at the border.
+
+    The place is the top of the quadratic through the first and second differences around it.
+    """
     count, size = len(likeness), likeness.shape[1]
     row, column = np.divmod(likeness.reshape(count, size**2).argmax(axis=1), size)
     within = (row > 0) & (row < size - 1) & (column > 0) & (column < size - 1)
     row, column = row.clip(1, size - 2), column.clip(1, size - 2)
-    each = np.arange(count)
-    top = likeness[each, row, column]
-    x = _vertex(likeness[each, row, column - 1], top, likeness[each, row, column + 1])
-    y = _vertex(likeness[each, row - 1, column], top, likeness[each, row + 1, column])
-    return np.where(within, top, np.float32(-1)), np.stack([column + x, row + y], axis=1)
-
-
-def _vertex(left: Floats, top: Floats, right: Floats) -> Floats:
-    """Where a parabola through values at -1, 0 and 1 has its top."""
-    bend = left - 2 * top + right
-    shift = 0.5 * (left - right) / np.minimum(bend, -_MIN_CONTRAST)
-    return np.asarray(shift.clip(-0.5, 0.5), np.float32)
+    steps = np.arange(-1, 2)
+    around = likeness[
+        np.arange(count)[:, None, None],
+        row[:, None, None] + steps[:, None],
+        column[:, None, None] + steps,
+    ]
+    slope_x = (around[:, 1, 2] - around[:, 1, 0]) / 2
+    slope_y = (around[:, 2, 1] - around[:, 0, 1]) / 2
+    top = around[:, 1, 1]
+    bend_x = np.minimum(around[:, 1, 0] - 2 * top + around[:, 1, 2], -_MIN_CONTRAST)
+    bend_y = np.minimum(around[:, 0, 1] - 2 * top + around[:, 2, 1], -_MIN_CONTRAST)
+    twist = (around[:, 0, 0] - around[:, 0, 2] - around[:, 2, 0] + around[:, 2, 2]) / 4
+    # A ridge across has no top of its own: there x and y are taken apart.
+    twist = np.where(twist**2 < _MAX_TWIST * bend_x * bend_y, twist, 0)
+    determinant = bend_x * bend_y - twist**2
+    x = (twist * slope_y - bend_y * slope_x) / determinant
+    y = (twist * slope_x - bend_x * slope_y) / determinant
+    place = np.stack([column + x.clip(-0.5, 0.5), row + y.clip(-0.5, 0.5)], axis=1)
+    return np.where(within, top, np.float32(-1)), place
