@@ -31,3 +31,8 @@ class FitOptions:
         for name in ('budget', 'epochs', 'tokens', 'buffer_patches', 'batch', 'max_keyframes'):
             if not getattr(self, name) > 0:
                 raise FitError(f'{name} must be greater than 0, not {getattr(self, name)}')
+        if not self.landmarks >= 0:
+            raise FitError(f'landmarks must be 0 or more, not {self.landmarks}')
+        for name in ('augmented', 'held_out'):
+            if not 0 <= getattr(self, name) < 1:
+                raise FitError(f'{name} must be from 0 to below 1, not {getattr(self, name)}')

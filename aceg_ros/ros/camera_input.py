@@ -26,6 +26,9 @@ from aceg_ros.ros.parameters import QOS_NAMES, Parameter
 
 # Seconds over which the rate is taken.
 RATE_WINDOW = 3.0
+# Seconds after the start in which images without any calibration are passed over in silence: the
+# first image mostly comes before the first calibration.
+CALIBRATION_PATIENCE = 1.0
 
 # What every node with a camera can be told of it.
 CAMERA_PARAMETERS = (
@@ -143,11 +146,13 @@ class CameraInput:
         self._last_arrival: float | None = None
         self._received = 0
         self._dropped = 0
+        self._patient_until = 0.0
         self._subscriptions: list[Subscription] = []
 
     def start(self) -> None:
         """Subscribe."""
         if not self._subscriptions:
+            self._patient_until = time.monotonic() + CALIBRATION_PATIENCE
             create = self._node.create_subscription
             self._subscriptions = [
                 create(self._type, self.topic, self._on_image, self._qos),
@@ -219,11 +224,14 @@ class CameraInput:
         with self._changed:
             info, problem = self._info_of(message.header.frame_id)
             self._received += 1
-            self._dropped += self._newest is not None
-            self._newest = CameraImage(message, info, self._rectified, now, problem)
             self._last_arrival = now
             self._arrivals.append(now)
             self._forget_arrivals(now)
+            if not self._infos and now < self._patient_until:
+                self._dropped += 1
+                return
+            self._dropped += self._newest is not None
+            self._newest = CameraImage(message, info, self._rectified, now, problem)
             self._changed.notify_all()
 
     def _on_info(self, message: CameraInfo) -> None:
