@@ -57,6 +57,7 @@ class RecordingWriter:
         self.mended: list[str] = []
         self._suffix = image_suffix
         self._stems: set[str] = set()
+        self._index_size = 0  # bytes that this writer knows of
         try:
             if camera is None:
                 self._calibration = self._resume()
@@ -85,7 +86,8 @@ class RecordingWriter:
 
         Gives the image's name. Depth is stored in millimetres up to 65.5 m, nan as unknown. Raises
         ImageError for an array that does not fit the camera, PoseError, DatasetError when two
-        frames have one stamp, and StorageError when the disk does not take the frame.
+        frames have one stamp or another program records here too, and StorageError when the disk
+        does not take the frame.
         """
         pose = validate_pose(world_from_cam)
         if image.dtype != np.uint8:
@@ -99,11 +101,14 @@ class RecordingWriter:
         if depth is not None:
             depth_camera = self._calibration.depth_camera or self.camera
             _check_shape('depth', depth.shape, (depth_camera.height, depth_camera.width))
+        line = format_tum_line(stamp, pose) + '\n'
         try:
+            if self._index.stat().st_size != self._index_size:
+                raise DatasetError(f'{self.path}: another program records there; stop one of them')
             if depth is not None:
                 write_atomically(depth_file, _encode(_to_raw(depth), '.png'))
             write_atomically(image_file, _encode(image, self._suffix))
-            _append(self._index, format_tum_line(stamp, pose) + '\n')
+            _append(self._index, line)
         except OSError as error:
             # Without its pose an image is of no use, and would have to be explained.
             for file in (image_file, depth_file):
@@ -113,6 +118,7 @@ class RecordingWriter:
                 f'{self.path}: frame {stem} was not recorded ({error}); frames before it are kept. '
                 'Mend that and record on, or record elsewhere'
             ) from error
+        self._index_size += len(line)
         self._stems.add(stem)
         self.poses.append(pose)
         return image_file.name
@@ -127,6 +133,7 @@ class RecordingWriter:
         (self.path / IMAGE_FOLDER).mkdir(parents=True, exist_ok=True)
         write_calibration(self.path / CALIBRATION_NAME, self._calibration)
         write_atomically(self._index, INDEX_HEADER.encode())
+        self._index_size = len(INDEX_HEADER)
 
     def _resume(self) -> Calibration:
         """Take up what is recorded, after removing what a crash left half-done."""
@@ -134,7 +141,7 @@ class RecordingWriter:
             raise DatasetError(f'{self.path}: holds no recording that could be continued')
         calibration = read_calibration(self.path / CALIBRATION_NAME)
         text = self._index.read_bytes()
-        whole = text.rindex(b'\n') + 1
+        whole = self._index_size = text.rindex(b'\n') + 1
         if whole < len(text):
             os.truncate(self._index, whole)
             self.mended.append(f'{POSE_NAME}: the last line, torn off, is removed')

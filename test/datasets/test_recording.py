@@ -75,6 +75,15 @@ class TestRecording:
         with pytest.raises(DatasetError, match='same time stamp'):
             writer.add(image, np.eye(4), 1.0)
 
+    def test_two_programs_in_one_recording(self, tmp_path, image, poses):
+        first = RecordingWriter(tmp_path / 'r', CAMERA)
+        second = RecordingWriter(tmp_path / 'r')
+        second.add(image, poses[0], 1.0)
+        with pytest.raises(DatasetError, match='another program records there'):
+            first.add(image, poses[1], 2.0)
+        second.add(image, poses[2], 3.0)
+        assert [f.stamp for f in open_dataset(tmp_path / 'r').frames] == [1.0, 3.0]
+
     def test_bad_frames(self, tmp_path, image):
         writer = RecordingWriter(tmp_path / 'r', CAMERA)
         with pytest.raises(ImageError, match='shape'):
@@ -133,6 +142,7 @@ class TestFullDisk:
         line = b'# padding\n'
         with index.open('ab') as file:
             file.write(line * 500)
+        writer = RecordingWriter(writer.path)
         with files_up_to(index.stat().st_size + 20), pytest.raises(StorageError):
             writer.add(plain, poses[1], 2.0)
         assert index.read_bytes().endswith(line)
