@@ -35,6 +35,8 @@ class LocalizerOptions:
     max_likeness: float = MAX_LIKENESS
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
+    sure_inlier_ratio: float = 0.5  # with fewer, RANSAC's pose gets a rival, found with
+    rival_threshold_px: float = 20.0
     guided_rounds: int = 3  # readings again at most, of what lies near each patch's ray by the pose
     guided_radius_px: float = 24.0
     settled_px: float = 3.0  # a pose that a round moved by less is not read again
@@ -95,12 +97,11 @@ class Localizer:
                 f'the map knows only {len(matches.rays)} patches of this image',
                 clock.seconds,
             )
-        threshold = self.options.threshold_px
-        coarse = ransac_pose(matches.rays, matches.points3d, patches.focal, threshold, prior)
+        poses = self._hypotheses(matches, patches.focal, prior)
         clock.lap('ransac')
-        if coarse is None:
+        if not poses:
             return LocalizationFailure('no_pose', 'no pose agrees with the map', clock.seconds)
-        settled = self._settle(patches, coarse[0])
+        settled = self._settle_best(patches, poses)
         clock.lap('refine')
         if settled is None:
             return LocalizationFailure(
@@ -120,7 +121,8 @@ class Localizer:
         )
         # a guided reading agrees with any pose to some degree: the first one is the witness
         witness = Reprojection(matches.rays, matches.points3d, patches.focal)
-        doubt = self._too_few(witness.errors(refined.world_from_cam) < threshold)
+        errors = witness.errors(refined.world_from_cam)
+        doubt = self._too_few(errors < self.options.threshold_px)
         if doubt is None:
             found = with_map_error(found, self.code.info.angular_error)
             doubt = self._too_vague(found)
@@ -157,6 +159,27 @@ class Localizer:
         distance = np.linalg.norm(points3d[best] - self.code.mean, axis=1)
         best = best[sigma[best] * patches.focal < self.options.max_sigma_px * distance]
         return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
+
+    def _hypotheses(
+        self, matches: _Matches, focal: float, prior: np.ndarray | None
+    ) -> list[np.ndarray]:
+        """Poses (4, 4) that many matches agree on: one, or two rivals where that one has few."""
+        options = self.options
+        rays, points3d = matches.rays, matches.points3d
+        first = ransac_pose(rays, points3d, focal, options.threshold_px, prior)
+        if first is None:
+            return []
+        if first[1].mean() >= options.sure_inlier_ratio:
+            return [first[0]]
+        rival = ransac_pose(rays, points3d, focal, options.rival_threshold_px)
+        return [first[0]] if rival is None else [first[0], rival[0]]
+
+    def _settle_best(
+        self, patches: _Patches, poses: list[np.ndarray]
+    ) -> tuple[RefinedPose, _Matches] | None:
+        """Of the settled poses the one with the most inliers."""
+        settled = [found for pose in poses if (found := self._settle(patches, pose)) is not None]
+        return max(settled, key=lambda found: int(found[0].inliers.sum()), default=None)
 
     def _settle(self, patches: _Patches, pose: np.ndarray) -> tuple[RefinedPose, _Matches] | None:
         """Read again what lies near each patch's ray, and refine, until the pose moves no more."""

@@ -94,6 +94,41 @@ class TestPose:
         assert np.median(ratios) < 1.0
 
 
+class TestRivals:
+    """RANSAC's pose with few inliers may be the wrong one of two."""
+
+    @pytest.fixture
+    def misled(self, query, monkeypatch):
+        """RANSAC is wrong, and right only at the threshold of rivals; gives its thresholds."""
+        asked = []
+        wrong = query.world_from_cam.copy()
+        wrong[:3, :3] = wrong[:3, :3] @ so3_exp([0.0, np.radians(25.0), 0.0])
+
+        def ransac(rays, points3d, focal, threshold_px, prior=None, seed=0):
+            asked.append(threshold_px)
+            inliers = np.arange(len(rays)) < 0.3 * len(rays)
+            return (wrong if len(asked) == 1 else query.world_from_cam), inliers
+
+        monkeypatch.setattr('aceg_ros.localization.localizer.ransac_pose', ransac)
+        return asked
+
+    def test_the_better_one_wins(self, localizer, query, misled):
+        answer = localizer.localize(query.image(), query.camera)
+        assert misled == [LocalizerOptions().threshold_px, LocalizerOptions().rival_threshold_px]
+        assert pose_error(answer.world_from_cam, query.world_from_cam)[0] < 0.1
+
+    def test_a_sure_pose_has_none(self, localizer, query, monkeypatch):
+        asked = []
+
+        def ransac(rays, points3d, focal, threshold_px, prior=None, seed=0):
+            asked.append(threshold_px)
+            return query.world_from_cam, np.ones(len(rays), bool)
+
+        monkeypatch.setattr('aceg_ros.localization.localizer.ransac_pose', ransac)
+        localizer.localize(query.image(), query.camera)
+        assert asked == [LocalizerOptions().threshold_px]
+
+
 class TestCovariance:
     def test_symmetric_and_positive_definite(self, localizer, queries):
         for frame in queries:
