@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from aceg_ros.errors import WeightsError
+from aceg_ros.errors import AcegError, WeightsError
 from aceg_ros.files import write_atomically
 from aceg_ros.regressor.published import PublishedConfig, PublishedRegressor, ours
 
@@ -30,22 +30,22 @@ _UNUSED = {'max_scale', 'min_scale', 'mean'}
 _STATE = '_extra_state'
 
 
-def read_foreign(path: Path, what: str) -> dict[str, Any]:
+def read_foreign(path: Path, what: str, wrong: type[AcegError] = WeightsError) -> dict[str, Any]:
     """The dict in a `torch.save`d file, whose code, if it has any, is not run.
 
-    Raises WeightsError when there is no such file or it holds something else.
+    Raises an error of the type ``wrong`` when there is no such file or it holds something else.
     """
     if not path.is_file():
-        raise WeightsError(f'there is no {what} at {path}; give the path of the file downloaded')
+        raise wrong(f'there is no {what} at {path}; give the path of the file downloaded')
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        raise WeightsError(
+        raise wrong(
             f'{path} is no {what}, or only part of one ({lines[0]}); download it again'
         ) from error
     if not isinstance(content, dict):
-        raise WeightsError(f'{path} is no {what}: it holds a {type(content).__name__}')
+        raise wrong(f'{path} is no {what}: it holds a {type(content).__name__}')
     return content
 
 
