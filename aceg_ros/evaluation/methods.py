@@ -13,7 +13,7 @@ import torch
 
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder, image_tensor
-from aceg_ros.encoder.view import working_view
+from aceg_ros.encoder.view import full_size
 from aceg_ros.engine import Engine
 from aceg_ros.evaluation.baselines.keyframes import posed_images
 from aceg_ros.evaluation.baselines.nearest import NearestLocalizer
@@ -121,11 +121,9 @@ class PatchDescriber:
 
     def __call__(self, image: np.ndarray, camera: Camera) -> tuple[torch.Tensor, np.ndarray]:
         """Features (P, D) and centres (P, 2) px of the patches of `image` (H, W, 3) uint8 RGB."""
-        view, view_camera = working_view(image, camera)
+        view, view_camera = self.encoder.view(image, camera)
         patches = self.encoder.encode(image_tensor(view, self.encoder.device))
-        scale = np.array([camera.width, camera.height]) / [view_camera.width, view_camera.height]
-        # The images' corners, not the centres of their first pixels, are in the same place.
-        points2d = (patches.centres() + 0.5) * scale - 0.5
+        points2d = full_size(patches.centres(), view_camera, camera)
         return patches.features[0].flatten(1).T.contiguous(), points2d
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from aceg_ros.encoder.base import MAX_LIKENESS, Encoder, image_tensor, likeness
-from aceg_ros.encoder.view import patch_rays, working_view
+from aceg_ros.encoder.base import Encoder, image_tensor, likeness
+from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, transform_points
@@ -21,20 +21,26 @@ from aceg_ros.localization.refine import RefinedPose, refine_pose
 from aceg_ros.localization.reprojection import Reprojection
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.map_code.code import MapCode
-from aceg_ros.regressor.regressor import Regressor
+from aceg_ros.regressor.base import SceneRegressor
 
 _FLOOR_PX = 0.3  # deviation that even the best of matches have
 
 
 @dataclass(frozen=True)
 class LocalizerOptions:
-    """Pixels are those of the working image."""
+    """Pixels are those of the working image.
+
+    Of a free code all patches are read and those kept whose sigma is small beside the image's own;
+    without anchors and landmarks there is nothing to read again or to align with.
+    """
 
     patches: int = 1000  # most reliable patches that read the map
     correspondences: int = 500  # most certain of those that pose estimation gets
-    max_likeness: float = MAX_LIKENESS
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
+    free_threshold_px: float = 10.0  # the same for a free code; this and the next two are ACE-G's
+    free_quantile: float = 0.1  # of the sigmas of an image that a free code is read for
+    free_factor: float = 2.0  # patches of less than so many times that quantile are kept
     guided_rounds: int = 3  # readings again at most, of what lies near each patch's ray by the pose
     guided_radius_px: float = 24.0
     settled_px: float = 3.0  # a pose that a round moved by less is not read again
@@ -58,7 +64,7 @@ class Localizer:
         self,
         code: MapCode,
         encoder: Encoder,
-        regressor: Regressor,
+        regressor: SceneRegressor,
         options: LocalizerOptions | None = None,
     ):
         """Raises MapCodeError when the map was made with another encoder or regressor."""
@@ -78,10 +84,10 @@ class Localizer:
         Raises ImageError when the image is none or not of the camera's size.
         """
         clock = _Clock()
-        view, view_camera = working_view(image, camera)
+        view, view_camera = self._encoder.view(image, camera)
         patches = self._encode(view, view_camera)
         clock.lap('encode')
-        if likeness(patches.features) > self.options.max_likeness:
+        if likeness(patches.features) > self._encoder.max_likeness:
             return LocalizationFailure(
                 'featureless',
                 'all parts of the image look alike: it is blank, too dark, overexposed or blurred',
@@ -95,24 +101,25 @@ class Localizer:
                 f'the map knows only {len(matches.rays)} patches of this image',
                 clock.seconds,
             )
-        threshold = self.options.threshold_px
+        threshold = self._threshold_px
         coarse = ransac_pose(matches.rays, matches.points3d, patches.focal, threshold, prior)
         clock.lap('ransac')
         if coarse is None:
             return LocalizationFailure('no_pose', 'no pose agrees with the map', clock.seconds)
-        settled = self._settle(patches, coarse[0])
+        settled = self._settle(patches, matches, coarse[0])
         clock.lap('refine')
         if settled is None:
             return LocalizationFailure(
                 'undetermined', 'the matches found do not determine a pose', clock.seconds
             )
-        refined, matched = self._align(view, view_camera, *settled)
+        refined, matched = settled
+        if not self.code.free:
+            refined, matched = self._align(view, view_camera, *settled)
         clock.lap('align')
-        scale = camera.width / view_camera.width
         found = Localization(
             world_from_cam=refined.world_from_cam,
             covariance=refined.covariance,
-            points2d=(matched.points2d + 0.5) * scale - 0.5,
+            points2d=full_size(matched.points2d, view_camera, camera),
             points3d=matched.points3d,
             sigma=matched.sigma,
             inliers=refined.inliers,
@@ -128,13 +135,16 @@ class Localizer:
 
     @torch.inference_mode()
     def _encode(self, view: np.ndarray, camera: Camera) -> _Patches:
-        """The most reliable patches of the image."""
+        """The most reliable patches of the image; all of them for a free code."""
         encoded = self._encoder.encode(image_tensor(view, self._encoder.device))
         centres, rays = patch_rays(camera, encoded.stride)
         reliability = encoded.reliability[0].flatten()
         usable = torch.from_numpy(np.isfinite(rays).all(axis=1)).to(reliability.device)
         reliability = reliability.masked_fill(~usable, -1.0)
-        chosen = reliability.topk(min(self.options.patches, int(usable.sum()))).indices
+        count = int(usable.sum())
+        if not self.code.free:
+            count = min(self.options.patches, count)
+        chosen = reliability.topk(count).indices
         features = encoded.features[0].flatten(1).T[chosen]
         index = chosen.cpu().numpy()
         return _Patches(features, rays[index], centres[index], camera.focal)
@@ -153,23 +163,34 @@ class Localizer:
         read = self._regressor(patches.features, self._tensors, tokens)
         sigma = read.sigma.cpu().double().numpy()
         points3d = read.points3d.cpu().double().numpy()
-        best = np.argsort(sigma)[: self.options.correspondences]
+        best = np.argsort(sigma)
+        if self.code.free:
+            limit = self.options.free_factor * np.quantile(sigma, self.options.free_quantile)
+            best = best[sigma[best] < limit]
+            return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
+        best = best[: self.options.correspondences]
         distance = np.linalg.norm(points3d[best] - self.code.mean, axis=1)
         best = best[sigma[best] * patches.focal < self.options.max_sigma_px * distance]
         return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
 
-    def _settle(self, patches: _Patches, pose: np.ndarray) -> tuple[RefinedPose, _Matches] | None:
-        """Read again what lies near each patch's ray, and refine, until the pose moves no more."""
+    @property
+    def _threshold_px(self) -> float:
+        options = self.options
+        return options.free_threshold_px if self.code.free else options.threshold_px
+
+    def _settle(
+        self, patches: _Patches, matches: _Matches, pose: np.ndarray
+    ) -> tuple[RefinedPose, _Matches] | None:
+        """Read again what lies near each patch's ray, and refine, until the pose moves no more.
+
+        A free code is not read again; the pose is refined on the ``matches``.
+        """
+        if self.code.free:
+            refined = self._refine(patches, matches, pose)
+            return None if refined is None else (refined, matches)
         for left in reversed(range(self.options.guided_rounds)):
             guided = self._read(patches, pose)
-            refined = refine_pose(
-                pose,
-                guided.rays,
-                guided.points3d,
-                guided.sigma_px(pose, patches.focal),
-                patches.focal,
-                self.options.threshold_px,
-            )
+            refined = self._refine(patches, guided, pose)
             if refined is None:
                 return None
             shift = _shift_px(pose, refined.world_from_cam, guided.points3d, patches.focal)
@@ -177,6 +198,16 @@ class Localizer:
                 return refined, guided
             pose = refined.world_from_cam
         return None
+
+    def _refine(self, patches: _Patches, matches: _Matches, pose: np.ndarray) -> RefinedPose | None:
+        return refine_pose(
+            pose,
+            matches.rays,
+            matches.points3d,
+            matches.sigma_px(pose, patches.focal),
+            patches.focal,
+            self._threshold_px,
+        )
 
     def _align(
         self, view: np.ndarray, camera: Camera, pose: RefinedPose, matches: _Matches
@@ -299,7 +330,7 @@ class _Matches:
         return self.sigma * focal / np.maximum(distance, 1e-6)
 
 
-def check_identity(code: MapCode, encoder: Encoder, regressor: Regressor) -> None:
+def check_identity(code: MapCode, encoder: Encoder, regressor: SceneRegressor) -> None:
     """Raise MapCodeError when ``code`` was made with another encoder or regressor."""
     for what, made_with, given in (
         ('encoder', code.info.encoder, encoder.identity),

@@ -29,7 +29,7 @@ _LINEAR, _NORM, _STEP = 0, 2, 3
 
 @dataclass(frozen=True)
 class PublishedConfig:
-    """Shape of the network. The defaults are those described in the paper."""
+    """Shape of the network. The defaults make one of about the published size."""
 
     dim_in: int = 1024  # patch features
     dim: int = 768  # width of the blocks and of the code
