@@ -17,6 +17,7 @@ for helpers in ('encoder', 'regressor'):
 from dinov2_networks import tiny_dinov2  # noqa: E402
 from published_heads import CONFIG, published_state, random_network  # noqa: E402
 
+from aceg_ros.evaluation.benchmark import run as run_here  # noqa: E402
 from aceg_ros.map_code.file import read_map  # noqa: E402
 from aceg_ros.mapping.paper.schedule import SCHEDULES, PaperSchedule  # noqa: E402
 
@@ -202,6 +203,30 @@ class TestMapping:
         outcome = aceg(*command, '--device', 'cpu', '--memory', 0.0003)
         assert outcome.status == 1
         assert 'GB are needed' in outcome.err
+
+
+class TestBenchmark:
+    def test_compares_encoders_and_has_the_published_method(
+        self, aceg, imported, recording, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr('aceg_ros.evaluation.benchmark.run_isolated', run_here)
+        command = ['benchmark', recording, '--budget', 4, '--device', 'cpu', '-o', tmp_path / 'out']
+        command += ['--methods', 'published,aceg,sift', '--encoders', 'compact,dinov2']
+        outcome = aceg(*command)
+        assert outcome.status == 0, outcome.err
+        rows = json.loads((tmp_path / 'out/benchmark.json').read_text())['rows']
+        assert [row['method'] for row in rows] == [
+            'published',
+            'aceg compact',
+            'sift',
+            'aceg dinov2',
+        ]
+        assert all(row['error'] is None for row in rows[:3])
+
+    def test_an_unknown_method(self, aceg, recording):
+        outcome = aceg('benchmark', recording, '--methods', 'magic')
+        assert outcome.status == 1
+        assert 'there are aceg, published, sift, mlp, nearest' in outcome.err
 
 
 class TestAnchoredOnDinov2:
