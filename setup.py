@@ -52,6 +52,8 @@ setup(
     extras_require={
         # Reading bags.
         'bags': ['rosbags>=0.10'],
+        # The encoder dinov2. It does not ask for a PyTorch of its own.
+        'dinov2': ['huggingface_hub', 'transformers>=4.48'],
         'test': [
             'mypy>=2.4,<3',
             # ROS 2's pytest plug-ins do not load in 9.
@@ -59,6 +61,7 @@ setup(
             # Processes over DDS miss a deadline now and then on a busy machine.
             'pytest-rerunfailures',
             'rosbags>=0.10',
+            'transformers>=4.48',
             # Another minor version may format differently.
             'ruff>=0.17,<0.18',
             'types-pyyaml',

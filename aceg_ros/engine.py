@@ -1,16 +1,61 @@
-"""The parts put together as they are shipped: which encoder and regressor, on which device."""
+"""The parts put together: which encoder and regressor, where they are, on which device."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.encoder.compact import CompactEncoder
-from aceg_ros.errors import AcegError
-from aceg_ros.models import model_path
-from aceg_ros.regressor.regressor import Regressor
+from aceg_ros.errors import AcegError, WeightsError
+from aceg_ros.models import model_folders, model_path
+from aceg_ros.regressor.base import SceneRegressor
+from aceg_ros.regressor.files import SUFFIX, identity_of, load_regressor
+from aceg_ros.regressor.published import PREFIX, PublishedRegressor
+from aceg_ros.regressor.regressor import Regressor, RegressorConfig
+
+if TYPE_CHECKING:
+    from aceg_ros.map_code.code import MapInfo
+
+COMPACT = 'compact'
+DINOV2 = 'dinov2'
+ANCHORED = 'anchored'
+PUBLISHED = 'ace_g_pretrained'  # what the published head is called
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Which networks to load; empty for what a map needs, or else for those shipped.
+
+    An imported regressor without an encoder takes the one of the published ACE-G. ``encoder`` is
+    'compact', 'dinov2' or another name in `encoder.hub`, or the folder of a DINOv2 network.
+    ``regressor`` is 'anchored', or a file made by "aceg import-regressor", by its path or by its
+    name in a folder of models.
+    """
+
+    encoder: str = ''
+    regressor: str = ''
+
+    def complete(self) -> Networks:
+        """These, with what is left open chosen without a map."""
+        regressor = self.regressor or ANCHORED
+        return Networks(self.encoder or (COMPACT if regressor == ANCHORED else DINOV2), regressor)
+
+    def for_map(self, info: MapInfo) -> Networks:
+        """These, with what is left open chosen by what a map was made with.
+
+        Raises WeightsError when a network that the map needs is not on this machine. Of networks
+        named it is not checked here that they are those of the map; `Localizer` does.
+        """
+        chosen = self
+        if not chosen.regressor:
+            chosen = replace(chosen, regressor=_regressor_with(info.regressor))
+        if not chosen.encoder:
+            chosen = replace(chosen, encoder=_encoder_with(info.encoder))
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -18,13 +63,35 @@ class Engine:
     """The networks that do not differ between scenes."""
 
     encoder: Encoder
-    regressor: Regressor
+    regressor: SceneRegressor
 
     @classmethod
-    def load(cls, device: str = 'auto') -> Engine:
-        """Load the shipped networks; ``device`` is 'auto', 'cpu', 'cuda' or 'cuda:N'."""
-        encoder = CompactEncoder.load(model_path('compact.safetensors'), resolve_device(device))
-        return cls(encoder, Regressor())
+    def load(cls, device: str = 'auto', networks: Networks | None = None) -> Engine:
+        """Load networks; ``device`` is 'auto', 'cpu', 'cuda' or 'cuda:N'.
+
+        Raises WeightsError when one is missing or damaged, or when the two do not fit together.
+        """
+        networks = (networks or Networks()).complete()
+        place = resolve_device(device)
+        if networks.regressor == ANCHORED:
+            encoder = _load_encoder(networks.encoder, place, Regressor.unit_features)
+            return cls(encoder, Regressor(RegressorConfig(dim_in=encoder.dim)))
+        published = load_regressor(regressor_file(networks.regressor))
+        encoder = _load_encoder(networks.encoder, place, PublishedRegressor.unit_features)
+        if published.config.dim_in != encoder.dim:
+            raise WeightsError(
+                f'the regressor {networks.regressor} takes features of {published.config.dim_in} '
+                f'numbers, those of the encoder {encoder.name} have {encoder.dim}; choose another '
+                'encoder (--encoder), such as dinov2'
+            )
+        return cls(encoder, published)
+
+    @classmethod
+    def for_map(
+        cls, info: MapInfo, device: str = 'auto', networks: Networks | None = None
+    ) -> Engine:
+        """Load the networks that a map was made with; see `Networks.for_map`."""
+        return cls.load(device, (networks or Networks()).for_map(info))
 
 
 def resolve_device(device: str) -> torch.device:
@@ -37,3 +104,51 @@ def resolve_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise AcegError(f'device {device!r} cannot be used here; try "auto" or "cpu"') from error
     return resolved
+
+
+def _load_encoder(source: str, device: torch.device, unit: bool) -> Encoder:
+    if source == COMPACT:
+        return CompactEncoder.load(model_path('compact.safetensors'), device)
+    from aceg_ros.encoder.dinov2 import Dinov2Encoder
+    from aceg_ros.encoder.hub import dinov2_folder
+
+    return Dinov2Encoder.load(dinov2_folder(source), device, unit)
+
+
+def regressor_file(source: str) -> Path:
+    """The file of a regressor given by its path or its name among models; raises WeightsError."""
+    path = Path(source).expanduser()
+    if path.is_file() or len(path.parts) > 1:
+        return path
+    return model_path(path.name if path.suffix == SUFFIX else path.name + SUFFIX)
+
+
+def _regressor_with(identity: str) -> str:
+    """The regressor with this identity, for `Networks`; ours, which come with the code, by name."""
+    if not identity.startswith(PREFIX):
+        return ANCHORED
+    for folder in model_folders():
+        for file in sorted(folder.glob(f'*{SUFFIX}')):
+            if identity_of(file) == identity:
+                return str(file)
+    raise WeightsError(
+        f'the map was made with the regressor {identity}, which is in none of the folders '
+        f'{", ".join(map(str, model_folders()))}: import it into one of them with "aceg '
+        'import-regressor", or name its file'
+    )
+
+
+def _encoder_with(identity: str) -> str:
+    """The encoder with this identity, for `Networks`; the shipped one by name."""
+    if not identity.startswith(f'{DINOV2}-'):
+        return COMPACT
+    from aceg_ros.encoder.dinov2 import identity_of as identity_of_folder
+    from aceg_ros.encoder.hub import DEFAULT, dinov2_folders, download_command
+
+    for folder in dinov2_folders():
+        if identity.startswith(identity_of_folder(folder, unit=False)):
+            return str(folder)
+    raise WeightsError(
+        f'the map was made with the encoder {identity}, which is not on this machine: name its '
+        f"folder, or get it; the published ACE-G's with\n  {download_command(DEFAULT)}"
+    )

@@ -19,11 +19,12 @@ _LEVELS_BELOW_PREFIX = 4
 def model_path(name: str) -> Path:
     """Find the model file `name`, such as 'compact.safetensors'.
 
-    The folder named by the environment variable ACEG_MODELS comes first, then `models/` of the
-    checkout that the package runs from, or share/aceg_ros/models of the prefix it is installed in.
+    The folder named by the environment variable ACEG_MODELS comes first, then the user's own,
+    ~/.local/share/aceg_ros/models, then `models/` of the checkout that the package runs from, or
+    share/aceg_ros/models of the prefix it is installed in.
     Raises WeightsError, naming these places, when none has the file.
     """
-    places = _places()
+    places = model_folders()
     for place in places:
         if (place / name).is_file():
             return place / name
@@ -34,11 +35,18 @@ def model_path(name: str) -> Path:
     )
 
 
-def _places() -> list[Path]:
-    """Folders that may hold models, the first choice first."""
+def users_folder() -> Path:
+    """The folder for models that a user adds; it need not be there."""
+    data = os.environ.get('XDG_DATA_HOME') or Path.home() / '.local' / 'share'
+    return Path(data).expanduser() / 'aceg_ros' / 'models'
+
+
+def model_folders() -> list[Path]:
+    """Folders that may hold models, the first choice first; not all need to be there."""
     places = []
     if os.environ.get(FOLDER_VARIABLE):
         places.append(Path(os.environ[FOLDER_VARIABLE]).expanduser())
+    places.append(users_folder())
     checkout = _PACKAGE.parent
     if (checkout / 'package.xml').is_file():
         places.append(checkout / 'models')

@@ -10,11 +10,15 @@ from aceg_ros.threads import wait_idly
 
 wait_idly()
 
+from free_room import SCHEDULE, learned_regressor  # noqa: E402
+
 from aceg_ros.datasets import Frame  # noqa: E402
 from aceg_ros.engine import Engine  # noqa: E402
 from aceg_ros.geometry.cameras import Camera  # noqa: E402
 from aceg_ros.mapping.mapper import MappingResult, map_scene  # noqa: E402
 from aceg_ros.mapping.options import FitOptions  # noqa: E402
+from aceg_ros.mapping.paper.mapper import map_by_schedule  # noqa: E402
+from aceg_ros.regressor.published import PublishedRegressor  # noqa: E402
 from aceg_ros.worlds import World, WorldOptions, make_world, record, tour  # noqa: E402
 
 
@@ -69,3 +73,17 @@ def quick() -> FitOptions:
 def mapped(views: list[Frame], engine: Engine, quick: FitOptions) -> MappingResult:
     """The room's map, made from `views`."""
     return map_scene(views, engine.encoder, engine.regressor, quick)
+
+
+@pytest.fixture(scope='session')
+def free_regressor(views: list[Frame], engine: Engine) -> PublishedRegressor:
+    """A regressor that reads free codes of the room."""
+    return learned_regressor(views, engine.encoder)
+
+
+@pytest.fixture(scope='session')
+def free_mapped(
+    views: list[Frame], engine: Engine, free_regressor: PublishedRegressor
+) -> MappingResult:
+    """The room's map as a free code, made from `views`."""
+    return map_by_schedule(views, engine.encoder, free_regressor, SCHEDULE)

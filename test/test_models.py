@@ -20,8 +20,9 @@ def put(folder: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def no_folder_of_the_users(monkeypatch):
+def no_folder_of_the_users(tmp_path, monkeypatch):
     monkeypatch.delenv('ACEG_MODELS', raising=False)
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
 
 
 @pytest.fixture
@@ -74,6 +75,11 @@ class TestInstalled:
 
 
 class TestFolderOfTheUsers:
+    def test_their_data_folder(self, installed, tmp_path):
+        put(installed('lib/python3.12/site-packages') / 'share/aceg_ros/models')
+        file = put(tmp_path / 'data/aceg_ros/models')
+        assert model_path('net.safetensors') == file
+
     def test_comes_first(self, installed, tmp_path, monkeypatch):
         put(installed('lib/python3.12/site-packages') / 'share/aceg_ros/models')
         file = put(tmp_path / 'mine')
@@ -92,5 +98,6 @@ def test_the_error_names_every_place(installed, tmp_path, monkeypatch):
     monkeypatch.setenv('ACEG_MODELS', str(tmp_path / 'mine'))
     with pytest.raises(WeightsError) as caught:
         model_path('net.safetensors')
-    for place in (tmp_path / 'mine', prefix / 'share/aceg_ros/models'):
+    data = tmp_path / 'data/aceg_ros/models'
+    for place in (tmp_path / 'mine', data, prefix / 'share/aceg_ros/models'):
         assert str(place) in str(caught.value)

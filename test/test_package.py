@@ -37,6 +37,7 @@ MODULES = {
     'PIL',
     'aceg_ros',
     'cv2',
+    'huggingface_hub',
     'matplotlib',
     'numpy',
     'poselib',
@@ -45,6 +46,7 @@ MODULES = {
     'scipy',
     'torch',
     'tqdm',
+    'transformers',
     'yaml',
 }
 # Classes in rviz's own plugins_description.xml, and what it has built in.

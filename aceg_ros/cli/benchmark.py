@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from aceg_ros.cli.common import ProgressBar, add_device, write_json
 from aceg_ros.datasets import Frame, open_dataset
 from aceg_ros.encoder.base import Encoder
-from aceg_ros.engine import Engine
+from aceg_ros.engine import COMPACT, PUBLISHED, Engine, Networks
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.benchmark import benchmark, scaling
 from aceg_ros.evaluation.figures import draw_scaling
-from aceg_ros.evaluation.methods import AcegMethod, Method, baseline_methods
+from aceg_ros.evaluation.methods import (
+    AcegMethod,
+    Method,
+    PublishedMethod,
+    baseline_methods,
+)
 from aceg_ros.evaluation.tables import benchmark_table
+from aceg_ros.mapping.paper.schedule import SCHEDULES, schedule_named
+
+_WITH_ENCODER = ('aceg', 'mlp', 'nearest')
 
 
 @dataclass(frozen=True)
 class LoadEncoder:
-    """Loads the shipped encoder; unlike a network it pickles."""
+    """Loads an encoder, with features of unit length; unlike a network it pickles."""
 
     device: str
+    encoder: str = COMPACT
 
     def __call__(self) -> Encoder:
-        return Engine.load(self.device).encoder
+        return Engine.load(self.device, Networks(self.encoder)).encoder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +49,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='without splits: query every n-th frame, map the rest',
     )
     parser.add_argument(
-        '--methods', default='aceg,sift,mlp', help='some of aceg, sift, mlp, nearest'
+        '--methods', default='aceg,sift,mlp', help='some of aceg, sift, mlp, nearest, published'
+    )
+    parser.add_argument(
+        '--encoders',
+        default=COMPACT,
+        help='encoders to compare in all methods that have one: compact, dinov2, ... or folders',
+    )
+    parser.add_argument(
+        '--schedule', default='paper-5min', choices=SCHEDULES, help='of the method published'
+    )
+    parser.add_argument(
+        '--regressor', default=PUBLISHED, help='of the method published: a file or name'
+    )
+    parser.add_argument(
+        '--memory', type=float, help="GB of the device's memory for the method published"
     )
     parser.add_argument(
         '--budget', type=float, default=60.0, help="seconds of aceg's and mlp's fits"
@@ -52,12 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a table for each dataset, and write what was asked for."""
-    known: dict[str, Method] = {'aceg': AcegMethod(arguments.device, arguments.budget)}
-    known |= baseline_methods(LoadEncoder(arguments.device), arguments.budget)
-    try:
-        methods = [known[name] for name in arguments.methods.split(',')]
-    except KeyError as error:
-        raise DatasetError(f'method {error} is unknown; there are {", ".join(known)}') from error
+    methods = _methods(arguments)
     bar = ProgressBar()
     rows, scaled = [], []
     for path in arguments.datasets:
@@ -77,6 +95,31 @@ def run(arguments: argparse.Namespace) -> int:
         if scaled:
             draw_scaling(arguments.output / 'scaling.png', scaled)
     return 0
+
+
+def _methods(arguments: argparse.Namespace) -> list[Method]:
+    """Those asked for; one that has an encoder comes once for each, and is named by it."""
+    encoders = arguments.encoders.split(',')
+    methods: dict[str, Method] = {}
+    for encoder in encoders:
+        known: dict[str, Method] = {
+            'aceg': AcegMethod(arguments.device, arguments.budget, encoder),
+            'published': PublishedMethod(
+                arguments.device,
+                Networks(regressor=arguments.regressor),
+                schedule_named(arguments.schedule),
+                arguments.memory,
+            ),
+        }
+        known |= baseline_methods(LoadEncoder(arguments.device, encoder), arguments.budget)
+        for name in arguments.methods.split(','):
+            if name not in known:
+                raise DatasetError(f'method {name!r} is unknown; there are {", ".join(known)}')
+            method = known[name]
+            if len(encoders) > 1 and name in _WITH_ENCODER:
+                method = replace(method, name=f'{name} {Path(encoder).name}')  # type: ignore[type-var]
+            methods[method.name] = method
+    return list(methods.values())
 
 
 def _divided(

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from aceg_ros.datasets import Dataset, open_dataset
 from aceg_ros.datasets.bag_poses import PoseChoice
 from aceg_ros.datasets.rosbag import BagTopics
+from aceg_ros.engine import Networks
 from aceg_ros.errors import AcegError
 from aceg_ros.files import write_atomically
 
@@ -34,6 +35,26 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where to compute."""
     parser.add_argument('--device', default='auto', help="'auto' (the default), 'cpu' or 'cuda'")
+
+
+def add_networks(parser: argparse.ArgumentParser) -> None:
+    """Which encoder and regressor to take."""
+    group = parser.add_argument_group('networks', 'those of the map, or those shipped, by default')
+    group.add_argument(
+        '--encoder',
+        default='',
+        help="'compact', 'dinov2', another DINOv2 by name such as dinov2-small, or its folder",
+    )
+    group.add_argument(
+        '--regressor',
+        default='',
+        help="'anchored', or a regressor that was imported: its file, or its name among models",
+    )
+
+
+def networks(arguments: argparse.Namespace) -> Networks:
+    """What `add_networks` declared."""
+    return Networks(arguments.encoder, arguments.regressor)
 
 
 def selected(arguments: argparse.Namespace, path: Path) -> Dataset:

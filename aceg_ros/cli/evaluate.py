@@ -9,7 +9,9 @@ from pathlib import Path
 from aceg_ros.cli.common import (
     ProgressBar,
     add_device,
+    add_networks,
     add_selection,
+    networks,
     selected,
     warn_skipped,
     write_json,
@@ -28,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('dataset', type=Path, help='folder with images and poses')
     add_selection(parser)
     add_device(parser)
+    add_networks(parser)
     parser.add_argument('--json', type=Path, help='write the figures there')
     parser.add_argument('--report', type=Path, help='draw pictures and a page into this folder')
 
@@ -36,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the figures of `Evaluation.summary`."""
     code = read_map(arguments.map)
     dataset = selected(arguments, arguments.dataset)
-    engine = Engine.load(arguments.device)
+    engine = Engine.for_map(code.info, arguments.device, networks(arguments))
     localizer = Localizer(code, engine.encoder, engine.regressor)
     bar = ProgressBar()
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aceg_ros.errors import AcegError
+from aceg_ros.errors import AcegError, MapCodeError
 from aceg_ros.files import write_atomically
 from aceg_ros.map_code.file import read_map
 
@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the points."""
     code = read_map(arguments.map)
+    if code.free:
+        raise MapCodeError(
+            f'{arguments.map} is a free code, which has no points; "aceg export-map" writes its '
+            'vectors'
+        )
     try:
         write_atomically(arguments.output, ply(code.anchors, code.colors))
     except OSError as error:

@@ -20,7 +20,8 @@ def run(arguments: argparse.Namespace) -> int:
     code = read_map(arguments.map)
     description = asdict(code.info) | {
         'cameras': [camera.to_dict() for camera in code.info.cameras],
-        'tokens': len(code.anchors),
+        'free': code.free,
+        'tokens': len(code.embeddings),
         'keyframes': len(code.keyframes),
         'mean': code.mean.round(4).tolist(),
         'extent': code.extent.round(4).tolist(),

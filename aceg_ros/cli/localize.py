@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from aceg_ros.cli.common import add_device, warn_skipped
+from aceg_ros.cli.common import add_device, add_networks, networks, warn_skipped
 from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera
 from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
 from aceg_ros.engine import Engine
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--camera', type=Path, help='calibration YAML of the images')
     parser.add_argument('-o', '--output', type=Path, help='write the poses there, TUM format')
     add_device(parser)
+    add_networks(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = read_map(arguments.map)
     images = _images(arguments.images, arguments.camera)
     warn_skipped(images.skipped)
-    engine = Engine.load(arguments.device)
+    engine = Engine.for_map(code.info, arguments.device, networks(arguments))
     localizer = Localizer(code, engine.encoder, engine.regressor)
     poses = []
     for frame in images.frames:

@@ -7,10 +7,38 @@ import sys
 from collections.abc import Sequence
 
 from aceg_ros import __version__
-from aceg_ros.cli import benchmark, demo, evaluate, export, info, localize, map, play, train_encoder
+from aceg_ros.cli import (
+    benchmark,
+    check_models,
+    demo,
+    evaluate,
+    export,
+    export_map,
+    import_map,
+    import_regressor,
+    info,
+    localize,
+    map,
+    play,
+    train_encoder,
+)
 from aceg_ros.errors import AcegError
 
-COMMANDS = (map, localize, evaluate, info, export, benchmark, train_encoder, demo, play)
+COMMANDS = (
+    map,
+    localize,
+    evaluate,
+    info,
+    export,
+    benchmark,
+    train_encoder,
+    demo,
+    play,
+    import_regressor,
+    import_map,
+    export_map,
+    check_models,
+)
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
 

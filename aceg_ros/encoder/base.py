@@ -7,16 +7,16 @@ from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-# Of real images at most 0.4; blank, noisy, black or white ones have 0.66 to 1.
-MAX_LIKENESS = 0.55
+from aceg_ros.geometry.cameras import Camera
 
 
 @dataclass(frozen=True)
 class PatchFeatures:
     """A batch of images, each seen as a grid of patches."""
 
-    features: torch.Tensor  # (B, D, H', W') float32, unit length along D
+    features: torch.Tensor  # (B, D, H', W') float32, see `Encoder.encode`
     reliability: torch.Tensor  # (B, H', W') in 0..1: how likely the patch is to be found again
     stride: int  # px between neighbouring patches
 
@@ -44,14 +44,26 @@ class Encoder(Protocol):
     stride: int
     dim: int
     device: torch.device
+    # An image whose patches are more alike (see `likeness`) shows nothing to be recognised by.
+    max_likeness: float
+
+    def view(self, image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
+        """``image`` (H, W, 3) uint8 RGB at the size the encoder works at, and its camera there.
+
+        Raises ImageError when the image is no such array or not of the camera's size.
+        """
 
     def encode(self, images: torch.Tensor) -> PatchFeatures:
-        """``images`` (B, 3, H, W) uint8 or float in 0..255; any H, W of at least 64 px."""
+        """``images`` (B, 3, H, W) uint8 or float in 0..255; any H, W of at least 64 px.
+
+        Features have unit length along D, unless the encoder was loaded for a regressor that takes
+        them as the network gives them.
+        """
 
 
 def likeness(features: torch.Tensor) -> float:
     """How much patches (P, D) of an image are alike: 1 when all are the same."""
-    return float(features.float().mean(dim=0).norm())
+    return float(F.normalize(features.float(), dim=1).mean(dim=0).norm())
 
 
 def image_tensor(images: np.ndarray, device: torch.device | str = 'cpu') -> torch.Tensor:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
@@ -13,8 +14,10 @@ from safetensors.torch import load, save
 from torch import nn
 
 from aceg_ros.encoder.base import PatchFeatures
+from aceg_ros.encoder.view import bounded_view
 from aceg_ros.errors import ImageError, WeightsError
 from aceg_ros.files import write_atomically
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.precision import half_precision
 
 DIM = 64
@@ -107,6 +110,8 @@ class CompactEncoder:
     name = 'compact'
     stride = STRIDE
     dim = DIM
+    # Of real images at most 0.4; blank, noisy, black or white ones have 0.66 to 1.
+    max_likeness = 0.55
 
     def __init__(
         self, network: CompactNetwork, whitening: Whitening, identity: str, device: torch.device
@@ -140,6 +145,11 @@ class CompactEncoder:
             ) from error
         identity = 'compact-' + hashlib.sha256(data).hexdigest()[:16]
         return cls(network, whitening, identity, torch.device(device))
+
+    @staticmethod
+    def view(image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
+        """See `Encoder.view`; large images are shrunk."""
+        return bounded_view(image, camera)
 
     @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> PatchFeatures:

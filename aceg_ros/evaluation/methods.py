@@ -13,8 +13,8 @@ import torch
 
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder, image_tensor
-from aceg_ros.encoder.view import working_view
-from aceg_ros.engine import Engine
+from aceg_ros.encoder.view import full_size
+from aceg_ros.engine import Engine, Networks
 from aceg_ros.evaluation.baselines.keyframes import posed_images
 from aceg_ros.evaluation.baselines.nearest import NearestLocalizer
 from aceg_ros.evaluation.baselines.scene_mlp import (
@@ -27,9 +27,12 @@ from aceg_ros.evaluation.baselines.sift import SiftLocalizer, SiftOptions
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localizes
+from aceg_ros.map_code.code import MapCode
 from aceg_ros.map_code.file import read_map, write_map
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.paper.mapper import map_by_schedule
+from aceg_ros.mapping.paper.schedule import PaperSchedule
 
 
 class Method(Protocol):
@@ -49,22 +52,45 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class AcegMethod:
-    """Ours: a map code and the shipped networks; `budget` is for the whole of mapping."""
+    """Ours: an anchored code; `budget` is for the whole of mapping."""
 
     device: str
     budget: float
+    encoder: str = ''  # as in `Networks`
     name: str = 'aceg'
 
     def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
         """See `Method.build`."""
-        engine = Engine.load(self.device)
+        engine = Engine.load(self.device, Networks(self.encoder))
         options = FitOptions(budget=self.budget)
         code = map_scene(frames, engine.encoder, engine.regressor, options).code
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / 'map.aceg'
-            size = write_map(path, code)
-            stored = read_map(path)  # what a robot would load, not what the fit still holds
-        return Localizer(stored, engine.encoder, engine.regressor), size
+        return _stored(code, engine)
+
+
+@dataclass(frozen=True)
+class PublishedMethod:
+    """The published ACE-G: a free code, fitted by one of the paper's schedules."""
+
+    device: str
+    networks: Networks
+    schedule: PaperSchedule
+    memory: float | None = None  # GB
+    name: str = 'published'
+
+    def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
+        """See `Method.build`."""
+        engine = Engine.load(self.device, self.networks)
+        encoder, regressor = engine.encoder, engine.regressor
+        code = map_by_schedule(frames, encoder, regressor, self.schedule, self.memory).code
+        return _stored(code, engine)
+
+
+def _stored(code: MapCode, engine: Engine) -> tuple[Localizes, int]:
+    """A localizer in what a robot would load, not in what the fit still holds; the map's size."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'map.aceg'
+        size = write_map(path, code)
+        return Localizer(read_map(path), engine.encoder, engine.regressor), size
 
 
 @dataclass(frozen=True)
@@ -121,11 +147,9 @@ class PatchDescriber:
 
     def __call__(self, image: np.ndarray, camera: Camera) -> tuple[torch.Tensor, np.ndarray]:
         """Features (P, D) and centres (P, 2) px of the patches of `image` (H, W, 3) uint8 RGB."""
-        view, view_camera = working_view(image, camera)
+        view, view_camera = self.encoder.view(image, camera)
         patches = self.encoder.encode(image_tensor(view, self.encoder.device))
-        scale = np.array([camera.width, camera.height]) / [view_camera.width, view_camera.height]
-        # The images' corners, not the centres of their first pixels, are in the same place.
-        points2d = (patches.centres() + 0.5) * scale - 0.5
+        points2d = full_size(patches.centres(), view_camera, camera)
         return patches.features[0].flatten(1).T.contiguous(), points2d
 
 

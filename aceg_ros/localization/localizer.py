@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from aceg_ros.encoder.base import MAX_LIKENESS, Encoder, image_tensor, likeness
-from aceg_ros.encoder.view import patch_rays, working_view
+from aceg_ros.encoder.base import Encoder, image_tensor, likeness
+from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, transform_points
@@ -21,22 +21,34 @@ from aceg_ros.localization.refine import RefinedPose, refine_pose
 from aceg_ros.localization.reprojection import Reprojection
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.map_code.code import MapCode
-from aceg_ros.regressor.regressor import Regressor
+from aceg_ros.regressor.base import SceneRegressor
 
 _FLOOR_PX = 0.3  # deviation that even the best of matches have
+_NOT_FOUND = {
+    'no_pose': 'no pose agrees with the map',
+    'undetermined': 'the matches found do not determine a pose',
+}
 
 
 @dataclass(frozen=True)
 class LocalizerOptions:
-    """Pixels are those of the working image."""
+    """Pixels are those of the working image.
+
+    Of a free code all patches are read and those kept whose sigma is small beside the image's own;
+    without anchors and landmarks there is nothing to read again or to align with.
+    """
 
     patches: int = 1000  # most reliable patches that read the map
     correspondences: int = 500  # most certain of those that pose estimation gets
-    max_likeness: float = MAX_LIKENESS
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
-    sure_inlier_ratio: float = 0.5  # with fewer, RANSAC's pose gets a rival, found with
-    rival_threshold_px: float = 20.0
+    # Factors on RANSAC's threshold, tried in turn, each with its own sampling, until such a share of
+    # the guided readings agrees with the pose; else the pose that most agree with is taken.
+    attempts: tuple[float, ...] = (1.0, 1.7, 2.5, 1.0)
+    sure_share: float = 0.62
+    free_threshold_px: float = 10.0  # as threshold_px, of a free code; this and the next two are
+    free_quantile: float = 0.1  # ACE-G's: of the sigmas of an image that a free code is read for
+    free_factor: float = 2.0  # patches of less than so many times that quantile are kept
     guided_rounds: int = 3  # readings again at most, of what lies near each patch's ray by the pose
     guided_radius_px: float = 24.0
     settled_px: float = 3.0  # a pose that a round moved by less is not read again
@@ -60,7 +72,7 @@ class Localizer:
         self,
         code: MapCode,
         encoder: Encoder,
-        regressor: Regressor,
+        regressor: SceneRegressor,
         options: LocalizerOptions | None = None,
     ):
         """Raises MapCodeError when the map was made with another encoder or regressor."""
@@ -80,10 +92,10 @@ class Localizer:
         Raises ImageError when the image is none or not of the camera's size.
         """
         clock = _Clock()
-        view, view_camera = working_view(image, camera)
+        view, view_camera = self._encoder.view(image, camera)
         patches = self._encode(view, view_camera)
         clock.lap('encode')
-        if likeness(patches.features) > self.options.max_likeness:
+        if likeness(patches.features) > self._encoder.max_likeness:
             return LocalizationFailure(
                 'featureless',
                 'all parts of the image look alike: it is blank, too dark, overexposed or blurred',
@@ -97,23 +109,17 @@ class Localizer:
                 f'the map knows only {len(matches.rays)} patches of this image',
                 clock.seconds,
             )
-        poses = self._hypotheses(matches, patches.focal, prior)
-        clock.lap('ransac')
-        if not poses:
-            return LocalizationFailure('no_pose', 'no pose agrees with the map', clock.seconds)
-        settled = self._settle_best(patches, poses)
-        clock.lap('refine')
-        if settled is None:
-            return LocalizationFailure(
-                'undetermined', 'the matches found do not determine a pose', clock.seconds
-            )
-        refined, matched = self._align(view, view_camera, *settled)
+        settled = self._search(patches, matches, prior, clock)
+        if isinstance(settled, str):
+            return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds)
+        refined, matched = settled
+        if not self.code.free:
+            refined, matched = self._align(view, view_camera, *settled)
         clock.lap('align')
-        scale = camera.width / view_camera.width
         found = Localization(
             world_from_cam=refined.world_from_cam,
             covariance=refined.covariance,
-            points2d=(matched.points2d + 0.5) * scale - 0.5,
+            points2d=full_size(matched.points2d, view_camera, camera),
             points3d=matched.points3d,
             sigma=matched.sigma,
             inliers=refined.inliers,
@@ -122,7 +128,7 @@ class Localizer:
         # a guided reading agrees with any pose to some degree: the first one is the witness
         witness = Reprojection(matches.rays, matches.points3d, patches.focal)
         errors = witness.errors(refined.world_from_cam)
-        doubt = self._too_few(errors < self.options.threshold_px)
+        doubt = self._too_few(errors < self._threshold_px)
         if doubt is None:
             found = with_map_error(found, self.code.info.angular_error)
             doubt = self._too_vague(found)
@@ -130,13 +136,16 @@ class Localizer:
 
     @torch.inference_mode()
     def _encode(self, view: np.ndarray, camera: Camera) -> _Patches:
-        """The most reliable patches of the image."""
+        """The most reliable patches of the image; all of them for a free code."""
         encoded = self._encoder.encode(image_tensor(view, self._encoder.device))
         centres, rays = patch_rays(camera, encoded.stride)
         reliability = encoded.reliability[0].flatten()
         usable = torch.from_numpy(np.isfinite(rays).all(axis=1)).to(reliability.device)
         reliability = reliability.masked_fill(~usable, -1.0)
-        chosen = reliability.topk(min(self.options.patches, int(usable.sum()))).indices
+        count = int(usable.sum())
+        if not self.code.free:
+            count = min(self.options.patches, count)
+        chosen = reliability.topk(count).indices
         features = encoded.features[0].flatten(1).T[chosen]
         index = chosen.cpu().numpy()
         return _Patches(features, rays[index], centres[index], camera.focal)
@@ -155,44 +164,63 @@ class Localizer:
         read = self._regressor(patches.features, self._tensors, tokens)
         sigma = read.sigma.cpu().double().numpy()
         points3d = read.points3d.cpu().double().numpy()
-        best = np.argsort(sigma)[: self.options.correspondences]
+        best = np.argsort(sigma)
+        if self.code.free:
+            limit = self.options.free_factor * np.quantile(sigma, self.options.free_quantile)
+            best = best[sigma[best] < limit]
+            return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
+        best = best[: self.options.correspondences]
         distance = np.linalg.norm(points3d[best] - self.code.mean, axis=1)
         best = best[sigma[best] * patches.focal < self.options.max_sigma_px * distance]
         return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
 
-    def _hypotheses(
-        self, matches: _Matches, focal: float, prior: np.ndarray | None
-    ) -> list[np.ndarray]:
-        """Poses (4, 4) that many matches agree on: one, or two rivals where that one has few."""
+    @property
+    def _threshold_px(self) -> float:
         options = self.options
-        rays, points3d = matches.rays, matches.points3d
-        first = ransac_pose(rays, points3d, focal, options.threshold_px, prior)
-        if first is None:
-            return []
-        if first[1].mean() >= options.sure_inlier_ratio:
-            return [first[0]]
-        rival = ransac_pose(rays, points3d, focal, options.rival_threshold_px)
-        return [first[0]] if rival is None else [first[0], rival[0]]
+        return options.free_threshold_px if self.code.free else options.threshold_px
 
-    def _settle_best(
-        self, patches: _Patches, poses: list[np.ndarray]
+    def _search(
+        self, patches: _Patches, matches: _Matches, prior: np.ndarray | None, clock: _Clock
+    ) -> tuple[RefinedPose, _Matches] | str:
+        """The settled pose that most readings agree with, or why there is none (`_NOT_FOUND`).
+
+        Where matches are few and lie in one part of the image, sampling may end in a pose that is
+        right for that part only.
+        """
+        best, most, reason = None, -1.0, 'no_pose'
+        attempts = self.options.attempts[:1] if self.code.free else self.options.attempts
+        for seed, factor in enumerate(attempts):
+            threshold = factor * self._threshold_px
+            rays, points3d = matches.rays, matches.points3d
+            coarse = ransac_pose(rays, points3d, patches.focal, threshold, prior, seed)
+            clock.lap('ransac')
+            if coarse is None:
+                continue
+            settled = self._settle(patches, matches, coarse[0])
+            clock.lap('refine')
+            if settled is None:
+                reason = 'undetermined'
+                continue
+            share = float(settled[0].inliers.mean())
+            if share > most:
+                best, most = settled, share
+            if share >= self.options.sure_share:
+                break
+        return reason if best is None else best
+
+    def _settle(
+        self, patches: _Patches, matches: _Matches, pose: np.ndarray
     ) -> tuple[RefinedPose, _Matches] | None:
-        """Of the settled poses the one with the most inliers."""
-        settled = [found for pose in poses if (found := self._settle(patches, pose)) is not None]
-        return max(settled, key=lambda found: int(found[0].inliers.sum()), default=None)
+        """Read again what lies near each patch's ray, and refine, until the pose moves no more.
 
-    def _settle(self, patches: _Patches, pose: np.ndarray) -> tuple[RefinedPose, _Matches] | None:
-        """Read again what lies near each patch's ray, and refine, until the pose moves no more."""
+        A free code is not read again; the pose is refined on the ``matches``.
+        """
+        if self.code.free:
+            refined = self._refine(patches, matches, pose)
+            return None if refined is None else (refined, matches)
         for left in reversed(range(self.options.guided_rounds)):
             guided = self._read(patches, pose)
-            refined = refine_pose(
-                pose,
-                guided.rays,
-                guided.points3d,
-                guided.sigma_px(pose, patches.focal),
-                patches.focal,
-                self.options.threshold_px,
-            )
+            refined = self._refine(patches, guided, pose)
             if refined is None:
                 return None
             shift = _shift_px(pose, refined.world_from_cam, guided.points3d, patches.focal)
@@ -200,6 +228,16 @@ class Localizer:
                 return refined, guided
             pose = refined.world_from_cam
         return None
+
+    def _refine(self, patches: _Patches, matches: _Matches, pose: np.ndarray) -> RefinedPose | None:
+        return refine_pose(
+            pose,
+            matches.rays,
+            matches.points3d,
+            matches.sigma_px(pose, patches.focal),
+            patches.focal,
+            self._threshold_px,
+        )
 
     def _align(
         self, view: np.ndarray, camera: Camera, pose: RefinedPose, matches: _Matches
@@ -322,7 +360,7 @@ class _Matches:
         return self.sigma * focal / np.maximum(distance, 1e-6)
 
 
-def check_identity(code: MapCode, encoder: Encoder, regressor: Regressor) -> None:
+def check_identity(code: MapCode, encoder: Encoder, regressor: SceneRegressor) -> None:
     """Raise MapCodeError when ``code`` was made with another encoder or regressor."""
     for what, made_with, given in (
         ('encoder', code.info.encoder, encoder.identity),
@@ -336,7 +374,7 @@ def check_identity(code: MapCode, encoder: Encoder, regressor: Regressor) -> Non
 
 
 class _Clock:
-    """Seconds since the last lap, by stage."""
+    """Seconds spent in each stage, which may come several times."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -344,5 +382,5 @@ class _Clock:
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self.seconds[stage] = now - self._last
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now

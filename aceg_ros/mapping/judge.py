@@ -22,7 +22,7 @@ from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MIN_KEYFRAMES
 from aceg_ros.mapping.progress import Progress
 from aceg_ros.mapping.sweep import SceneDepths
-from aceg_ros.regressor.regressor import Regressor
+from aceg_ros.regressor.base import SceneRegressor
 
 _MOST_HELD_OUT = 12
 _CLOSE_DEG = 2.0
@@ -48,7 +48,7 @@ def judge(
     held_out: Sequence[Frame],
     depths: SceneDepths,
     encoder: Encoder,
-    regressor: Regressor,
+    regressor: SceneRegressor,
     progress: Progress,
     skipped: list[str],
 ) -> MapCode:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from aceg_ros.datasets.base import Frame
-from aceg_ros.encoder.base import MAX_LIKENESS, Encoder, image_tensor, likeness
-from aceg_ros.encoder.view import patch_rays, working_view
+from aceg_ros.encoder.base import Encoder, image_tensor, likeness
+from aceg_ros.encoder.view import patch_rays
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
@@ -29,7 +29,7 @@ _LIGHT = 0.1
 class Patches:
     """P patches of one image."""
 
-    features: torch.Tensor  # (P, D) float16, unit length
+    features: torch.Tensor  # (P, D) float16
     reliability: torch.Tensor  # (P,)
     points2d: torch.Tensor  # (P, 2) px in the working image
     rays: torch.Tensor  # (P, 3) unit, camera frame
@@ -103,7 +103,7 @@ def _encode(
     frame: Frame, encoder: Encoder, patches_per_image: int, rng: np.random.Generator
 ) -> Keyframe:
     pose = pose_of(frame)
-    image, camera = working_view(frame.image(), frame.camera)
+    image, camera = encoder.view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
     centres, rays = patch_rays(camera, encoder.stride)
     patches = Patches(
@@ -112,7 +112,7 @@ def _encode(
         torch.from_numpy(centres).float(),
         torch.from_numpy(rays).float(),
     )
-    if likeness(patches.best(_JUDGED).features) > MAX_LIKENESS:
+    if likeness(patches.best(_JUDGED).features) > encoder.max_likeness:
         raise ImageError('looks alike everywhere: blank, too dark, overexposed or blurred')
     columns, rows = centres.round().astype(int).T
     return Keyframe(

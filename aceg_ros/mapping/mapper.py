@@ -25,6 +25,7 @@ from aceg_ros.mapping.progress import Cancelled, Progress, never, silent
 from aceg_ros.mapping.sweep import Candidates, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.views import ViewPairs, compare_views
+from aceg_ros.regressor.base import SceneRegressor
 from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 _CANDIDATES_PER_TOKEN = 2.5
@@ -45,7 +46,7 @@ class MappingResult:
 def map_scene(
     frames: Sequence[Frame],
     encoder: Encoder,
-    regressor: Regressor,
+    regressor: SceneRegressor,
     options: FitOptions | None = None,
     metric: bool = True,
     progress: Progress = silent,
@@ -53,8 +54,14 @@ def map_scene(
 ) -> MappingResult:
     """Fit a map code to frames with poses; the map's axes are those of the poses.
 
-    Raises FitError when the frames do not allow a map, FitCancelled on request.
+    Raises FitError when the frames do not allow a map or the regressor reads no anchored codes,
+    FitCancelled on request.
     """
+    if not isinstance(regressor, Regressor):
+        raise FitError(
+            'the regressor reads free codes, which are fitted by a schedule of the paper: give '
+            '--schedule paper-5min'
+        )
     options = options or FitOptions()
     began = time.monotonic()
     rng = np.random.default_rng(options.seed)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from aceg_ros.encoder.view import full_size
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.progress import Cancelled, Progress, check
@@ -207,8 +208,9 @@ def _measured_distance(keyframe: Keyframe, chosen: torch.Tensor) -> torch.Tensor
     depth = keyframe.frame.depth() if keyframe.frame.depth_camera is None else None
     if depth is None:
         return torch.zeros(len(chosen))
-    scale = keyframe.frame.camera.width / keyframe.camera.width
-    columns, rows = ((keyframe.patches.points2d[chosen] + 0.5) * scale - 0.5).round().long().T
+    points2d = keyframe.patches.points2d[chosen].double().numpy()
+    whole = full_size(points2d, keyframe.camera, keyframe.frame.camera)
+    columns, rows = torch.from_numpy(whole).round().long().T
     z = torch.from_numpy(depth)[rows, columns]
     return z / keyframe.patches.rays[chosen, 2].clamp_min(1e-3)
 

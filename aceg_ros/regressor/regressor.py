@@ -62,6 +62,9 @@ class Regressor(nn.Module):
     cross-attention transformer and correct that reading.
     """
 
+    free_codes = False
+    unit_features = True
+
     def __init__(self, config: RegressorConfig | None = None):
         super().__init__()
         self.config = config or RegressorConfig()

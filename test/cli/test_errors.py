@@ -126,7 +126,7 @@ class TestMapping:
         assert_said_in_one_line(outcome, f'{option} must be greater than 0')
 
     def test_missing_weights(self, aceg, recording, tmp_path, monkeypatch):
-        monkeypatch.setattr(models, '_places', lambda: [tmp_path])
+        monkeypatch.setattr(models, 'model_folders', lambda: [tmp_path])
         outcome = aceg('map', recording, '-o', tmp_path / 'map.aceg')
         assert_said(outcome, 'compact.safetensors is missing')
 

@@ -17,7 +17,7 @@ from aceg_ros.encoder.compact import (
     Whitening,
     save_weights,
 )
-from aceg_ros.encoder.view import patch_rays, working_view
+from aceg_ros.encoder.view import bounded_view, patch_rays
 from aceg_ros.errors import ImageError, WeightsError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.models import model_path
@@ -196,13 +196,13 @@ class TestView:
     def test_small_images_stay(self):
         camera = Camera.pinhole(640, 480, 525.0, 525.0, 320.0, 240.0)
         image = np.zeros((480, 640, 3), np.uint8)
-        assert working_view(image, camera)[0] is image
-        assert working_view(image, camera)[1] is camera
+        assert bounded_view(image, camera)[0] is image
+        assert bounded_view(image, camera)[1] is camera
 
     def test_large_images_are_shrunk_with_their_camera(self):
         image = np.zeros((1200, 1600, 3), np.uint8)
         image[592:608, 792:808] = 255  # around the pixel (799.5, 599.5)
-        smaller, camera = working_view(image, self.CAMERA)
+        smaller, camera = bounded_view(image, self.CAMERA)
         assert smaller.shape == (camera.height, camera.width, 3)
         assert smaller.shape[0] * smaller.shape[1] <= view.MAX_PIXELS * 1.01
         bright = np.argwhere(smaller[..., 0] > 128)[:, ::-1].mean(axis=0)
@@ -215,11 +215,11 @@ class TestView:
     )
     def test_no_rgb_image(self, shape, kind):
         with pytest.raises(ImageError, match='uint8 RGB'):
-            working_view(np.zeros(shape, kind), self.CAMERA)
+            bounded_view(np.zeros(shape, kind), self.CAMERA)
 
     def test_another_size(self):
         with pytest.raises(ImageError, match='calibrated for 1600x1200'):
-            working_view(np.zeros((480, 640, 3), np.uint8), self.CAMERA)
+            bounded_view(np.zeros((480, 640, 3), np.uint8), self.CAMERA)
 
     def test_rays_go_through_the_middle_of_each_patch(self):
         camera = Camera.pinhole(67, 70, 50.0, 51.0, 33.0, 30.0)

@@ -18,6 +18,7 @@ from fakes import (
 )
 
 from aceg_ros.encoder.base import PatchFeatures
+from aceg_ros.encoder.view import bounded_view
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.baselines.scene_mlp import SceneMlpOptions
 from aceg_ros.evaluation.benchmark import (
@@ -45,6 +46,8 @@ class FakeEncoder:
     name = identity = 'fake'
     stride, dim = 8, 3
     device = torch.device('cpu')
+    max_likeness = 1.0
+    view = staticmethod(bounded_view)
 
     def encode(self, images: torch.Tensor) -> PatchFeatures:
         features = torch.nn.functional.avg_pool2d(images.float() / 255, self.stride)

@@ -94,39 +94,48 @@ class TestPose:
         assert np.median(ratios) < 1.0
 
 
-class TestRivals:
-    """RANSAC's pose with few inliers may be the wrong one of two."""
+class TestAttempts:
+    """Sampling may end in a pose that is right for a part of the image only."""
 
     @pytest.fixture
-    def misled(self, query, monkeypatch):
-        """RANSAC is wrong, and right only at the threshold of rivals; gives its thresholds."""
+    def sampled(self, query, monkeypatch):
+        """What RANSAC is asked; it is wrong at first, and right from `right_from` on."""
         asked = []
-        wrong = query.world_from_cam.copy()
-        wrong[:3, :3] = wrong[:3, :3] @ so3_exp([0.0, np.radians(25.0), 0.0])
 
         def ransac(rays, points3d, focal, threshold_px, prior=None, seed=0):
-            asked.append(threshold_px)
-            inliers = np.arange(len(rays)) < 0.3 * len(rays)
-            return (wrong if len(asked) == 1 else query.world_from_cam), inliers
+            asked.append((threshold_px, seed))
+            wrong = query.world_from_cam.copy()
+            wrong[:3, :3] = wrong[:3, :3] @ so3_exp([0.0, np.radians(25.0), 0.0])
+            pose = wrong if len(asked) < ransac.right_from else query.world_from_cam
+            return pose, np.ones(len(rays), bool)
 
+        ransac.asked = asked
         monkeypatch.setattr('aceg_ros.localization.localizer.ransac_pose', ransac)
-        return asked
+        return ransac
 
-    def test_the_better_one_wins(self, localizer, query, misled):
+    def test_goes_on_until_most_readings_agree(self, localizer, query, sampled):
+        sampled.right_from = 3
         answer = localizer.localize(query.image(), query.camera)
-        assert misled == [LocalizerOptions().threshold_px, LocalizerOptions().rival_threshold_px]
+        assert sampled.asked == [(12.0, 0), (20.4, 1), (30.0, 2)]
         assert pose_error(answer.world_from_cam, query.world_from_cam)[0] < 0.1
 
-    def test_a_sure_pose_has_none(self, localizer, query, monkeypatch):
-        asked = []
-
-        def ransac(rays, points3d, focal, threshold_px, prior=None, seed=0):
-            asked.append(threshold_px)
-            return query.world_from_cam, np.ones(len(rays), bool)
-
-        monkeypatch.setattr('aceg_ros.localization.localizer.ransac_pose', ransac)
+    def test_a_sure_pose_is_enough(self, localizer, query, sampled):
+        sampled.right_from = 1
         localizer.localize(query.image(), query.camera)
-        assert asked == [LocalizerOptions().threshold_px]
+        assert len(sampled.asked) == 1
+
+    def test_the_best_of_all(self, localizer, query, sampled):
+        """With none sure, all are tried and the one most agree with is taken."""
+        doubting = Localizer(
+            localizer.code,
+            localizer._encoder,
+            localizer._regressor,
+            replace(localizer.options, sure_share=2.0),
+        )
+        sampled.right_from = 4
+        answer = doubting.localize(query.image(), query.camera)
+        assert len(sampled.asked) == 4
+        assert pose_error(answer.world_from_cam, query.world_from_cam)[0] < 0.1
 
 
 class TestCovariance:

@@ -49,6 +49,18 @@ def map_code(tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: i
     )
 
 
+def free_code(tokens: int = 60, dim: int = 32, keyframes: int = 3, seed: int = 0) -> MapCode:
+    """A well-formed free code that maps nothing."""
+    rng = np.random.default_rng(seed)
+    anchored = map_code(keyframes=max(keyframes, 1), seed=seed)
+    return MapCode.free_code(
+        rng.normal(0, 0.1, (tokens, dim)).astype(np.float32),
+        rng.normal(size=3).astype(np.float32),
+        anchored.keyframes[:keyframes],
+        anchored.info,
+    )
+
+
 def encoder_of(identity: str) -> Any:
     """As much of an encoder as the check of identities looks at."""
     return SimpleNamespace(identity=identity)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from map_codes import damaged, encoder_of, map_code, resealed
+from map_codes import damaged, encoder_of, free_code, map_code, resealed
 from safetensors.numpy import save
 
 from aceg_ros.errors import MapCodeError
@@ -106,6 +106,93 @@ class TestRoundTrip:
         np.testing.assert_allclose(description['mean'], code.mean)
         np.testing.assert_allclose(description['extent'], code.extent)
         assert description['keyframe_count'] == len(code.keyframes)
+
+
+class TestFree:
+    @pytest.fixture
+    def free(self, tmp_path):
+        write_map(tmp_path / 'free.aceg', free_code())
+        return tmp_path / 'free.aceg'
+
+    @pytest.mark.parametrize('keyframes', [0, 4])
+    def test_is_read_back_bit_for_bit(self, tmp_path, keyframes):
+        code = free_code(keyframes=keyframes)
+        write_map(tmp_path / 'free.aceg', code)
+        read = read_map(tmp_path / 'free.aceg')
+        assert read.free
+        assert read.info == code.info
+        for name in ('embeddings', 'free_mean', 'keyframes'):
+            np.testing.assert_array_equal(getattr(read, name), getattr(code, name), name)
+            assert getattr(read, name).dtype == getattr(code, name).dtype, name
+        assert len(read.anchors) == len(read.colors) == len(read.landmarks) == 0
+
+    def test_tensors_have_the_mean_for_anchors(self, free):
+        code = read_map(free)
+        tensors = code.tensors()
+        np.testing.assert_array_equal(tensors.embeddings.numpy(), code.embeddings)
+        assert tensors.anchors.shape == (len(code.embeddings), 3)
+        np.testing.assert_array_equal(tensors.anchors[5].numpy(), code.free_mean)
+
+    def test_extent_is_that_of_the_cameras(self):
+        code = free_code(keyframes=4)
+        places = np.vstack([code.keyframes[:, :3, 3], code.mean])
+        np.testing.assert_array_equal(code.extent, [places.min(axis=0), places.max(axis=0)])
+        none = free_code(keyframes=0)
+        np.testing.assert_array_equal(none.extent, [none.mean, none.mean])
+
+    @pytest.mark.parametrize('name', ['embeddings', 'mean', 'keyframes'])
+    def test_not_a_number(self, free, name):
+        resealed(free, tensors=lambda tensors: tensors[name].reshape(-1).__setitem__(0, np.nan))
+        with pytest.raises(MapCodeError, match=f'{name} holds values that are no numbers'):
+            read_map(free)
+
+    @pytest.mark.parametrize(
+        ('name', 'change'),
+        [
+            ('embeddings', lambda a: a[:0]),
+            ('embeddings', lambda a: a[0]),
+            ('embeddings', lambda a: a.astype(np.float16)),
+            ('mean', lambda a: a[:2]),
+            ('mean', lambda a: a[None]),
+            ('mean', lambda a: a.astype(np.float64)),
+            ('keyframes', lambda a: a[:, :3]),
+        ],
+    )
+    def test_wrong_shape_or_type(self, free, name, change):
+        resealed(free, tensors=lambda t: t.update({name: np.copy(change(t[name]), order='C')}))
+        with pytest.raises(MapCodeError, match='damaged'):
+            read_map(free)
+
+    def test_mixed_with_an_anchored_one(self, free):
+        resealed(free, tensors=lambda tensors: tensors.update(colors=np.zeros((9, 3), np.uint8)))
+        with pytest.raises(MapCodeError, match='too many'):
+            read_map(free)
+
+    def test_was_not_known_to_version_2(self, free):
+        resealed(free, metadata=lambda metadata: metadata.update(version='2'))
+        with pytest.raises(MapCodeError, match='version does not have'):
+            read_map(free)
+
+    def test_any_flipped_bit(self, free):
+        whole = np.frombuffer(free.read_bytes(), np.uint8)
+        for place in np.random.default_rng(0).integers(0, len(whole), 300):
+            harmed = whole.copy()
+            harmed[place] ^= 1
+            free.write_bytes(harmed.tobytes())
+            with pytest.raises(MapCodeError):
+                read_map(free)
+
+
+class TestVersion2:
+    def test_is_read(self, path):
+        resealed(path, metadata=lambda metadata: metadata.update(version='2'))
+        np.testing.assert_array_equal(read_map(path).anchors, map_code().anchors)
+
+    def test_is_checked(self, path):
+        resealed(path, metadata=lambda metadata: metadata.update(version='2'))
+        damaged(path, tensors=lambda tensors: tensors['anchors'].__setitem__((5, 1), 4.0))
+        with pytest.raises(MapCodeError, match='was changed after it was written'):
+            read_map(path)
 
 
 class TestSize:
@@ -236,7 +323,7 @@ class TestRefused:
         with pytest.raises(MapCodeError, match='was changed after it was written'):
             read_map(path)
 
-    @pytest.mark.parametrize('version', [str(VERSION + 1), str(VERSION - 1), '0', '1.5', ''])
+    @pytest.mark.parametrize('version', [str(VERSION + 1), '1', '0', '1.5', ''])
     def test_another_version(self, path, version):
         damaged(path, metadata=lambda metadata: metadata.update(version=version))
         with pytest.raises(MapCodeError, match=f'version {version or "unknown"}'):

@@ -12,7 +12,7 @@ import torch
 
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder, image_tensor
-from aceg_ros.encoder.view import patch_rays, working_view
+from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.errors import FitError
 from aceg_ros.evaluation.baselines.keyframes import posed_images
 from aceg_ros.evaluation.baselines.pose import PoseOptions, localize_matches
@@ -22,7 +22,7 @@ from aceg_ros.localization.result import Localization, LocalizationFailure
 
 STORED_PER_KEYFRAME = 1600  # half of which have depth, say
 ASKED_PER_QUERY = 1500
-BYTES_PER_PATCH = 64 * 2 + 3 * 4
+BYTES_OF_POINT = 3 * 4
 
 
 class NearestLocalizer:
@@ -57,7 +57,7 @@ class NearestLocalizer:
     @property
     def map_bytes(self) -> int:
         """Size with features in half precision."""
-        return len(self._points3d) * BYTES_PER_PATCH
+        return len(self._points3d) * (2 * self._encoder.dim + BYTES_OF_POINT)
 
     def localize(self, image: np.ndarray, camera: Camera) -> Localization | LocalizationFailure:
         """See `Localizes.localize`."""
@@ -71,12 +71,12 @@ def _patches(
     image: np.ndarray, camera: Camera, encoder: Encoder, count: int
 ) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
     """Most reliable patches: features (P, D), rays (P, 3), points2d (P, 2) px in ``image``."""
-    view, view_camera = working_view(image, camera)
+    view, view_camera = encoder.view(image, camera)
     encoded = encoder.encode(image_tensor(view, encoder.device))
     centres, rays = patch_rays(view_camera, encoded.stride)
     chosen = encoded.reliability[0].flatten().topk(min(count, len(centres))).indices
     index = chosen.cpu().numpy()
-    points2d = (centres[index] + 0.5) * (camera.width / view_camera.width) - 0.5
+    points2d = full_size(centres[index], view_camera, camera)
     return encoded.features[0].flatten(1).T[chosen], rays[index], points2d
 
 

@@ -14,11 +14,11 @@ from urllib.parse import unquote, urlsplit
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
-from aceg_ros.errors import AcegError, MapCodeError
+from aceg_ros.errors import AcegError, MapCodeError, WeightsError
 from aceg_ros.ros.localizer.background import Background
 
 if TYPE_CHECKING:
-    from aceg_ros.engine import Engine
+    from aceg_ros.engine import Engine, Networks
     from aceg_ros.localization.localizer import Localizer
     from aceg_ros.map_code.code import MapCode
 
@@ -56,17 +56,24 @@ class Maps:
     def __init__(
         self,
         device: str,
+        encoder: str,
+        regressor: str,
         on_loaded: Callable[[LoadedMap], None],
         on_failed: Callable[[str], None],
         on_closed: Callable[[str], None],
     ) -> None:
-        """The functions are called in the background, the last two with the reason."""
+        """``encoder`` and ``regressor`` are as in `Networks`, empty for what each map needs.
+
+        The functions are called in the background, the last two with the reason.
+        """
         self._device = device
+        self._encoder = encoder
+        self._regressor = regressor
         self._on_loaded = on_loaded
         self._on_failed = on_failed
         self._on_closed = on_closed
         self._background = Background('maps')
-        self._engine: Engine | None = None
+        self._engine: tuple[Networks, Engine] | None = None
         self._current: LoadedMap | None = None
         self._problem = ''
 
@@ -82,7 +89,7 @@ class Maps:
 
     def prepare(self) -> None:
         """Load the networks, so that a map comes quickly later."""
-        self._submit(self._networks)
+        self._submit(lambda: self._load_networks(self._named().complete()))
 
     def load(self, url: str, min_inliers: int) -> Future[LoadedMap]:
         """Put a map in use; the future raises AcegError when that fails, and the old map stays."""
@@ -124,8 +131,9 @@ class Maps:
     def check(self, url: str) -> None:
         """Raise AcegError when the map cannot be put in use. Takes a moment: it reads all of it."""
         code = _read(map_path(url))
-        if self._engine is not None:
-            _check_networks(code, self._engine)
+        needed = self._needed(code)
+        if self._engine is not None and self._engine[0] == needed:
+            _check_networks(code, self._engine[1])
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:
         def reporting() -> T:
@@ -141,12 +149,24 @@ class Maps:
 
         return self._background.submit(reporting)
 
-    def _networks(self) -> Engine:
-        if self._engine is None:
+    def _named(self) -> Networks:
+        from aceg_ros.engine import Networks
+
+        return Networks(self._encoder, self._regressor)
+
+    def _needed(self, code: MapCode) -> Networks:
+        """Networks for a map; raises MapMismatchError where there are none."""
+        try:
+            return self._named().for_map(code.info)
+        except WeightsError as error:
+            raise MapMismatchError(str(error)) from error
+
+    def _load_networks(self, wanted: Networks) -> Engine:
+        if self._engine is None or self._engine[0] != wanted:
             from aceg_ros.engine import Engine
 
-            self._engine = Engine.load(self._device)
-        return self._engine
+            self._engine = wanted, Engine.load(self._device, wanted)
+        return self._engine[1]
 
     def _load(self, url: str, min_inliers: int) -> LoadedMap:
         path = map_path(url)
@@ -159,7 +179,7 @@ class Maps:
     def _localizer(self, code: MapCode, min_inliers: int) -> Localizer:
         from aceg_ros.localization.localizer import Localizer, LocalizerOptions
 
-        engine = self._networks()
+        engine = self._load_networks(self._needed(code))
         _check_networks(code, engine)
         options = LocalizerOptions(min_inliers=min_inliers)
         return Localizer(code, engine.encoder, engine.regressor, options)

@@ -65,7 +65,14 @@ class LocalizerNode(LifecycleNode):
         self._health = CameraHealth(
             self._camera, lambda: settings['image_timeout'], self.get_logger()
         )
-        self._maps = Maps(settings['device'], self._map_came, self._map_failed, self._map_went)
+        self._maps = Maps(
+            settings['device'],
+            settings['encoder'],
+            settings['regressor'],
+            self._map_came,
+            self._map_failed,
+            self._map_went,
+        )
         self._bodies = Bodies(
             self._transforms,
             None if settings['tf_mode'] == AUTO else TfMode(settings['tf_mode']),

@@ -25,6 +25,20 @@ PARAMETERS = (
     Parameter(
         'device', 'auto', "Where networks run: 'auto', 'cpu', 'cuda' or 'cuda:N'.", read_only=True
     ),
+    Parameter(
+        'encoder',
+        '',
+        "Encoder that maps are read with: 'compact', 'dinov2' or another DINOv2 by name, or its "
+        'folder; empty for the one each map was made with.',
+        read_only=True,
+    ),
+    Parameter(
+        'regressor',
+        '',
+        "Regressor that maps are read with: 'anchored', or an imported one by its file or its name "
+        'among models; empty for the one each map was made with.',
+        read_only=True,
+    ),
     *CAMERA_PARAMETERS,
     Parameter(
         'max_rate',

@@ -120,11 +120,22 @@ class TestLoadMap:
         assert str(damaged) in localized.process.output
         localized.pose_at(robot.show(1))
 
-    def test_map_made_with_other_networks(self, localized, robot, mapped, tmp_path):
+    @pytest.mark.parametrize(
+        ('networks', 'words'),
+        [
+            ({'encoder': 'another encoder'}, 'made with encoder another encoder'),
+            ({'encoder': 'dinov2-0123'}, 'dinov2-0123, which is not on this machine'),
+            ({'regressor': 'published-0123'}, 'published-0123, which is in none of the folders'),
+        ],
+    )
+    def test_map_made_with_other_networks(
+        self, localized, robot, mapped, tmp_path, networks, words
+    ):
         other = tmp_path / 'other.aceg'
-        info = replace(mapped.code.info, encoder='another encoder')
+        info = replace(mapped.code.info, **networks)
         write_map(other, replace(mapped.code, info=info))
         assert localized.load(other) == LoadMap.Response.RESULT_INVALID_MAP_METADATA
+        assert words in localized.process.output
         localized.pose_at(robot.show(1))
 
     def test_another_map_is_another_frame(self, localized, robot, mapped, tmp_path):

@@ -1,0 +1,36 @@
+"""What a regressor is: patch features and a map code in, scene coordinates out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from aceg_ros.regressor.regressor import CodeTensors, SceneCoordinates
+
+
+class SceneRegressor(Protocol):
+    """A scene-agnostic network that reads map codes."""
+
+    # Whether its codes are free (see `CodeTensors`): no anchors, and so nothing to read again near.
+    free_codes: bool
+    # Whether patch features have to be of unit length, or as the encoder's last layer gives them.
+    unit_features: bool
+
+    def identity(self) -> str:
+        """Changes whenever its answers would: a code is only good for its own regressor."""
+
+    def to(self, device: torch.device) -> SceneRegressor:
+        """Move to ``device``, and return itself."""
+
+    def eval(self) -> SceneRegressor:
+        """Switch to inference, and return itself."""
+
+    def __call__(
+        self, features: torch.Tensor, code: CodeTensors, tokens: torch.Tensor | None = None
+    ) -> SceneCoordinates:
+        """Read the code for patch features (P, dim_in).
+
+        ``tokens`` (P, k) restricts each patch to some tokens, -1 for none; only anchored codes are
+        read that way.
+        """

@@ -1,0 +1,157 @@
+"""Regressors on disk: the published head file, and the safetensors file made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from aceg_ros.errors import AcegError, WeightsError
+from aceg_ros.files import write_atomically
+from aceg_ros.regressor.published import PublishedConfig, PublishedRegressor, ours
+
+SUFFIX = '.safetensors'
+FORMAT = 'aceg-regressor'
+LICENCE = (
+    'Weights published by the authors of ACE-G under a licence that allows non-commercial use '
+    'only; the licence of aceg_ros does not cover them.'
+)
+# What the published head file has beside the parameters: the other two are their reciprocals, and
+# a map brings a mean of its own.
+_UNUSED = {'max_scale', 'min_scale', 'mean'}
+_STATE = '_extra_state'
+
+
+def read_foreign(path: Path, what: str, wrong: type[AcegError] = WeightsError) -> dict[str, Any]:
+    """The dict in a `torch.save`d file, whose code, if it has any, is not run.
+
+    Raises an error of the type ``wrong`` when there is no such file or it holds something else.
+    """
+    if not path.is_file():
+        raise wrong(f'there is no {what} at {path}; give the path of the file downloaded')
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise wrong(
+            f'{path} is no {what}, or only part of one ({lines[0]}); download it again'
+        ) from error
+    if not isinstance(content, dict):
+        raise wrong(f'{path} is no {what}: it holds a {type(content).__name__}')
+    return content
+
+
+def read_published_head(path: Path) -> PublishedRegressor:
+    """The regressor in a published head file; raises WeightsError when it is no such file."""
+    content = read_foreign(path, 'published head')
+    state = content.pop(_STATE, None)
+    values = state.get('_head_config_dict') if isinstance(state, dict) else None
+    if not isinstance(values, dict):
+        raise WeightsError(f'{path} is no published head: it does not describe its configuration')
+    try:
+        network = PublishedRegressor(_config(values))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f'the network that {path} describes is none that is known here ({error})'
+        ) from error
+    tensors = {ours(str(name)): value for name, value in content.items() if name not in _UNUSED}
+    _fill(network, tensors, path)
+    return network
+
+
+def _config(values: Mapping[str, Any]) -> PublishedConfig:
+    """The configuration in a published head; KeyError, TypeError or ValueError for another kind."""
+    for name in ('use_homogeneous', 'use_uncertainty'):
+        if not values[name]:
+            raise ValueError(f'{name} is off')
+    width = values.get('dim_map_emb')
+    if width not in (None, values['dim_emb']):
+        raise ValueError(f'its codes are of another width, {width}')
+    return PublishedConfig(
+        dim_in=int(values['dim_in']),
+        dim=int(values['dim_emb']),
+        blocks=int(values['num_blocks']),
+        heads=int(values['num_attention_heads']),
+        mlp_ratio=float(values['mlp_ratio']),
+        out_layers=int(values['final_mlp_layers']),
+        out_ratio=float(values['final_mlp_ratio']),
+        out_norm=bool(values.get('use_final_layer_norm', True)),
+    )
+
+
+def _fill(network: PublishedRegressor, tensors: Mapping[str, Any], path: Path) -> None:
+    """Load parameters; raises WeightsError when they do not fit."""
+    try:
+        for name, tensor in tensors.items():
+            if not isinstance(tensor, torch.Tensor) or not torch.isfinite(tensor).all():
+                raise ValueError(f'{name} holds something that is no number')
+        network.load_state_dict(dict(tensors))
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise WeightsError(
+            f'the weights in {path} do not fit the network it describes: {error}'
+        ) from error
+    network.requires_grad_(False)
+    network.eval()
+
+
+def save_regressor(network: PublishedRegressor, path: Path, source: Path | None = None) -> None:
+    """Write a regressor with its configuration, identity and licence; raises WeightsError."""
+    tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    metadata = {
+        'format': FORMAT,
+        'version': '1',
+        'kind': 'published',
+        'config': json.dumps(asdict(network.config), sort_keys=True),
+        'identity': network.identity(),
+        'licence': LICENCE,
+    }
+    if source is not None:
+        metadata['source'] = source.name
+        metadata['source_sha256'] = hashlib.sha256(source.read_bytes()).hexdigest()
+    try:
+        write_atomically(path, save(tensors, metadata))
+    except OSError as error:
+        raise WeightsError(
+            f'the regressor could not be written to {path} ({error.strerror or error})'
+        ) from error
+
+
+def load_regressor(path: Path) -> PublishedRegressor:
+    """Read what `save_regressor` wrote; raises WeightsError for anything else."""
+    if not path.is_file():
+        raise WeightsError(
+            f'there is no regressor at {path}; make one with "aceg import-regressor"'
+        )
+    try:
+        with safe_open(path, framework='pt') as file:
+            metadata = file.metadata() or {}
+            if metadata.get('format') != FORMAT or metadata.get('kind') != 'published':
+                raise WeightsError(f'{path} is no regressor; make one with "aceg import-regressor"')
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        network = PublishedRegressor(PublishedConfig(**json.loads(metadata['config'])))
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f'{path} is no regressor, or only part of one ({error}); import it again'
+        ) from error
+    _fill(network, tensors, path)
+    if network.identity() != metadata.get('identity'):
+        raise WeightsError(f'{path} was changed after it was written; import it again')
+    return network
+
+
+def identity_of(path: Path) -> str:
+    """The identity that a regressor's file names; empty for any other file."""
+    try:
+        with safe_open(path, framework='pt') as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError):
+        return ''
+    return metadata.get('identity', '') if metadata.get('format') == FORMAT else ''
