@@ -42,8 +42,8 @@ class LocalizerOptions:
     correspondences: int = 500  # most certain of those that pose estimation gets
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
-    # Factors on RANSAC's threshold, tried in turn, each with its own sampling, until such a share of
-    # the guided readings agrees with the pose; else the pose that most agree with is taken.
+    # Factors on RANSAC's threshold, tried in turn, each with its own sampling, until such a share
+    # of the guided readings agrees with the pose; else the pose that most agree with is taken.
     attempts: tuple[float, ...] = (1.0, 1.7, 2.5, 1.0)
     sure_share: float = 0.62
     free_threshold_px: float = 10.0  # as threshold_px, of a free code; this and the next two are
