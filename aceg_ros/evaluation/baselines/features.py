@@ -11,6 +11,7 @@ from aceg_ros.errors import FitError
 # triangulate best.
 NEIGHBOUR_RANKS = (1, 2, 3, 5, 8, 13, 21)
 MAX_VIEW_ANGLE_DEG = 50.0  # SIFT does not match across larger turns
+ROUNDING = 1e-6  # of a cosine in float32: twins differ by no more
 MIN_SIMILARITY = 0.8  # cosine; less is no match, even when the epipolar line has nothing better
 
 
@@ -101,6 +102,6 @@ def match_guided(
     closest = similarity[rows, best]
     similarity[rows, best] = -1.0
     # Between unit vectors, squared distance is 2 - 2 cosine.
-    distinct = 1.0 - closest < ratio**2 * (1.0 - similarity.max(axis=1))
+    distinct = 1.0 - closest + ROUNDING < ratio**2 * (1.0 - similarity.max(axis=1))
     chosen = mutual & distinct & (closest > MIN_SIMILARITY)
     return np.stack([rows[chosen], best[chosen]], axis=1)
