@@ -7,10 +7,21 @@ import sys
 from collections.abc import Sequence
 
 from aceg_ros import __version__
-from aceg_ros.cli import benchmark, demo, evaluate, export, info, localize, map, play, train_encoder
+from aceg_ros.cli import (
+    benchmark,
+    demo,
+    evaluate,
+    export,
+    info,
+    localize,
+    map,
+    play,
+    pretrain,
+    train_encoder,
+)
 from aceg_ros.errors import AcegError
 
-COMMANDS = (map, localize, evaluate, info, export, benchmark, train_encoder, demo, play)
+COMMANDS = (map, localize, evaluate, info, export, benchmark, train_encoder, pretrain, demo, play)
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
 

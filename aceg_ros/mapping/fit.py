@@ -17,7 +17,7 @@ from aceg_ros.regressor.regressor import CodeTensors, Regressor
 _RIVALS = 16  # tokens a patch may choose from until the next search
 _SHUFFLES = 2  # passes over the buffer between two searches
 _WARM_UP, _DECAY_FROM = 0.08, 0.5  # parts of the fit
-_LEARNING_RATES = {'embeddings': 1e-2, 'anchors': 1.5e-2, 'log_sigma': 3e-2, 'log_prior': 3e-2}
+LEARNING_RATES = {'embeddings': 1e-2, 'anchors': 1.5e-2, 'log_sigma': 3e-2, 'log_prior': 3e-2}
 _NEAREST = 0.02  # of the median depth: predictions nearer than this along the ray are invalid
 _FARTHEST_PX = 1000.0  # errors beyond this are invalid too
 _MIN_GAIN = 0.01  # of the loss per pass; less is convergence
@@ -33,7 +33,7 @@ class FitHistory:
     converged: bool
 
 
-class _Code(nn.Module):
+class FittedCode(nn.Module):
     """The code's parameters; anchors move along their ray and off it, in units of the depth."""
 
     def __init__(self, start: CodeTensors, origins: torch.Tensor):
@@ -77,8 +77,8 @@ def fit_code(
     """
     device = buffer.features.device
     generator = torch.Generator().manual_seed(options.seed)
-    code = _Code(start, origins).to(device)
-    groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in _LEARNING_RATES.items()]
+    code = FittedCode(start, origins).to(device)
+    groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in LEARNING_RATES.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     batches = max(len(buffer) // options.batch, 1)
     pace = _Pace(options.epochs * batches, deadline)
@@ -95,7 +95,7 @@ def fit_code(
             check(cancelled)
             if pace.over and losses:
                 break
-            for group, rate in zip(optimizer.param_groups, _LEARNING_RATES.values(), strict=True):
+            for group, rate in zip(optimizer.param_groups, LEARNING_RATES.values(), strict=True):
                 group['lr'] = rate * pace.learning_rate
             loss, close = _step_loss(code.tensors(), rivals[batch], buffer, batch, depth, regressor)
             optimizer.zero_grad(set_to_none=True)
