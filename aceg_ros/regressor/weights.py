@@ -23,7 +23,10 @@ def save_regressor(regressor: Regressor, path: Path, metadata: dict[str, str]) -
 
 
 def load_regressor(path: Path, device: torch.device | str = 'cpu') -> Regressor:
-    """Read a file of `save_regressor`; raises WeightsError when it is none."""
+    """Read a file of `save_regressor`; raises WeightsError when it is none.
+
+    Its weights are frozen.
+    """
     try:
         with safe_open(path, 'pt') as file:
             config = RegressorConfig(**json.loads((file.metadata() or {})['regressor']))
@@ -37,4 +40,4 @@ def load_regressor(path: Path, device: torch.device | str = 'cpu') -> Regressor:
             f'{path} does not hold the weights of a regressor ({error}); take the file from the '
             'project, or train one with "aceg pretrain"'
         ) from error
-    return regressor.to(device).eval()
+    return regressor.to(device).eval().requires_grad_(False)

@@ -66,10 +66,11 @@ class ProceduralWorlds:
     def scene(self, index: int) -> Scene:
         """See `SceneSource`."""
         seed = self.first + index
-        rng = np.random.default_rng([seed, 21])
+        rng = self._changes(index)
+        random_light(rng, _MAPPING_LIGHT), random_sensor(rng, 0.5)  # the mapping views'
         before, after = self.worlds(index)
         poses = self.mapping_poses(before, index)
-        light, sensor = random_light(rng, _MAPPING_LIGHT), random_sensor(rng, 0.5)
+        light, sensor = self.mapping_light(index)
         name = self.name(index)
         mapping = [
             shot(f'{name}-map-{view:03d}', before, self.camera(), pose, light, sensor, view)
@@ -86,6 +87,14 @@ class ProceduralWorlds:
             query.append(shot(label, world, self.camera(), pose, light, sensor, 500 + view))
             kinds.append(kind + ('+moved' if view % 2 else ''))
         return Scene(name, mapping, query, kinds)
+
+    def mapping_light(self, index: int) -> tuple[Light, Sensor]:
+        """What the mapping views are taken under, and with."""
+        rng = self._changes(index)
+        return random_light(rng, _MAPPING_LIGHT), random_sensor(rng, 0.5)
+
+    def _changes(self, index: int) -> np.random.Generator:
+        return np.random.default_rng([self.first + index, 21])
 
     def mapping_poses(self, world: World, index: int) -> np.ndarray:
         """(M, 4, 4) world_from_cam of the mapping views: someone stands, or walks about."""
