@@ -105,9 +105,9 @@ class Spy(Regressor):
         super().__init__(READER)
         self.reads = []
 
-    def forward(self, features, code, tokens=None):
+    def forward(self, features, code, tokens=None, **how):
         self.reads.append((features.detach(), tokens))
-        return super().forward(features, code, tokens)
+        return super().forward(features, code, tokens, **how)
 
 
 class TestFit:
@@ -117,6 +117,32 @@ class TestFit:
         assert distances(scene, code).median() < 0.3 * distances(scene, start).median()
         assert history.losses[-1] < history.losses[0] - 1.0
         assert history.inlier_share > 0.8
+
+    def test_pre_trained_blocks_are_read_through_in_the_end(self, scene):
+        torch.manual_seed(0)
+        blocks = {'blocks': 1, 'dim': 16, 'tokens_read': 12}
+        reader = Regressor(replace(READER, **blocks)).requires_grad_(False)
+        how = []
+        reader.register_forward_pre_hook(
+            lambda _, args, given: how.append((given['corrected'], args[2].shape[1], len(args[0]))),
+            with_kwargs=True,
+        )
+        start, origins, owner = scene.start(0.1)
+        code, _ = fit_code(
+            start,
+            origins,
+            owner,
+            OWN,
+            scene.buffer(),
+            DEPTH,
+            reader,
+            OPTIONS,
+            time.monotonic() + 60,
+            silent,
+            never,
+        )
+        assert how[0] == (False, 16, 300) and how[-1] == (True, 12, 75)
+        assert distances(scene, code).median() < 0.8 * distances(scene, start).median()
 
     def test_wild_starts_come_back(self, scene):
         """Anchors behind the camera or far off the image are invalid, but not lost."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_options
+from made_up_scenes import make_options
 
 from aceg_ros.errors import ConfigError, WeightsError
 from aceg_ros.pretraining.draws import draw_patches, find_tokens
@@ -96,7 +96,7 @@ class TestLearning:
         for reader in (Regressor(options.reader), trained):
             draw = draw_patches(scene.buffer.query, 3, 120, torch.Generator().manual_seed(5))
             read = reader(draw.features, scene.code.tensors(), images=draw.images)
-            losses.append(float(reading_loss(read, draw, scene.buffer.depth)))
+            losses.append(float(reading_loss(read, draw, scene.buffer.depth).detach()))
         assert losses[1] < losses[0] - 0.05
 
     def test_same_seed_same_weights(self, files, tmp_path):
@@ -157,7 +157,7 @@ from pathlib import Path
 import torch
 sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
-from conftest import make_options
+from made_up_scenes import make_options
 from aceg_ros.pretraining.loop import Ranks, pretrain
 cpu = torch.device('cpu')
 ranks = Ranks.join(cpu)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import make_scene
+from made_up_scenes import make_scene
 
 from aceg_ros.errors import DatasetError
 from aceg_ros.pretraining.shards import read_scene, scene_files, write_scene
