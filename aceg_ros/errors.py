@@ -43,3 +43,7 @@ class FitCancelled(AcegError):
 
 class TransformError(AcegError):
     """The transform between two frames is not known at the time asked for."""
+
+
+class ConfigError(AcegError):
+    """A configuration has a key that does not exist, or a value that makes no sense."""

@@ -20,6 +20,7 @@ from aceg_ros.cli import (
     localize,
     map,
     play,
+    pretrain,
     train_encoder,
 )
 from aceg_ros.errors import AcegError
@@ -32,6 +33,7 @@ COMMANDS = (
     export,
     benchmark,
     train_encoder,
+    pretrain,
     demo,
     play,
     import_regressor,

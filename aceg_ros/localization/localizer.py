@@ -156,12 +156,15 @@ class Localizer:
 
         With a ``pose`` each patch reads only what lies near its ray.
         """
-        tokens = None
-        if pose is not None:
+        if pose is None:
+            one = torch.zeros(len(patches.rays), dtype=torch.long, device=patches.features.device)
+            read = self._regressor(patches.features, self._tensors, images=one)
+        else:
             tokens = self._tokens_near(patches, pose)
             some = (tokens >= 0).any(dim=1)
             patches, tokens = patches.subset(some), tokens[some]
-        read = self._regressor(patches.features, self._tensors, tokens)
+            # what lies near the ray is no matter of likeness any more
+            read = self._regressor(patches.features, self._tensors, tokens, corrected=False)
         sigma = read.sigma.cpu().double().numpy()
         points3d = read.points3d.cpu().double().numpy()
         best = np.argsort(sigma)

@@ -16,8 +16,10 @@ from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 _RIVALS = 16  # tokens a patch may choose from until the next search
 _SHUFFLES = 2  # passes over the buffer between two searches
+_CORRECTED_FROM = 0.5  # part of the fit from which on pre-trained blocks read, where there are any
+_CORRECTED_BATCH = 0.25  # of a batch, which they take as long for as the anchored reader for all
 _WARM_UP, _DECAY_FROM = 0.08, 0.5  # parts of the fit
-_LEARNING_RATES = {'embeddings': 1e-2, 'anchors': 1.5e-2, 'log_sigma': 3e-2, 'log_prior': 3e-2}
+LEARNING_RATES = {'embeddings': 1e-2, 'anchors': 1.5e-2, 'log_sigma': 3e-2, 'log_prior': 3e-2}
 _NEAREST = 0.02  # of the median depth: predictions nearer than this along the ray are invalid
 _FARTHEST_PX = 1000.0  # errors beyond this are invalid too
 _MIN_GAIN = 0.01  # of the loss per pass; less is convergence
@@ -33,7 +35,7 @@ class FitHistory:
     converged: bool
 
 
-class _Code(nn.Module):
+class FittedCode(nn.Module):
     """The code's parameters; anchors move along their ray and off it, in units of the depth."""
 
     def __init__(self, start: CodeTensors, origins: torch.Tensor):
@@ -77,27 +79,35 @@ def fit_code(
     """
     device = buffer.features.device
     generator = torch.Generator().manual_seed(options.seed)
-    code = _Code(start, origins).to(device)
-    groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in _LEARNING_RATES.items()]
+    code = FittedCode(start, origins).to(device)
+    groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in LEARNING_RATES.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     batches = max(len(buffer) // options.batch, 1)
     pace = _Pace(options.epochs * batches, deadline)
     losses: list[float] = []
     hits = 0.0
+    corrected = False
     while not pace.over or not losses:  # late or not, one pass there is
         check(cancelled)
-        if len(losses) % _SHUFFLES == 0:
+        begins = regressor.corrector is not None and not corrected and pace.part > _CORRECTED_FROM
+        corrected = corrected or begins
+        if begins or len(losses) % _SHUFFLES == 0:
             tensors = code.tensors()
-            rivals = _search(tensors, token_keyframe, hidden, buffer, regressor, cancelled)
+            count = regressor.config.tokens_read if corrected else _RIVALS
+            rivals = _search(tensors, token_keyframe, hidden, buffer, regressor, count, cancelled)
         order = torch.randperm(len(buffer), generator=generator).to(device)
         sums, done = torch.zeros(2, device=device), 0
         for batch in order.split(options.batch)[:batches]:
             check(cancelled)
             if pace.over and losses:
                 break
-            for group, rate in zip(optimizer.param_groups, _LEARNING_RATES.values(), strict=True):
+            for group, rate in zip(optimizer.param_groups, LEARNING_RATES.values(), strict=True):
                 group['lr'] = rate * pace.learning_rate
-            loss, close = _step_loss(code.tensors(), rivals[batch], buffer, batch, depth, regressor)
+            if corrected:
+                batch = batch[: max(int(_CORRECTED_BATCH * len(batch)), 1)]
+            loss, close = _step_loss(
+                code.tensors(), rivals[batch], buffer, batch, depth, regressor, corrected
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -171,16 +181,17 @@ def _search(
     hidden: torch.Tensor,
     buffer: PatchBuffer,
     regressor: Regressor,
+    count: int,
     cancelled: Cancelled,
 ) -> torch.Tensor:
-    """The tokens (N, k) most like each patch of the buffer, none of those hidden from it."""
+    """The tokens (N, count) most like each patch of the buffer, none of those hidden from it."""
     found = []
     counts = buffer.group.bincount(minlength=len(hidden)).tolist()
     features = buffer.features.split(counts)
     for group, patches in enumerate(features):
         check(cancelled)
         own = hidden[group][token_keyframe]
-        found.append(regressor.similar_tokens(patches.float(), code, _RIVALS, own))
+        found.append(regressor.similar_tokens(patches.float(), code, count, own))
     return torch.cat(found)
 
 
@@ -191,6 +202,7 @@ def _step_loss(
     batch: torch.Tensor,
     depth: float,
     regressor: Regressor,
+    corrected: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean Laplace loss of a batch and its share of errors below 10 px.
 
@@ -198,7 +210,7 @@ def _step_loss(
     and sigma_px = sigma f / z (ACE-G). An invalid prediction, nearer than a minimum or more than
     1000 px off, is pulled towards its ray at the median depth instead.
     """
-    read = regressor(buffer.features[batch].float(), code, tokens)
+    read = regressor(buffer.features[batch].float(), code, tokens, corrected=corrected)
     frames, focal = buffer.frames[batch], buffer.focal[batch]
     local = torch.einsum('nij,nj->ni', frames, read.points3d - buffer.centres[batch])
     z = local[:, 2].clamp_min(_NEAREST * depth)

@@ -95,7 +95,7 @@ def map_scene(
         CodeTensors(*(part.to(device) for part in vars(start).values())),
         centres[owner].to(device),
         owner.to(device),
-        torch.from_numpy(_hidden_views(pairs, options.near_view_angle)).to(device),
+        torch.from_numpy(hidden_views(pairs, options.near_view_angle)).to(device),
         buffer.to(device),
         depths.median,
         regressor.to(device),
@@ -121,7 +121,7 @@ def _spread(frames: Sequence[Frame], limit: int) -> list[Frame]:
     return [frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int)]
 
 
-def _hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:
+def hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:
     """(2 K, K) bool: the keyframes that each group of the buffer must not read.
 
     An image as it was taken does not read its own tokens. Its changed copy does not read those of

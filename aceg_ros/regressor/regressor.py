@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -12,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from aceg_ros.precision import half_precision
-from aceg_ros.regressor.attention import CrossAttentionBlock, top_tokens
+from aceg_ros.regressor.attention import top_tokens
+from aceg_ros.regressor.blocks import SparseBlocks, TokensRead, Weighed, image_support, weigh
 
 _CACHED_PATCHES, _MANY_PATCHES = 256, 16384
 
@@ -22,9 +22,9 @@ class RegressorConfig:
     """Shape of a regressor. Without blocks it is the anchored reader alone and has no weights."""
 
     dim_in: int = 64  # patch features and code embeddings
-    blocks: int = 0  # cross-attention blocks behind the anchored reading
-    dim: int = 256  # width inside the blocks
-    heads: int = 8
+    blocks: int = 0  # cross-attention blocks that correct the anchored reading
+    dim: int = 64  # width inside the blocks
+    heads: int = 4
     mlp_ratio: float = 2.0
     tokens_read: int = 8  # anchors that one patch averages
     temperature: float = 48.0  # logit per unit of cosine similarity
@@ -37,7 +37,7 @@ class CodeTensors:
 
     An *anchored* code has one 3D anchor and one key per token, born from mapping patches. A *free*
     code (the paper's) has random embeddings and every anchor at the scene's mean: then the coarse
-    reading is that mean, and all the geometry has to come out of the blocks.
+    reading is that mean, and all the geometry has to come out of the blocks' offsets.
     """
 
     embeddings: torch.Tensor  # (n, dim_in)
@@ -55,11 +55,11 @@ class SceneCoordinates:
 
 
 class Regressor(nn.Module):
-    """y = sum_j w_j anchor_j + decode(blocks(patch, code)); the second term only with blocks.
+    """y = sum_j w_j anchor_j, with weights by similarity; pre-trained blocks correct the weights.
 
     The anchored reading is attention whose values are the tokens' own anchors, so a code that
-    starts as a memory of the scene answers before anything is trained. The blocks are ACE-G's
-    cross-attention transformer and correct that reading.
+    starts as a memory of the scene answers before anything is trained. The blocks add to the
+    logits, move the result a little, and scale sigma; untrained they change nothing.
     """
 
     free_codes = False
@@ -69,13 +69,11 @@ class Regressor(nn.Module):
         super().__init__()
         self.config = config or RegressorConfig()
         config = self.config
-        self.blocks = nn.ModuleList()
+        self.corrector: SparseBlocks | None = None
         if config.blocks:
-            self.patch_in = _mlp(config.dim_in, 4 * config.dim_in, config.dim)
-            self.code_in = nn.Linear(config.dim_in, config.dim)
-            for _ in range(config.blocks):
-                self.blocks.append(CrossAttentionBlock(config.dim, config.heads, config.mlp_ratio))
-            self.decode = _mlp(config.dim, config.dim, 5)
+            self.corrector = SparseBlocks(
+                config.dim_in, config.dim, config.heads, config.blocks, config.mlp_ratio
+            )
 
     def identity(self) -> str:
         """Hash of configuration and weights: a code is read by the regressor it was fitted with."""
@@ -116,48 +114,89 @@ class Regressor(nn.Module):
         features: torch.Tensor,
         code: CodeTensors,
         tokens: torch.Tensor | None = None,
+        images: torch.Tensor | None = None,
+        corrected: bool = True,
     ) -> SceneCoordinates:
         """Read the code for unit patch features (P, dim_in).
 
         ``tokens`` (P, k) names the tokens each patch may attend to, -1 for none, but one at least;
         without it the most similar are found first. Gradients flow to the code through the tokens
-        read.
+        read. ``images`` (P,) long numbers the images that patches come from, 0 and up: then the
+        blocks know what else an image has read. Without ``corrected`` no block is asked.
         """
         if tokens is None:
             tokens = self.similar_tokens(features, code, self.config.tokens_read)
         # one table and one gather: on a CPU the gather's backward is most of a fit's time
         keys = F.normalize(code.embeddings, dim=1)
         columns = [keys, code.anchors, code.log_sigma[:, None], code.log_prior[:, None]]
+        corrector = self.corrector if corrected else None
+        if corrector is not None:
+            columns.append(corrector.key_in(keys))
         table = torch.cat(columns, dim=1)
         rows = table.index_select(0, tokens.clamp_min(0).flatten())
         rows = rows.view(*tokens.shape, table.shape[1])
-        keys, anchors, log_sigma, log_prior = rows.split([keys.shape[1], 3, 1, 1], dim=2)
+        widths = [keys.shape[1], 3, 1, 1, table.shape[1] - keys.shape[1] - 5]
+        keys, anchors, log_sigma, log_prior, projected = rows.split(widths, dim=2)
         similarity = (features[:, None] * keys).sum(dim=2) * self.config.temperature
         logits = (similarity + log_prior[:, :, 0]).masked_fill(tokens < 0, -torch.inf)
-        weights = logits.softmax(dim=1)[:, :, None]
-        points3d = (weights * anchors).sum(dim=1)
-        spread = (weights * (anchors - points3d[:, None]).square()).sum(dim=(1, 2))
-        variance = (weights * (2 * log_sigma).exp()).sum(dim=(1, 2))
-        variance = variance + self.config.spread_weight**2 * spread
-        if self.blocks:
-            offset, log_factor = self._correct(features, code)
-            points3d = points3d + offset
-            variance = variance * (2 * log_factor).exp()
-        return SceneCoordinates(points3d, variance.clamp_min(1e-12).sqrt())
+        log_sigma = log_sigma[:, :, 0]
+        read = weigh(logits, anchors, log_sigma)
+        offset = log_factor = None
+        if corrector is not None:
+            size = _scene_size(code)
+            support = anchors.new_zeros(*tokens.shape, 2)
+            if images is not None:
+                sigma = self._sigma(read).detach()
+                support = _support(
+                    code.anchors, read.points3d.detach(), sigma, size, tokens, images
+                )
+            given = TokensRead(
+                projected, anchors, logits, log_sigma, log_prior[:, :, 0], support, size
+            )
+            logits, offset, log_factor = _in_pieces(corrector, features, given)
+            read = weigh(logits, anchors, log_sigma)
+        sigma, points3d = self._sigma(read), read.points3d
+        if offset is not None and log_factor is not None:
+            points3d, sigma = points3d + offset, sigma * log_factor.exp()
+        return SceneCoordinates(points3d, sigma)
 
-    def _correct(
-        self, features: torch.Tensor, code: CodeTensors
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Offset (P, 3) in metres as homogeneous output xyz/h, and log factor (P,) on sigma."""
-        patches, tokens = self.patch_in(features), self.code_in(code.embeddings)
-        for block in self.blocks:
-            patches = block(patches, tokens)
-        out = self.decode(patches)
-        h = F.softplus(out[:, 3:4], beta=math.log(2)).clamp(0.01, 100.0)  # 1 where the channel is 0
-        return out[:, :3] / h, out[:, 4]
+    def _sigma(self, read: Weighed) -> torch.Tensor:
+        variance = read.variance + self.config.spread_weight**2 * read.spread
+        return variance.clamp_min(1e-12).sqrt()
 
 
-def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inputs, hidden), nn.GELU(), nn.LayerNorm(hidden), nn.Linear(hidden, outputs)
-    )
+@torch.no_grad()
+def _scene_size(code: CodeTensors) -> torch.Tensor:
+    """Mean distance () of the anchors from their mean, and not less than the tokens' sigma."""
+    distance = (code.anchors - code.anchors.mean(dim=0)).norm(dim=1).mean()
+    return (distance + code.log_sigma.exp().mean()).clamp_min(1e-6)
+
+
+def _support(
+    anchors: torch.Tensor,
+    points3d: torch.Tensor,
+    sigma: torch.Tensor,
+    size: torch.Tensor,
+    tokens: torch.Tensor,
+    images: torch.Tensor,
+) -> torch.Tensor:
+    """(P, k, 2) how much each patch's own image supports its tokens."""
+    support = anchors.new_zeros(*tokens.shape, 2)
+    for image in images.unique().tolist():
+        own = images == image
+        table = image_support(anchors, points3d[own], sigma[own], size)
+        support[own] = table[tokens[own].clamp_min(0)]
+    return support
+
+
+def _in_pieces(
+    corrector: SparseBlocks, features: torch.Tensor, given: TokensRead
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Correct all patches; without gradients on a CPU in pieces that stay in its cache."""
+    if torch.is_grad_enabled() or features.device.type != 'cpu' or not len(features):
+        return corrector(features, given)
+    steps = range(0, len(features), _CACHED_PATCHES)
+    pieces = [slice(step, step + _CACHED_PATCHES) for step in steps]
+    done = [corrector(features[piece], given.piece(piece)) for piece in pieces]
+    logits, offset, log_factor = (torch.cat(part) for part in zip(*done, strict=True))
+    return logits, offset, log_factor

@@ -271,7 +271,17 @@ class TestProgram:
 
     @pytest.mark.parametrize(
         'command',
-        ['map', 'localize', 'evaluate', 'info', 'export', 'train-encoder', 'demo', 'benchmark'],
+        [
+            'map',
+            'localize',
+            'evaluate',
+            'info',
+            'export',
+            'train-encoder',
+            'pretrain',
+            'demo',
+            'benchmark',
+        ],
     )
     def test_every_command_explains_itself(self, command, capsys):
         with pytest.raises(SystemExit) as ended:

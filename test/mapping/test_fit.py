@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from aceg_ros.errors import FitCancelled
 from aceg_ros.mapping.buffer import PatchBuffer, fill_buffer
 from aceg_ros.mapping.fit import fit_code
-from aceg_ros.mapping.mapper import _hidden_views
+from aceg_ros.mapping.mapper import hidden_views
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.progress import never, silent
 from aceg_ros.mapping.views import compare_views
@@ -105,9 +105,9 @@ class Spy(Regressor):
         super().__init__(READER)
         self.reads = []
 
-    def forward(self, features, code, tokens=None):
+    def forward(self, features, code, tokens=None, **how):
         self.reads.append((features.detach(), tokens))
-        return super().forward(features, code, tokens)
+        return super().forward(features, code, tokens, **how)
 
 
 class TestFit:
@@ -117,6 +117,32 @@ class TestFit:
         assert distances(scene, code).median() < 0.3 * distances(scene, start).median()
         assert history.losses[-1] < history.losses[0] - 1.0
         assert history.inlier_share > 0.8
+
+    def test_pre_trained_blocks_are_read_through_in_the_end(self, scene):
+        torch.manual_seed(0)
+        blocks = {'blocks': 1, 'dim': 16, 'tokens_read': 12}
+        reader = Regressor(replace(READER, **blocks)).requires_grad_(False)
+        how = []
+        reader.register_forward_pre_hook(
+            lambda _, args, given: how.append((given['corrected'], args[2].shape[1], len(args[0]))),
+            with_kwargs=True,
+        )
+        start, origins, owner = scene.start(0.1)
+        code, _ = fit_code(
+            start,
+            origins,
+            owner,
+            OWN,
+            scene.buffer(),
+            DEPTH,
+            reader,
+            OPTIONS,
+            time.monotonic() + 60,
+            silent,
+            never,
+        )
+        assert how[0] == (False, 16, 300) and how[-1] == (True, 12, 75)
+        assert distances(scene, code).median() < 0.8 * distances(scene, start).median()
 
     def test_wild_starts_come_back(self, scene):
         """Anchors behind the camera or far off the image are invalid, but not lost."""
@@ -192,7 +218,7 @@ class TestFit:
 
 
 class TestHidden:
-    def test_tokens_of_hidden_views_are_never_read(self, scene):
+    def test_tokens_ofhidden_views_are_never_read(self, scene):
         """Views 0 and 1 are hidden from each other; each feature begins with its group's number."""
         hidden = OWN.clone()
         hidden[0, 1] = hidden[2, 0] = True
@@ -220,7 +246,7 @@ class TestHidden:
             assert not hidden[group[:, None], owner[tokens]].any()
 
     def test_no_view_reads_itself_and_none_loses_more_than_half(self, keyframes):
-        hidden = _hidden_views(compare_views(keyframes, 1.8), near_view_angle=90.0)
+        hidden = hidden_views(compare_views(keyframes, 1.8), near_view_angle=90.0)
         count = len(keyframes)
         assert hidden.shape == (2 * count, count)
         own = np.eye(count, dtype=bool)

@@ -1,0 +1,99 @@
+"""Pre-train the regressor on many scenes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aceg_ros.cli.common import add_device, write_json
+from aceg_ros.engine import resolve_device
+from aceg_ros.evaluation.figures import draw_coverage
+from aceg_ros.pretraining.buffers import make_buffers
+from aceg_ros.pretraining.config import read_options
+from aceg_ros.pretraining.evaluation import fitted_scenes, patch_errors
+from aceg_ros.pretraining.loop import Progress, Ranks, pretrain
+from aceg_ros.pretraining.shards import scene_files
+from aceg_ros.regressor.regressor import Regressor
+from aceg_ros.regressor.weights import load_regressor
+
+REPORT_EVERY = 100  # iterations
+_COLUMNS = ('median_cm', 'within_10cm', 'loss', 'coverage_50', 'coverage_90')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument('config', type=Path, help='knobs, YAML; such as config/pretrain.yaml')
+    parser.add_argument('-o', '--output', type=Path, required=True, help='weights, .safetensors')
+    parser.add_argument('--scenes', type=Path, required=True, help="folder of the scenes' buffers")
+    parser.add_argument(
+        '--set', action='append', default=[], metavar='SECTION.KEY=VALUE', help='change a knob'
+    )
+    parser.add_argument(
+        '--make', action='store_true', help='only make the buffers that are missing, then stop'
+    )
+    parser.add_argument('--processes', type=int, default=2, help='that make buffers at a time')
+    parser.add_argument(
+        '--evaluate', action='store_true', help='only read the scenes, held out, with the weights'
+    )
+    parser.add_argument('--json', type=Path, help='where to write the figures of --evaluate')
+    parser.add_argument('--picture', type=Path, help='where to draw the coverage, .png or .svg')
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make buffers, evaluate, or train, going on where a run into the same output was stopped.
+
+    Under `torchrun` the processes share the scenes.
+    """
+    options = read_options(arguments.config, arguments.set)
+    if arguments.make:
+        failed = make_buffers(
+            options.scenes.sources(), arguments.scenes, options.buffers, arguments.processes, print
+        )
+        print(f'{len(scene_files(arguments.scenes))} scenes in {arguments.scenes}')
+        return 1 if failed else 0
+    files = scene_files(arguments.scenes)
+    if arguments.evaluate:
+        return _evaluate(arguments, files)
+    device = resolve_device(arguments.device)
+    ranks = Ranks.join(device)
+    if device.type == 'cuda' and ranks.world > 1:
+        device = ranks.device()
+    quiet = ranks.rank > 0
+    pretrain(
+        files, arguments.output, options, device, (lambda _: None) if quiet else _report, ranks
+    )
+    if not quiet:
+        print(f'weights in {arguments.output}')
+    return 0
+
+
+def _report(progress: Progress) -> None:
+    if progress.iteration % REPORT_EVERY == 0:
+        print(
+            f'iteration {progress.iteration}: mapping {progress.mapping:.3f}, '
+            f'query {progress.query:.3f}, {progress.patches_per_second:.0f} patches/s',
+            flush=True,
+        )
+
+
+def _evaluate(arguments: argparse.Namespace, files: list[Path]) -> int:
+    trained = load_regressor(arguments.output)
+    scenes = fitted_scenes(files)
+    readers = {
+        'anchored': patch_errors(scenes, Regressor()),
+        'pre-trained': patch_errors(scenes, trained),
+        'pre-trained, patches alone': patch_errors(scenes, trained, context=False),
+    }
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    for name, errors in readers.items():
+        figures[name] = {}
+        for kind in ('', *sorted({k.split('+')[0] for k in errors.kinds})):
+            summary = errors.of(kind).summary()
+            figures[name][kind or 'all'] = summary
+            values = ', '.join(f'{column} {summary[column]:.3f}' for column in _COLUMNS)
+            print(f'{name}, {kind or "all"}: {values}')
+    write_json(arguments.json, figures)
+    if arguments.picture:
+        draw_coverage(arguments.picture, readers)
+    return 0

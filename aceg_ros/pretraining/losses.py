@@ -1,0 +1,48 @@
+"""What a reading should have been: Laplace likelihoods in space and in the image."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from aceg_ros.pretraining.draws import Draw
+from aceg_ros.regressor.regressor import SceneCoordinates
+
+_FLOOR = 0.002  # of the scene's depth: no point is known better
+_FLOOR_PX = 0.5
+_NEAREST = 0.02  # of the scene's depth: predictions nearer than this along the ray are invalid
+_FARTHEST_PX = 1000.0
+
+
+def reading_loss(
+    read: SceneCoordinates, draw: Draw, depth: float, points: bool = True
+) -> torch.Tensor:
+    """Mean over patches: in 3D where the point is known and ``points`` is set, else on the ray."""
+    on_ray = ray_loss(read, draw, depth)
+    if not points:
+        return on_ray.mean()
+    known = torch.isfinite(draw.points3d).all(dim=1)
+    return torch.where(known, point_loss(read, draw, depth), on_ray).mean()
+
+
+def point_loss(read: SceneCoordinates, draw: Draw, depth: float) -> torch.Tensor:
+    """(P,) log(sigma) + sqrt(2) |y - y*| / sigma, lengths as parts of ``depth``."""
+    truth = torch.where(torch.isfinite(draw.points3d), draw.points3d, read.points3d.detach())
+    error = (read.points3d - truth).square().sum(dim=1).add(1e-12).sqrt()
+    sigma = read.sigma / depth + _FLOOR
+    return sigma.log() + math.sqrt(2.0) * error / depth / sigma
+
+
+def ray_loss(read: SceneCoordinates, draw: Draw, depth: float) -> torch.Tensor:
+    """(P,) the same in pixels across the viewing ray; invalid readings are pulled to the ray."""
+    offset = read.points3d - draw.centres
+    along = (offset * draw.rays).sum(dim=1)
+    z = along.clamp_min(_NEAREST * depth)
+    across = (offset - along[:, None] * draw.rays).square().sum(dim=1).add(1e-12).sqrt()
+    error = across / z * draw.focal
+    valid = (along > _NEAREST * depth) & (error < _FARTHEST_PX)
+    sigma = read.sigma / z * draw.focal + _FLOOR_PX
+    laplace = sigma.log() + math.sqrt(2.0) * error / sigma
+    pulled = 10 * (offset - depth * draw.rays).abs().sum(dim=1) / depth
+    return torch.where(valid, laplace, pulled)

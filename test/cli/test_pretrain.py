@@ -1,0 +1,50 @@
+"""The command `aceg pretrain`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'pretraining'))
+from made_up_scenes import make_scene
+
+from aceg_ros.pretraining.shards import write_scene
+from aceg_ros.regressor.weights import load_regressor
+
+CONFIG = """
+reader: {blocks: 1, dim: 16, heads: 2, tokens_read: 8}
+regimen: {iterations: 4, network_every: 2, pool: 2, patches: 30}
+scenes: {worlds: 0}
+"""
+
+
+@pytest.fixture
+def setting(tmp_path):
+    (tmp_path / 'pretrain.yaml').write_text(CONFIG)
+    for seed in range(2):
+        write_scene(make_scene(seed), tmp_path / 'scenes' / f'{seed}.safetensors')
+    output = tmp_path / 'regressor.safetensors'
+    return tmp_path / 'pretrain.yaml', '-o', output, '--scenes', tmp_path / 'scenes'
+
+
+def test_trains_then_evaluates(aceg, setting, tmp_path):
+    assert aceg('pretrain', *setting, '--device', 'cpu').status == 0
+    assert load_regressor(setting[2]).config.blocks == 1
+    figures, picture = tmp_path / 'figures.json', tmp_path / 'coverage.png'
+    done = aceg('pretrain', *setting, '--evaluate', '--json', figures, '--picture', picture)
+    assert done.status == 0 and 'pre-trained, far: median_cm' in done.out
+    assert json.loads(figures.read_text())['anchored']['all']['patches'] == 720
+    assert picture.stat().st_size > 5000
+
+
+def test_a_knob_that_does_not_exist(aceg, setting):
+    done = aceg('pretrain', *setting, '--set', 'regimen.querry=0')
+    assert done.status == 1 and 'regimen.querry' in done.err
+
+
+def test_no_scenes(aceg, setting, tmp_path):
+    done = aceg('pretrain', *setting[:-1], tmp_path / 'none')
+    assert done.status == 1 and '--make' in done.err

@@ -1,0 +1,67 @@
+"""Figures of a reader on scenes held out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_up_scenes import make_options
+
+from aceg_ros.evaluation.figures import draw_coverage
+from aceg_ros.pretraining.evaluation import (
+    PatchErrors,
+    fitted_scenes,
+    mapped_scenes,
+    patch_errors,
+)
+from aceg_ros.pretraining.poses import PoseErrors, _is_far
+from aceg_ros.regressor.regressor import Regressor
+from aceg_ros.worlds.tours import look
+
+
+def laplace(sigma: float, claimed: float) -> PatchErrors:
+    """Errors as the loss supposes them, of ``sigma``, where ``claimed`` is said."""
+    metres = np.random.default_rng(0).exponential(sigma / np.sqrt(2), 20_000)
+    return PatchErrors(metres, np.full(20_000, claimed), np.array(['light'] * 20_000))
+
+
+class TestCoverage:
+    def test_honest(self):
+        assert laplace(0.1, 0.1).coverage([0.5, 0.9]) == pytest.approx([0.5, 0.9], abs=0.02)
+
+    def test_too_sure(self):
+        assert laplace(0.1, 0.03).coverage([0.5])[0] < 0.3
+
+    def test_drawn(self, tmp_path):
+        draw_coverage(tmp_path / 'coverage.png', {'honest': laplace(0.1, 0.1)})
+        assert (tmp_path / 'coverage.png').stat().st_size > 5000
+
+
+class TestPatchErrors:
+    def test_only_patches_of_known_points(self, files):
+        errors = patch_errors(fitted_scenes(files), Regressor())
+        assert len(errors.metres) == 2 * 3 * 120  # the third scene has none
+        assert set(errors.kinds) == {'light', 'near', 'far'}
+        assert len(errors.of('near').metres) == 240
+        assert errors.summary()['median_cm'] < 20
+
+    def test_mapping_through_a_reader_leaves_its_weights(self, files):
+        reader = Regressor(make_options().reader)
+        before = reader.identity()
+        scenes = mapped_scenes(files[:1], reader, make_options().regimen, 3)
+        assert reader.identity() == before
+        assert not scenes[0][1].anchors.equal(fitted_scenes(files[:1])[0][1].anchors)
+        assert all(parameter.grad is None for parameter in reader.parameters())
+
+
+class TestPoses:
+    def test_recall_counts_failures(self):
+        errors = PoseErrors(np.array([0.05, 0.05, np.inf, 0.2]), np.array([1.0, 9.0, np.inf, 1.0]))
+        assert errors.recall() == 0.25
+
+    @pytest.mark.parametrize(
+        ('place', 'yaw', 'far'),
+        [((1, 1, 1), 0.5, False), ((1, 1, 1), 1.0, True), ((2.6, 1, 1), 0.0, True)],
+    )
+    def test_far_is_aside_or_turned(self, place, yaw, far):
+        mapped = look(np.array([1.0, 1.0, 1.0]), 0.0, 0.0)[None]
+        assert _is_far(look(np.array(place, float), yaw, 0.0), mapped) == far
