@@ -12,9 +12,9 @@ from aceg_ros.encoder.base import Encoder
 from aceg_ros.encoder.compact import CompactEncoder
 from aceg_ros.errors import AcegError, WeightsError
 from aceg_ros.models import model_folders, model_path
+from aceg_ros.regressor import files
 from aceg_ros.regressor.base import SceneRegressor
-from aceg_ros.regressor.files import SUFFIX, identity_of, load_regressor
-from aceg_ros.regressor.published import PREFIX, PublishedRegressor
+from aceg_ros.regressor.files import SUFFIX, described, load_regressor
 from aceg_ros.regressor.regressor import Regressor, RegressorConfig
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ PUBLISHED = 'ace_g_pretrained'  # what the published head is called
 class Networks:
     """Which networks to load; empty for what a map needs, or else for those shipped.
 
-    An imported regressor without an encoder takes the one of the published ACE-G. ``encoder`` is
+    A published regressor without an encoder takes the one of the published ACE-G. ``encoder`` is
     'compact', 'dinov2' or another name in `encoder.hub`, or the folder of a DINOv2 network.
-    ``regressor`` is 'anchored', or a file made by "aceg import-regressor", by its path or by its
-    name in a folder of models.
+    ``regressor`` is 'anchored', or a file made by "aceg import-regressor" or "aceg pretrain", by
+    its path or by its name in a folder of models.
     """
 
     encoder: str = ''
@@ -42,7 +42,11 @@ class Networks:
     def complete(self) -> Networks:
         """These, with what is left open chosen without a map."""
         regressor = self.regressor or ANCHORED
-        return Networks(self.encoder or (COMPACT if regressor == ANCHORED else DINOV2), regressor)
+        published = (
+            regressor != ANCHORED
+            and described(regressor_file(regressor)).get('kind') == files.PUBLISHED
+        )
+        return Networks(self.encoder or (DINOV2 if published else COMPACT), regressor)
 
     def for_map(self, info: MapInfo) -> Networks:
         """These, with what is left open chosen by what a map was made with.
@@ -76,15 +80,15 @@ class Engine:
         if networks.regressor == ANCHORED:
             encoder = _load_encoder(networks.encoder, place, Regressor.unit_features)
             return cls(encoder, Regressor(RegressorConfig(dim_in=encoder.dim)))
-        published = load_regressor(regressor_file(networks.regressor))
-        encoder = _load_encoder(networks.encoder, place, PublishedRegressor.unit_features)
-        if published.config.dim_in != encoder.dim:
+        regressor = load_regressor(regressor_file(networks.regressor))
+        encoder = _load_encoder(networks.encoder, place, regressor.unit_features)
+        if regressor.config.dim_in != encoder.dim:
             raise WeightsError(
-                f'the regressor {networks.regressor} takes features of {published.config.dim_in} '
+                f'the regressor {networks.regressor} takes features of {regressor.config.dim_in} '
                 f'numbers, those of the encoder {encoder.name} have {encoder.dim}; choose another '
                 'encoder (--encoder), such as dinov2'
             )
-        return cls(encoder, published)
+        return cls(encoder, regressor)
 
     @classmethod
     def for_map(
@@ -124,17 +128,17 @@ def regressor_file(source: str) -> Path:
 
 
 def _regressor_with(identity: str) -> str:
-    """The regressor with this identity, for `Networks`; ours, which come with the code, by name."""
-    if not identity.startswith(PREFIX):
-        return ANCHORED
+    """The regressor with this identity, for `Networks`: a file, or the one without weights."""
     for folder in model_folders():
         for file in sorted(folder.glob(f'*{SUFFIX}')):
-            if identity_of(file) == identity:
+            if described(file).get('identity') == identity:
                 return str(file)
+    if '-' not in identity:
+        return ANCHORED
     raise WeightsError(
         f'the map was made with the regressor {identity}, which is in none of the folders '
-        f'{", ".join(map(str, model_folders()))}: import it into one of them with "aceg '
-        'import-regressor", or name its file'
+        f'{", ".join(map(str, model_folders()))}: put its file into one of them (published weights '
+        'with "aceg import-regressor"), or name it'
     )
 
 

@@ -6,7 +6,13 @@ import argparse
 from pathlib import Path
 
 from aceg_ros.models import users_folder
-from aceg_ros.regressor.files import LICENCE, SUFFIX, read_published_head, save_regressor
+from aceg_ros.regressor.files import (
+    LICENCE,
+    SUFFIX,
+    published_metadata,
+    read_published_head,
+    save_regressor,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Read, check, write, and say under which licence the weights are."""
     network = read_published_head(arguments.head)
     output = arguments.output or users_folder() / f'{arguments.head.stem}{SUFFIX}'
-    save_regressor(network, output, arguments.head)
+    save_regressor(network, output, published_metadata(arguments.head))
     config = network.config
     print(
         f'{output}: {network.identity()}, {config.blocks} blocks of {config.heads} heads, takes '

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from aceg_ros.cli.common import add_device, write_json
 from aceg_ros.engine import resolve_device
+from aceg_ros.errors import WeightsError
 from aceg_ros.evaluation.figures import draw_coverage
 from aceg_ros.pretraining.buffers import make_buffers
 from aceg_ros.pretraining.config import read_options
 from aceg_ros.pretraining.evaluation import fitted_scenes, patch_errors
 from aceg_ros.pretraining.loop import Progress, Ranks, pretrain
 from aceg_ros.pretraining.shards import scene_files
+from aceg_ros.regressor.files import load_regressor
 from aceg_ros.regressor.regressor import Regressor
-from aceg_ros.regressor.weights import load_regressor
 
 REPORT_EVERY = 100  # iterations
 _COLUMNS = ('median_cm', 'within_10cm', 'loss', 'coverage_50', 'coverage_90')
@@ -79,6 +80,8 @@ def _report(progress: Progress) -> None:
 
 def _evaluate(arguments: argparse.Namespace, files: list[Path]) -> int:
     trained = load_regressor(arguments.output)
+    if not isinstance(trained, Regressor):
+        raise WeightsError(f'{arguments.output} reads free codes; name one that was trained here')
     scenes = fitted_scenes(files)
     readers = {
         'anchored': patch_errors(scenes, Regressor()),

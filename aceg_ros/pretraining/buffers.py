@@ -14,7 +14,7 @@ import torch
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder, image_tensor
-from aceg_ros.encoder.view import patch_rays, working_view
+from aceg_ros.encoder.view import patch_rays
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, FitError
 from aceg_ros.geometry.cameras import Camera
@@ -153,7 +153,7 @@ _View = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float]
 
 
 def _query_view(frame: Frame, encoder: Encoder, count: int, generator: torch.Generator) -> _View:
-    image, camera = working_view(frame.image(), frame.camera)
+    image, camera = encoder.view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
     centres, rays = patch_rays(camera, encoder.stride)
     patches = Patches(

@@ -18,8 +18,8 @@ from aceg_ros.pretraining.config import PretrainOptions, RegimenOptions
 from aceg_ros.pretraining.draws import draw_patches, find_tokens, random_rotation
 from aceg_ros.pretraining.losses import reading_loss
 from aceg_ros.pretraining.pool import ActiveScene, Pool
+from aceg_ros.regressor.files import save_regressor
 from aceg_ros.regressor.regressor import CodeTensors, Regressor
-from aceg_ros.regressor.weights import save_regressor
 
 _CHANGEABLE = ('iterations', 'checkpoint_seconds')  # between two sittings
 _SMOOTHING = 0.01  # of the losses reported

@@ -27,10 +27,16 @@ class SceneRegressor(Protocol):
         """Switch to inference, and return itself."""
 
     def __call__(
-        self, features: torch.Tensor, code: CodeTensors, tokens: torch.Tensor | None = None
+        self,
+        features: torch.Tensor,
+        code: CodeTensors,
+        tokens: torch.Tensor | None = None,
+        images: torch.Tensor | None = None,
+        corrected: bool = True,
     ) -> SceneCoordinates:
         """Read the code for patch features (P, dim_in).
 
         ``tokens`` (P, k) restricts each patch to some tokens, -1 for none; only anchored codes are
-        read that way.
+        read that way. ``images`` (P,) and ``corrected`` are of use to pre-trained anchored readers,
+        see `Regressor.forward`; others do the same without.
         """

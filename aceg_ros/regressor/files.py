@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,9 @@ from safetensors.torch import save
 from aceg_ros.errors import AcegError, WeightsError
 from aceg_ros.files import write_atomically
 from aceg_ros.regressor.published import PublishedConfig, PublishedRegressor, ours
+from aceg_ros.regressor.regressor import Regressor, RegressorConfig
+
+AnyRegressor: TypeAlias = Regressor | PublishedRegressor
 
 SUFFIX = '.safetensors'
 FORMAT = 'aceg-regressor'
@@ -24,6 +27,8 @@ LICENCE = (
     'Weights published by the authors of ACE-G under a licence that allows non-commercial use '
     'only; the licence of aceg_ros does not cover them.'
 )
+ANCHORED, PUBLISHED = 'anchored', 'published'  # kinds of regressor: what codes they read
+_REMEDY = 'take the file from where it came, or make one ("aceg import-regressor", "aceg pretrain")'
 # What the published head file has beside the parameters: the other two are their reciprocals, and
 # a map brings a mean of its own.
 _UNUSED = {'max_scale', 'min_scale', 'mean'}
@@ -87,7 +92,7 @@ def _config(values: Mapping[str, Any]) -> PublishedConfig:
     )
 
 
-def _fill(network: PublishedRegressor, tensors: Mapping[str, Any], path: Path) -> None:
+def _fill(network: AnyRegressor, tensors: Mapping[str, Any], path: Path) -> None:
     """Load parameters; raises WeightsError when they do not fit."""
     try:
         for name, tensor in tensors.items():
@@ -102,20 +107,31 @@ def _fill(network: PublishedRegressor, tensors: Mapping[str, Any], path: Path) -
     network.eval()
 
 
-def save_regressor(network: PublishedRegressor, path: Path, source: Path | None = None) -> None:
-    """Write a regressor with its configuration, identity and licence; raises WeightsError."""
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+def published_metadata(source: Path) -> dict[str, str]:
+    """What a file of weights says about the published head file they are from."""
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    return {'source': source.name, 'source_sha256': digest}
+
+
+def save_regressor(
+    network: AnyRegressor, path: Path, about: Mapping[str, str] | None = None
+) -> None:
+    """Write a regressor with its configuration and identity, and what else there is to say of it.
+
+    Atomic; raises WeightsError when it cannot be written.
+    """
+    tensors = {n: t.detach().contiguous().cpu() for n, t in network.state_dict().items()}
+    published = isinstance(network, PublishedRegressor)
     metadata = {
         'format': FORMAT,
         'version': '1',
-        'kind': 'published',
+        'kind': PUBLISHED if published else ANCHORED,
         'config': json.dumps(asdict(network.config), sort_keys=True),
         'identity': network.identity(),
-        'licence': LICENCE,
+        **(about or {}),
     }
-    if source is not None:
-        metadata['source'] = source.name
-        metadata['source_sha256'] = hashlib.sha256(source.read_bytes()).hexdigest()
+    if published:
+        metadata['licence'] = LICENCE
     try:
         write_atomically(path, save(tensors, metadata))
     except OSError as error:
@@ -124,34 +140,41 @@ def save_regressor(network: PublishedRegressor, path: Path, source: Path | None 
         ) from error
 
 
-def load_regressor(path: Path) -> PublishedRegressor:
-    """Read what `save_regressor` wrote; raises WeightsError for anything else."""
+def load_regressor(path: Path) -> AnyRegressor:
+    """Read what `save_regressor` wrote, weights frozen; raises WeightsError for anything else."""
     if not path.is_file():
-        raise WeightsError(
-            f'there is no regressor at {path}; make one with "aceg import-regressor"'
-        )
+        raise WeightsError(f'there is no regressor at {path}; {_REMEDY}')
     try:
         with safe_open(path, framework='pt') as file:
             metadata = file.metadata() or {}
-            if metadata.get('format') != FORMAT or metadata.get('kind') != 'published':
-                raise WeightsError(f'{path} is no regressor; make one with "aceg import-regressor"')
+            if metadata.get('format') != FORMAT:
+                raise WeightsError(f'{path} is no regressor; {_REMEDY}')
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network = PublishedRegressor(PublishedConfig(**json.loads(metadata['config'])))
+        network = _network(metadata['kind'], json.loads(metadata['config']))
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
-            f'{path} is no regressor, or only part of one ({error}); import it again'
+            f'{path} is no regressor, or only part of one ({error}); {_REMEDY}'
         ) from error
     _fill(network, tensors, path)
     if network.identity() != metadata.get('identity'):
-        raise WeightsError(f'{path} was changed after it was written; import it again')
+        raise WeightsError(f'{path} was changed after it was written; {_REMEDY}')
     return network
 
 
-def identity_of(path: Path) -> str:
-    """The identity that a regressor's file names; empty for any other file."""
+def _network(kind: str, config: dict[str, Any]) -> AnyRegressor:
+    """A network without weights; KeyError, TypeError or ValueError for one that cannot be."""
+    if kind == PUBLISHED:
+        return PublishedRegressor(PublishedConfig(**config))
+    if kind == ANCHORED:
+        return Regressor(RegressorConfig(**config))
+    raise ValueError(f'kind {kind!r}')
+
+
+def described(path: Path) -> dict[str, str]:
+    """What a regressor's file says of it, without reading the weights; empty for any other file."""
     try:
         with safe_open(path, framework='pt') as file:
-            metadata = file.metadata() or {}
+            metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError):
-        return ''
-    return metadata.get('identity', '') if metadata.get('format') == FORMAT else ''
+        return {}
+    return metadata if metadata.get('format') == FORMAT else {}

@@ -83,12 +83,18 @@ class PublishedRegressor(nn.Module):
         return PREFIX + digest.hexdigest()[:16]
 
     def forward(
-        self, features: torch.Tensor, code: CodeTensors, tokens: torch.Tensor | None = None
+        self,
+        features: torch.Tensor,
+        code: CodeTensors,
+        tokens: torch.Tensor | None = None,
+        images: torch.Tensor | None = None,
+        corrected: bool = True,
     ) -> SceneCoordinates:
         """Read a free code (n, dim) for patch features (P, dim_in) as the encoder gives them.
 
         Blocks follow the caller's autocast; the output, whose steps would be centimetres in half
-        precision, is always computed in full. Raises ValueError for ``tokens``.
+        precision, is always computed in full. Each patch is read by itself, so ``images`` make no
+        difference, nor does ``corrected``. Raises ValueError for ``tokens``.
         """
         if tokens is not None:
             raise ValueError('a free code has no anchors by which to choose tokens')

@@ -81,7 +81,7 @@ class Regressor(nn.Module):
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().float().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return ('pretrained-' if self.corrector else '') + digest.hexdigest()[:16]
 
     @torch.no_grad()
     def similar_tokens(

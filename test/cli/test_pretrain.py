@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'pretraining'))
 from made_up_scenes import make_scene
 
 from aceg_ros.pretraining.shards import write_scene
-from aceg_ros.regressor.weights import load_regressor
+from aceg_ros.regressor.files import load_regressor
 
 CONFIG = """
 reader: {blocks: 1, dim: 16, heads: 2, tokens_read: 8}

@@ -19,8 +19,8 @@ from aceg_ros.pretraining.draws import draw_patches, find_tokens
 from aceg_ros.pretraining.loop import Ranks, is_mapping, iterate, pretrain
 from aceg_ros.pretraining.losses import reading_loss
 from aceg_ros.pretraining.pool import Pool
+from aceg_ros.regressor.files import load_regressor
 from aceg_ros.regressor.regressor import Regressor
-from aceg_ros.regressor.weights import load_regressor
 
 CPU = torch.device('cpu')
 

@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from aceg_ros.errors import WeightsError
 from aceg_ros.regressor.files import (
     LICENCE,
-    identity_of,
+    described,
     load_regressor,
+    published_metadata,
     read_published_head,
     save_regressor,
 )
@@ -131,16 +132,18 @@ class TestImport:
         network = random_network(config)
         torch.save(published_state(network), tmp_path / 'head.pt')
         read = read_published_head(tmp_path / 'head.pt')
-        save_regressor(read, tmp_path / 'head.safetensors', tmp_path / 'head.pt')
-        loaded = load_regressor(tmp_path / 'head.safetensors')
+        file = tmp_path / 'head.safetensors'
+        save_regressor(read, file)
+        loaded = load_regressor(file)
         assert loaded.config == config
-        assert loaded.identity() == network.identity() == identity_of(tmp_path / 'head.safetensors')
+        assert loaded.identity() == network.identity() == described(file)['identity']
         for name, tensor in network.state_dict().items():
             assert torch.equal(loaded.state_dict()[name], tensor), name
         assert not any(parameter.requires_grad for parameter in loaded.parameters())
 
     def test_tells_licence_and_source(self, head):
-        save_regressor(read_published_head(head), head.with_suffix('.safetensors'), head)
+        about = published_metadata(head)
+        save_regressor(read_published_head(head), head.with_suffix('.safetensors'), about)
         with safe_open(head.with_suffix('.safetensors'), framework='pt') as file:
             metadata = file.metadata()
         assert metadata['licence'] == LICENCE
@@ -242,15 +245,15 @@ class TestOwnFile:
 
     def test_cut_short(self, path):
         path.write_bytes(path.read_bytes()[:-1])
-        with pytest.raises(WeightsError, match='import it again'):
+        with pytest.raises(WeightsError, match='or only part of one'):
             load_regressor(path)
-        assert identity_of(path) == ''
+        assert described(path) == {}
 
     def test_foreign(self, tmp_path):
         save_file({'weight': torch.zeros(3)}, tmp_path / 'x.safetensors', {'format': 'pt'})
         with pytest.raises(WeightsError, match='is no regressor'):
             load_regressor(tmp_path / 'x.safetensors')
-        assert identity_of(tmp_path / 'x.safetensors') == ''
+        assert described(tmp_path / 'x.safetensors') == {}
 
     def test_changed_weights(self, path):
         tensors = load_file(path)
@@ -262,7 +265,7 @@ class TestOwnFile:
     @pytest.mark.parametrize('config', ['', '[]', '{"dim": "x"}', '{"breadth": 3}'])
     def test_configuration_that_cannot_be_read(self, path, config):
         self.rewrite(path, config=config)
-        with pytest.raises(WeightsError, match='import it again'):
+        with pytest.raises(WeightsError, match='or only part of one'):
             load_regressor(path)
 
     def test_configuration_of_another_network(self, path):

@@ -1,4 +1,4 @@
-"""A regressor's file."""
+"""The file of a regressor that was pre-trained."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from aceg_ros.errors import WeightsError
+from aceg_ros.regressor.files import load_regressor, save_regressor
 from aceg_ros.regressor.regressor import Regressor, RegressorConfig
-from aceg_ros.regressor.weights import load_regressor, save_regressor
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_comes_back_as_it_was(file):
 
 
 def test_one_without_weights_too(tmp_path):
-    save_regressor(Regressor(), tmp_path / 'plain.safetensors', {})
+    save_regressor(Regressor(), tmp_path / 'plain.safetensors')
     assert load_regressor(tmp_path / 'plain.safetensors').identity() == Regressor().identity()
 
 
@@ -47,6 +47,6 @@ def test_weights_that_are_no_numbers(file):
     model, path = file
     with torch.no_grad():
         model.corrector.out.bias[0] = float('nan')
-    save_regressor(model, path, {})
-    with pytest.raises(WeightsError, match='no numbers'):
+    save_regressor(model, path)
+    with pytest.raises(WeightsError, match='no number'):
         load_regressor(path)
