@@ -66,6 +66,7 @@ class RegimenOptions:
     anchors: bool = True
     scenes: int = 0
     mapping_loss: str = 'rays'
+    query_loss: str = 'points'
     image_context: float = 0.7
     learning_rate: float = 1e-3
     code_rate: float = 0.3
@@ -82,10 +83,10 @@ class RegimenOptions:
         _at_least(self, **dict.fromkeys(ones, 1), query=0, pool=self.slots, scenes=0)
         if self.start not in ('swept', 'fitted'):
             raise ConfigError(f"regimen.start is 'swept' or 'fitted', not {self.start!r}")
-        if self.mapping_loss not in ('rays', 'points'):
-            raise ConfigError(
-                f"regimen.mapping_loss is 'rays' or 'points', not {self.mapping_loss!r}"
-            )
+        for name in ('mapping_loss', 'query_loss'):
+            if getattr(self, name) not in ('rays', 'points'):
+                value = getattr(self, name)
+                raise ConfigError(f"regimen.{name} is 'rays' or 'points', not {value!r}")
         for name in ('image_context', 'dropout', 'warmup'):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f'regimen.{name} lies in 0..1, not {getattr(self, name)}')

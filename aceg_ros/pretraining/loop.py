@@ -146,8 +146,8 @@ def iterate(
     turned = CodeTensors(code.embeddings, code.anchors @ rotation.T, code.log_sigma, code.log_prior)
     draw = draw.turned(rotation)
     read = reader(draw.features, turned, tokens, draw.images if in_context else None)
-    points = not mapping or regimen.mapping_loss == 'points'
-    loss = reading_loss(read, draw, buffer.depth, points)
+    supervision = regimen.mapping_loss if mapping else regimen.query_loss
+    loss = reading_loss(read, draw, buffer.depth, supervision == 'points')
     loss.backward()
     if mapping:
         active.optimizer.step()

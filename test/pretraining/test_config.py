@@ -61,6 +61,7 @@ def test_changes_come_on_top(tmp_path):
         ('regimen:\n  pool: 1\n', 'pool'),
         ('regimen:\n  start: somewhere\n', 'swept'),
         ('regimen:\n  mapping_loss: both\n', 'points'),
+        ('regimen:\n  query_loss: both\n', 'query_loss'),
         ('regimen:\n  dropout: 2\n', 'dropout'),
         ('scenes:\n  worlds: -1\n', 'worlds'),
         ('scenes: 3\n', 'scenes'),
