@@ -102,7 +102,7 @@ class PretrainOptions:
     scenes: SceneOptions = field(default_factory=SceneOptions)
     buffers: BufferOptions = field(default_factory=BufferOptions)
     reader: RegressorConfig = field(
-        default_factory=lambda: RegressorConfig(blocks=2, tokens_read=32)
+        default_factory=lambda: RegressorConfig(blocks=2, dim=64, heads=4, tokens_read=32)
     )
     regimen: RegimenOptions = field(default_factory=RegimenOptions)
 

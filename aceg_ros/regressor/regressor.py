@@ -23,8 +23,8 @@ class RegressorConfig:
 
     dim_in: int = 64  # patch features and code embeddings
     blocks: int = 0  # cross-attention blocks that correct the anchored reading
-    dim: int = 64  # width inside the blocks
-    heads: int = 4
+    dim: int = 256  # width inside the blocks
+    heads: int = 8
     mlp_ratio: float = 2.0
     tokens_read: int = 8  # anchors that one patch averages
     temperature: float = 48.0  # logit per unit of cosine similarity
