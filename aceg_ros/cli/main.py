@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -59,10 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subparser.set_defaults(run=command.run)
     parsed = parser.parse_args(arguments)
     try:
-        return parsed.run(parsed)
+        status: int = parsed.run(parsed)
+        sys.stdout.flush()
+        return status
     except AcegError as error:
         print(f'aceg: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('aceg: stopped; nothing was written', file=sys.stderr)
+        print('aceg: stopped; nothing is left half-written', file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has seen enough; the rest goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

@@ -6,6 +6,8 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +53,15 @@ def pictures(folder, count, size=(320, 240)):
 
 
 CALIBRATION = 'width: 320\nheight: 240\nfx: 262\nfy: 263\ncx: 158\ncy: 121\n'
+
+
+def test_reader_that_has_seen_enough(room_map):
+    """As in `aceg info MAP | head -1`."""
+    command = [sys.executable, '-m', 'aceg_ros', 'info', str(room_map)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b''
+    assert process.returncode == 0
 
 
 class TestMapping:
@@ -159,7 +170,7 @@ class TestOldMap:
         outcome = aceg('map', recording, '-o', room_map, '--tokens', 300, '--budget', 5)
         assert outcome.status == 130
         assert 'Traceback' not in outcome.err
-        assert 'nothing was written' in outcome.err
+        assert 'nothing is left half-written' in outcome.err
         assert room_map.read_bytes() == before
         assert list(room_map.parent.iterdir()) == [room_map]
 
