@@ -252,7 +252,7 @@ class TestTraining:
         checkpoint = output.with_suffix('.checkpoint')
         copy.with_suffix('.checkpoint').write_bytes(checkpoint.read_bytes())
         again = []
-        longer = replace(SMALL, minutes=SMALL.minutes + 0.5 / 60)
+        longer = replace(SMALL, minutes=steps[-1].minutes + 0.5 / 60)
         train(sources, plain_teacher, copy, longer, torch.device('cpu'), again.append)
         assert again[0].step == steps[-1].step + 1
         assert again[0].minutes > steps[-1].minutes
