@@ -5,19 +5,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from aceg_ros.cli.common import add_device, write_json
-from aceg_ros.engine import resolve_device
+from aceg_ros.engine import Engine, resolve_device
 from aceg_ros.errors import WeightsError
 from aceg_ros.evaluation.figures import draw_coverage
+from aceg_ros.mapping.options import FitOptions
 from aceg_ros.pretraining.buffers import make_buffers
-from aceg_ros.pretraining.config import read_options
+from aceg_ros.pretraining.config import SceneOptions, read_options
 from aceg_ros.pretraining.evaluation import fitted_scenes, patch_errors
 from aceg_ros.pretraining.loop import Progress, Ranks, pretrain
+from aceg_ros.pretraining.poses import compare_poses
 from aceg_ros.pretraining.shards import scene_files
 from aceg_ros.regressor.files import load_regressor
 from aceg_ros.regressor.regressor import Regressor
 
 REPORT_EVERY = 100  # iterations
+# Equally many passes for both readers, whatever they take.
+POSE_FIT = FitOptions(epochs=20, budget=3600.0, held_out=0.05)
 _COLUMNS = ('median_cm', 'within_10cm', 'loss', 'coverage_50', 'coverage_90')
 
 
@@ -36,7 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--evaluate', action='store_true', help='only read the scenes, held out, with the weights'
     )
-    parser.add_argument('--json', type=Path, help='where to write the figures of --evaluate')
+    parser.add_argument(
+        '--poses',
+        action='store_true',
+        help="map the configuration's worlds with the weights and without, and localize in them",
+    )
+    parser.add_argument(
+        '--json', type=Path, help='where to write the figures of --evaluate or --poses'
+    )
     parser.add_argument('--picture', type=Path, help='where to draw the coverage, .png or .svg')
     add_device(parser)
 
@@ -53,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         print(f'{len(scene_files(arguments.scenes))} scenes in {arguments.scenes}')
         return 1 if failed else 0
+    if arguments.poses:
+        return _evaluate_poses(arguments, options.scenes)
     files = scene_files(arguments.scenes)
     if arguments.evaluate:
         return _evaluate(arguments, files)
@@ -78,10 +93,39 @@ def _report(progress: Progress) -> None:
         )
 
 
-def _evaluate(arguments: argparse.Namespace, files: list[Path]) -> int:
-    trained = load_regressor(arguments.output)
+def _trained(path: Path) -> Regressor:
+    trained = load_regressor(path)
     if not isinstance(trained, Regressor):
-        raise WeightsError(f'{arguments.output} reads free codes; name one that was trained here')
+        raise WeightsError(f'{path} reads free codes; name one that was trained here')
+    return trained
+
+
+def _evaluate_poses(arguments: argparse.Namespace, scenes: SceneOptions) -> int:
+    readers = {'anchored': Regressor(), 'pre-trained': _trained(arguments.output)}
+    encoder = Engine.load(arguments.device).encoder
+    errors = compare_poses(scenes.procedural(), encoder, readers, POSE_FIT, print)
+    figures: dict[str, dict[str, dict[str, float | None]]] = {}
+    for reader, groups in errors.items():
+        figures[reader] = {}
+        for group, found in groups.items():
+            median = float(np.median(found.metres))
+            views = len(found.metres)
+            print(
+                f'{reader}, {group}: {found.recall():.3f} of {views} within 10 cm and 5 degrees, '
+                f'median {100 * median:.1f} cm'
+            )
+            figures[reader][group] = {
+                'views': views,
+                'recall_10cm_5deg': found.recall(),
+                'recall_25cm_5deg': found.recall(0.25),
+                'median_cm': 100 * median if np.isfinite(median) else None,
+            }
+    write_json(arguments.json, figures)
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace, files: list[Path]) -> int:
+    trained = _trained(arguments.output)
     scenes = fitted_scenes(files)
     readers = {
         'anchored': patch_errors(scenes, Regressor()),

@@ -35,9 +35,9 @@ class SceneOptions:
             self, worlds=0, first_world=0, mapping_views=5, query_views=1, width=64, height=64
         )
 
-    def sources(self) -> list[SceneSource]:
-        """Procedural worlds and posed sequences, as asked for."""
-        worlds = ProceduralWorlds(
+    def procedural(self) -> ProceduralWorlds:
+        """The worlds asked for."""
+        return ProceduralWorlds(
             self.worlds,
             self.first_world,
             self.mapping_views,
@@ -45,6 +45,10 @@ class SceneOptions:
             self.width,
             self.height,
         )
+
+    def sources(self) -> list[SceneSource]:
+        """Procedural worlds and posed sequences, as asked for."""
+        worlds = self.procedural()
         folders = [Path(folder).expanduser() for folder in self.sequences]
         return [worlds, PosedSequences(folders)]
 

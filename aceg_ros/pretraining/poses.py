@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from aceg_ros.worlds import (
 )
 
 FAR_METRES, FAR_DEGREES = 1.5, 45.0
+VIEWS = 12  # of each group and world
 _SEEN = 0.3  # least part of a far view that some mapping view saw too
 _GLANCE = Camera.pinhole(24, 18, 19.5, 19.5, 11.5, 8.5)
 _NEAREST_VIEW = 0.6  # m, median depth
@@ -39,6 +40,11 @@ class PoseErrors:
 
     metres: np.ndarray  # (N,)
     degrees: np.ndarray  # (N,)
+
+    def joined(self, others: PoseErrors) -> PoseErrors:
+        """These and others."""
+        parts = ((self.metres, others.metres), (self.degrees, others.degrees))
+        return PoseErrors(*(np.concatenate(pair) for pair in parts))
 
     def recall(self, metres: float = 0.10, degrees: float = 5.0) -> float:
         """Part of the views with smaller errors."""
@@ -117,6 +123,30 @@ def _seen_share(world: World, pose: np.ndarray, mapped: np.ndarray, depth: np.nd
         close = np.abs(there[row, column] - local[inside, 2]) < 0.1 * local[inside, 2]
         seen[np.flatnonzero(inside)[close]] = True
     return float(seen.mean())
+
+
+def compare_poses(
+    source: ProceduralWorlds,
+    encoder: Encoder,
+    readers: Mapping[str, Regressor],
+    options: FitOptions,
+    report: Callable[[str], None],
+) -> dict[str, dict[str, PoseErrors]]:
+    """Errors of `query_groups` in all worlds of ``source``, by reader and group.
+
+    Every reader localizes in a map of its own.
+    """
+    errors: dict[str, dict[str, PoseErrors]] = {name: {} for name in readers}
+    for index in range(len(source)):
+        groups = query_groups(source, index, VIEWS)
+        mapping = source.scene(index).mapping
+        for name, reader in readers.items():
+            found = localize_views(mapping, groups, encoder, reader, options)
+            for group, more in found.items():
+                before = errors[name].get(group)
+                errors[name][group] = more if before is None else before.joined(more)
+                report(f'{source.name(index)}, {name}, {group}: {more.recall():.2f} within 10 cm')
+    return errors
 
 
 def localize_views(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from made_up_scenes import make_options
 
 from aceg_ros.evaluation.figures import draw_coverage
+from aceg_ros.pretraining import poses
 from aceg_ros.pretraining.evaluation import (
     PatchErrors,
     fitted_scenes,
     mapped_scenes,
     patch_errors,
 )
-from aceg_ros.pretraining.poses import PoseErrors, _is_far
+from aceg_ros.pretraining.poses import PoseErrors, _is_far, compare_poses
 from aceg_ros.regressor.regressor import Regressor
 from aceg_ros.worlds.tours import look
 
@@ -65,3 +68,26 @@ class TestPoses:
     def test_far_is_aside_or_turned(self, place, yaw, far):
         mapped = look(np.array([1.0, 1.0, 1.0]), 0.0, 0.0)[None]
         assert _is_far(look(np.array(place, float), yaw, 0.0), mapped) == far
+
+
+def test_poses_are_gathered_by_reader_and_group(monkeypatch):
+    class Source(list):
+        def name(self, index):
+            return f'world {index}'
+
+        def scene(self, index):
+            return self[index]
+
+    def localize(mapping, groups, encoder, reader, options):
+        metres = np.full(len(groups['same']), reader * mapping.mapping_error)
+        return {'same': PoseErrors(metres, np.zeros(len(metres)))}
+
+    monkeypatch.setattr(poses, 'query_groups', lambda source, index, count: {'same': [0] * count})
+    monkeypatch.setattr(poses, 'localize_views', localize)
+    scenes = Source(SimpleNamespace(mapping=SimpleNamespace(mapping_error=e)) for e in (0.01, 1.0))
+    said = []
+    errors = compare_poses(scenes, None, {'good': 0.0, 'bad': 1.0}, None, said.append)
+    assert errors['good']['same'].recall() == 1.0
+    assert errors['bad']['same'].recall() == 0.5
+    assert len(errors['bad']['same'].metres) == 2 * poses.VIEWS
+    assert said[-1] == 'world 1, bad, same: 0.00 within 10 cm'
