@@ -29,7 +29,7 @@ _TYPES: dict[str, type] = {
     'nav_msgs/msg/Odometry': Odometry,
 }
 _LOOK_FOR_TYPE = 0.5  # s between looks at what is published
-_QUEUE = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
+_QUEUE_DEPTH = 100
 
 
 @dataclass
@@ -194,12 +194,27 @@ class TopicPoses:
             ) from error
 
     def _subscribe(self) -> None:
-        published = {info.topic_type for info in self._node.get_publishers_info_by_topic(self.name)}
+        publishers = self._node.get_publishers_info_by_topic(self.name)
+        published = {info.topic_type for info in publishers}
         known = [kind for kind in _TYPES if kind in published]
         if known:
             self._search.cancel()
             self._problem = f'no pose came on {self.name} yet'
-            self._node.create_subscription(_TYPES[known[0]], self.name, self._on_pose, _QUEUE)
+            # Images in raw crowd out what is sent with best effort, and no image is of use without
+            # its pose; but a reliable subscription hears only reliable publishers.
+            offered = {info.qos_profile.reliability for info in publishers}
+            reliable = offered == {ReliabilityPolicy.RELIABLE}
+            self._node.create_subscription(
+                _TYPES[known[0]],
+                self.name,
+                self._on_pose,
+                QoSProfile(
+                    depth=_QUEUE_DEPTH,
+                    reliability=ReliabilityPolicy.RELIABLE
+                    if reliable
+                    else ReliabilityPolicy.BEST_EFFORT,
+                ),
+            )
         elif published:
             self._problem = (
                 f'{self.name} is of type {", ".join(sorted(published))}, which has no stamped '
