@@ -36,7 +36,7 @@ def generate_launch_description() -> LaunchDescription:
             'budget', default_value='30.0', description='Seconds for the fit at most.'
         ),
         DeclareLaunchArgument(
-            'compressed', default_value='false', description='Send images as JPEG: true or false.'
+            'compressed', default_value='true', description='Send images as JPEG: true or false.'
         ),
         DeclareLaunchArgument(
             'device',
@@ -65,7 +65,7 @@ def _start(context: LaunchContext) -> list[Node]:
         'budget': float(given('budget')),
     }
     options = [f'--output={output}', f'--device={given("device")}']
-    options += ['--compressed'] if compressed else []
+    options += ['--compressed' if compressed else '--no-compressed']
     options += [f'--{n.replace("_", "-")}={given(n)}' for n in OPTIONS if given(n)]
 
     def node(name: str, file: str = '', own: dict[str, object] | None = None, **more) -> Node:

@@ -54,7 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     camera.add_argument(
         '--minutes', type=float, default=0.0, help='go the second tour to and fro for so long'
     )
-    camera.add_argument('--compressed', action='store_true', help='send images as JPEG')
+    camera.add_argument(
+        '--compressed',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='send images as JPEG; raw ones can crowd out poses on their way',
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
