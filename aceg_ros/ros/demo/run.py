@@ -34,7 +34,7 @@ class RosOptions:
 
     rate: float | None = None  # Hz; None: as the frames were taken
     minutes: float = 0.0  # that the second tour is gone to and fro; 0: once
-    compressed: bool = True
+    compressed: bool = False
     attach: bool = False  # use nodes that run already
     budget: float = 60.0  # s, of nodes that are started here
     device: str = 'auto'

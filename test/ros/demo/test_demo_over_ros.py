@@ -136,6 +136,7 @@ class TestAttached:
         ros.start('aceg_ros.ros.mapper', parameters=mapper, remap=namespace)
         ros.start('aceg_ros.ros.localizer', parameters=common, remap=namespace)
         arguments = ['-o', str(tmp_path / 'out'), '--dataset', str(dataset), '--map-every', '10']
+        arguments += ['--no-compressed']
         process = ros.start('aceg_ros.ros.demo', *arguments, remap=namespace)
         assert process.wait() == 1
         assert 'playing room: 3 frames at 0.5 Hz on /robot/image' in process.output
