@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from aceg_ros.datasets.base import Frame
-from aceg_ros.encoder.base import Encoder, image_tensor, likeness
+from aceg_ros.encoder.base import Encoder, PatchFeatures, image_tensor, likeness
 from aceg_ros.encoder.view import patch_rays
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
@@ -99,22 +99,27 @@ def pose_of(frame: Frame) -> np.ndarray:
     return validate_pose(frame.world_from_cam)
 
 
+def patches_of(encoded: PatchFeatures, camera: Camera) -> Patches:
+    """All patches of one encoded image, row by row; ``camera`` is that of its working size."""
+    centres, rays = patch_rays(camera, encoded.stride)
+    return Patches(
+        encoded.features[0].flatten(1).T.half().cpu(),
+        encoded.reliability[0].flatten().cpu(),
+        torch.from_numpy(centres).float(),
+        torch.from_numpy(rays).float(),
+    )
+
+
 def _encode(
     frame: Frame, encoder: Encoder, patches_per_image: int, rng: np.random.Generator
 ) -> Keyframe:
     pose = pose_of(frame)
     image, camera = encoder.view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
-    centres, rays = patch_rays(camera, encoder.stride)
-    patches = Patches(
-        encoded.features[0].flatten(1).T.half().cpu(),
-        encoded.reliability[0].flatten().cpu(),
-        torch.from_numpy(centres).float(),
-        torch.from_numpy(rays).float(),
-    )
+    patches = patches_of(encoded, camera)
     if likeness(patches.best(_JUDGED).features) > encoder.max_likeness:
         raise ImageError('looks alike everywhere: blank, too dark, overexposed or blurred')
-    columns, rows = centres.round().astype(int).T
+    columns, rows = encoded.centres().round().astype(int).T
     return Keyframe(
         frame=frame,
         camera=camera,

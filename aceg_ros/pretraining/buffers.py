@@ -14,13 +14,12 @@ import torch
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder, image_tensor
-from aceg_ros.encoder.view import patch_rays
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, FitError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.fit import fit_code
-from aceg_ros.mapping.keyframes import Patches, encode_keyframes
+from aceg_ros.mapping.keyframes import encode_keyframes, patches_of, pose_of
 from aceg_ros.mapping.mapper import hidden_views
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.progress import never, silent
@@ -128,10 +127,12 @@ def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> Scen
     )
     counts = buffer.group.bincount(minlength=2 * len(keyframes)).tolist()
     parts = zip(buffer.features.split(counts), buffer.frames[:, 2].split(counts), strict=True)
-    mapping = [
-        _view(keyframes[group // 2].frame, keyframes[group // 2].camera, features, rays, generator)
-        for group, (features, rays) in enumerate(parts)
-    ]
+    mapping = []
+    for group, (features, rays) in enumerate(parts):
+        taken = keyframes[group // 2]
+        mapping.append(
+            _view(taken.frame, taken.camera, taken.world_from_cam, features, rays, generator)
+        )
     query = [_query_view(frame, encoder, options.query_patches, generator) for frame in scene.query]
     if not query:
         raise FitError('no query view')
@@ -155,21 +156,16 @@ _View = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float]
 def _query_view(frame: Frame, encoder: Encoder, count: int, generator: torch.Generator) -> _View:
     image, camera = encoder.view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
-    centres, rays = patch_rays(camera, encoder.stride)
-    patches = Patches(
-        encoded.features[0].flatten(1).T.half().cpu(),
-        encoded.reliability[0].flatten().cpu(),
-        torch.from_numpy(centres).float(),
-        torch.from_numpy(rays).float(),
-    ).best(count)
-    assert frame.world_from_cam is not None
-    rotation = torch.from_numpy(frame.world_from_cam[:3, :3]).float()
-    return _view(frame, camera, patches.features, patches.rays @ rotation.T, generator)
+    patches = patches_of(encoded, camera).best(count)
+    pose = pose_of(frame)
+    rays = patches.rays @ torch.from_numpy(pose[:3, :3]).float().T
+    return _view(frame, camera, pose, patches.features, rays, generator)
 
 
 def _view(
     frame: Frame,
     camera: Camera,
+    world_from_cam: np.ndarray,
     features: torch.Tensor,
     rays: torch.Tensor,
     generator: torch.Generator,
@@ -177,8 +173,7 @@ def _view(
     """Patches (P, D) with world rays (P, 3) of one view, shuffled, with their points."""
     order = torch.randperm(len(features), generator=generator)
     features, rays = features[order], rays[order]
-    assert frame.world_from_cam is not None
-    pose = torch.from_numpy(frame.world_from_cam).float()
+    pose = torch.from_numpy(world_from_cam).float()
     local = rays @ pose[:3, :3]
     z = torch.from_numpy(_depth_at(frame, camera, local.double().numpy())).float()
     points3d = pose[:3, 3] + rays * (z / local[:, 2])[:, None]

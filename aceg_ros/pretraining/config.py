@@ -130,17 +130,14 @@ def read_options(path: Path, changes: list[str] | None = None) -> PretrainOption
         inner = values.setdefault(section, {})
         if isinstance(inner, dict):
             inner[key] = yaml.safe_load(text)
-    return _filled(PretrainOptions, values, '')
+    return _filled(PretrainOptions(), values, '')
 
 
-def _filled(kind: type[T], values: Any, where: str) -> T:
-    """An options object from a mapping; what that lacks is as in `PretrainOptions`."""
+def _filled(defaults: T, values: Any, where: str) -> T:
+    """An options object from a mapping; what that lacks is as in ``defaults``."""
     if not isinstance(values, dict):
         raise ConfigError(f'{where} must hold keys and values, not {values!r}')
-    known = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
-    defaults = kind()
-    if kind is RegressorConfig:
-        defaults = PretrainOptions().reader  # type: ignore[assignment]
+    known = [entry.name for entry in fields(defaults)]  # type: ignore[arg-type]
     given: dict[str, Any] = {name: getattr(defaults, name) for name in known}
     for name, value in values.items():
         full = f'{where}.{name}' if where else str(name)
@@ -148,10 +145,10 @@ def _filled(kind: type[T], values: Any, where: str) -> T:
             raise ConfigError(f'there is no {full}; known are: {", ".join(known)}')
         default = given[name]
         if is_dataclass(default):
-            given[name] = _filled(type(default), value, full)
+            given[name] = _filled(default, value, full)
         else:
             given[name] = _converted(value, default, full)
-    return kind(**given)
+    return type(defaults)(**given)
 
 
 def _converted(value: Any, default: Any, name: str) -> Any:

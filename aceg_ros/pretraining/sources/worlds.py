@@ -67,10 +67,9 @@ class ProceduralWorlds:
         """See `SceneSource`."""
         seed = self.first + index
         rng = self._changes(index)
-        random_light(rng, _MAPPING_LIGHT), random_sensor(rng, 0.5)  # the mapping views'
+        light, sensor = _mapping_light(rng)
         before, after = self.worlds(index)
         poses = self.mapping_poses(before, index)
-        light, sensor = self.mapping_light(index)
         name = self.name(index)
         mapping = [
             shot(f'{name}-map-{view:03d}', before, self.camera(), pose, light, sensor, view)
@@ -90,8 +89,7 @@ class ProceduralWorlds:
 
     def mapping_light(self, index: int) -> tuple[Light, Sensor]:
         """What the mapping views are taken under, and with."""
-        rng = self._changes(index)
-        return random_light(rng, _MAPPING_LIGHT), random_sensor(rng, 0.5)
+        return _mapping_light(self._changes(index))
 
     def _changes(self, index: int) -> np.random.Generator:
         return np.random.default_rng([self.first + index, 21])
@@ -101,6 +99,10 @@ class ProceduralWorlds:
         seed = self.first + index
         kind = 'walk' if seed % 3 == 2 else 'sweep'
         return tour(world, _STEP * self.mapping_views, seed, kind)[::_STEP]
+
+
+def _mapping_light(rng: np.random.Generator) -> tuple[Light, Sensor]:
+    return random_light(rng, _MAPPING_LIGHT), random_sensor(rng, 0.5)
 
 
 def shot(
