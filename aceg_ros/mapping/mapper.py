@@ -22,7 +22,7 @@ from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions
 from aceg_ros.mapping.progress import Cancelled, Progress, never, silent
-from aceg_ros.mapping.sweep import Candidates, scene_depths, sweep
+from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.views import ViewPairs, compare_views
 from aceg_ros.regressor.base import SceneRegressor
@@ -71,42 +71,83 @@ def map_scene(
     mapped, kept_out = held_out_frames(frames, options.held_out)
     per_image = options.buffer_patches // max(len(mapped), 1)
     keyframes, skipped = encode_keyframes(mapped, encoder, per_image, rng, progress, cancelled)
-    wanted = int(_CANDIDATES_PER_TOKEN * options.tokens / len(keyframes)) + 1
-    depths = scene_depths(keyframes, cancelled)
-    pairs = compare_views(keyframes, depths.median)
-    candidates = sweep(
-        keyframes, depths, pairs, max(wanted, 60), options.use_depth, progress, cancelled
-    )
+    start = start_code(keyframes, options, generator, progress, cancelled)
     landmarks = make_landmarks(
-        keyframes, candidates, pairs, options.landmarks, options.seed, progress, cancelled
+        keyframes,
+        start.candidates,
+        start.pairs,
+        options.landmarks,
+        options.seed,
+        progress,
+        cancelled,
     )
-    chosen = choose_tokens(candidates, depths, options.tokens, generator)
 
     buffer = fill_buffer(keyframes, options.buffer_patches, options.augmented)
     device = encoder.device
-    owner = candidates.keyframe[chosen]
-    centres = torch.from_numpy(np.stack([k.centre for k in keyframes])).float()
-    start = anchored_code(candidates, chosen, depths)
     # slow encoding must not leave the fit without any time
     deadline = max(
         began + options.budget * (1 - _RESERVE), time.monotonic() + _LEAST_FIT * options.budget
     )
     fitted, history = fit_code(
-        CodeTensors(*(part.to(device) for part in vars(start).values())),
-        centres[owner].to(device),
-        owner.to(device),
-        torch.from_numpy(hidden_views(pairs, options.near_view_angle)).to(device),
+        CodeTensors(*(part.to(device) for part in vars(start.code).values())),
+        start.origins.to(device),
+        start.owner.to(device),
+        start.hidden.to(device),
         buffer.to(device),
-        depths.median,
+        start.depths.median,
         regressor.to(device),
         options,
         deadline,
         progress,
         cancelled,
     )
-    code = _assemble(fitted, candidates, chosen, landmarks, keyframes, encoder, regressor, metric)
-    code = judge(code, kept_out, depths, encoder, regressor, progress, skipped)
+    colors = start.candidates.colors[start.chosen]
+    code = _assemble(fitted, colors, landmarks, keyframes, encoder, regressor, metric)
+    code = judge(code, kept_out, start.depths, encoder, regressor, progress, skipped)
     return MappingResult(code, history, skipped, time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class CodeStart:
+    """A code before its fit, and what it was made from; K keyframes, n tokens, on the CPU."""
+
+    depths: SceneDepths
+    pairs: ViewPairs
+    candidates: Candidates
+    chosen: torch.Tensor  # (n,) which candidates became tokens
+    code: CodeTensors
+    owner: torch.Tensor  # (n,) the keyframe of each token
+    origins: torch.Tensor  # (n, 3) its camera centre
+    hidden: torch.Tensor  # (2 K, K) bool, see `_hidden_views`
+
+
+def start_code(
+    keyframes: Sequence[Keyframe],
+    options: FitOptions,
+    generator: torch.Generator,
+    progress: Progress,
+    cancelled: Cancelled,
+) -> CodeStart:
+    """Find first depths, and choose the tokens; raises FitError as `map_scene` does."""
+    depths = scene_depths(keyframes, cancelled)
+    pairs = compare_views(keyframes, depths.median)
+    wanted = int(_CANDIDATES_PER_TOKEN * options.tokens / len(keyframes)) + 1
+    candidates = sweep(
+        keyframes, depths, pairs, max(wanted, 60), options.use_depth, progress, cancelled
+    )
+    chosen = choose_tokens(candidates, depths, options.tokens, generator)
+    owner = candidates.keyframe[chosen]
+    centres = torch.from_numpy(np.stack([k.centre for k in keyframes])).float()
+    return CodeStart(
+        depths,
+        pairs,
+        candidates,
+        chosen,
+        anchored_code(candidates, chosen, depths),
+        owner,
+        centres[owner],
+        torch.from_numpy(_hidden_views(pairs, options.near_view_angle)),
+    )
 
 
 def _spread(frames: Sequence[Frame], limit: int) -> list[Frame]:
@@ -121,7 +162,7 @@ def _spread(frames: Sequence[Frame], limit: int) -> list[Frame]:
     return [frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int)]
 
 
-def hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:
+def _hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:
     """(2 K, K) bool: the keyframes that each group of the buffer must not read.
 
     An image as it was taken does not read its own tokens. Its changed copy does not read those of
@@ -139,8 +180,7 @@ def hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:
 
 def _assemble(
     fitted: CodeTensors,
-    candidates: Candidates,
-    chosen: torch.Tensor,
+    colors: torch.Tensor,
     landmarks: Landmarks,
     keyframes: Sequence[Keyframe],
     encoder: Encoder,
@@ -153,7 +193,7 @@ def _assemble(
         anchors=fitted.anchors.cpu().numpy(),
         log_sigma=fitted.log_sigma.cpu().numpy(),
         log_prior=fitted.log_prior.cpu().numpy(),
-        colors=candidates.colors[chosen].numpy(),
+        colors=colors.numpy(),
         keyframes=np.stack([keyframe.world_from_cam for keyframe in keyframes]),
         info=MapInfo(
             encoder=encoder.identity,

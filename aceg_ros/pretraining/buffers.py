@@ -20,18 +20,14 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.fit import fit_code
 from aceg_ros.mapping.keyframes import encode_keyframes, patches_of, pose_of
-from aceg_ros.mapping.mapper import hidden_views
+from aceg_ros.mapping.mapper import start_code
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.progress import never, silent
-from aceg_ros.mapping.sweep import scene_depths, sweep
-from aceg_ros.mapping.tokens import anchored_code, choose_tokens
-from aceg_ros.mapping.views import compare_views
 from aceg_ros.pretraining.scenes import Scene, SceneSource
 from aceg_ros.pretraining.shards import SceneBuffer, ViewBuffer, write_scene
 from aceg_ros.regressor.regressor import Regressor
 
 _EDGE = 0.05  # depths around a patch's centre that differ by more are no depth
-_CANDIDATES_PER_TOKEN = 2.5
 
 
 @dataclass(frozen=True)
@@ -99,26 +95,21 @@ def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> Scen
     generator = torch.Generator().manual_seed(options.seed)
     per_image = options.mapping_patches // max(len(scene.mapping), 1)
     keyframes, _ = encode_keyframes(scene.mapping, encoder, per_image, rng, silent, never)
-    depths = scene_depths(keyframes, never)
-    pairs = compare_views(keyframes, depths.median)
-    wanted = int(_CANDIDATES_PER_TOKEN * options.tokens / len(keyframes)) + 1
-    candidates = sweep(keyframes, depths, pairs, max(wanted, 60), False, silent, never)
-    chosen = choose_tokens(candidates, depths, options.tokens, generator)
-    swept = anchored_code(candidates, chosen, depths)
-    owner = candidates.keyframe[chosen]
-    centres = torch.from_numpy(np.stack([k.centre for k in keyframes])).float()
     fit = FitOptions(
-        epochs=options.fit_epochs, buffer_patches=options.mapping_patches, seed=options.seed
+        epochs=options.fit_epochs,
+        tokens=options.tokens,
+        buffer_patches=options.mapping_patches,
+        seed=options.seed,
     )
-    hidden = torch.from_numpy(hidden_views(pairs, fit.near_view_angle))
+    start = start_code(keyframes, fit, generator, silent, never)
     buffer = fill_buffer(keyframes, options.mapping_patches, fit.augmented)
     fitted, _ = fit_code(
-        swept,
-        centres[owner],
-        owner,
-        hidden,
+        start.code,
+        start.origins,
+        start.owner,
+        start.hidden,
         buffer,
-        depths.median,
+        start.depths.median,
         Regressor(),
         fit,
         math.inf,
@@ -139,12 +130,12 @@ def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> Scen
     return SceneBuffer(
         name=scene.name,
         kinds=tuple(scene.kinds),
-        depth=depths.median,
-        swept=swept,
+        depth=start.depths.median,
+        swept=start.code,
         fitted=fitted,
-        owner=owner,
-        origins=centres[owner],
-        hidden=hidden,
+        owner=start.owner,
+        origins=start.origins,
+        hidden=start.hidden,
         mapping=_joined(mapping),
         query=_joined(query),
     )

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from aceg_ros.errors import FitCancelled
 from aceg_ros.mapping.buffer import PatchBuffer, fill_buffer
 from aceg_ros.mapping.fit import fit_code
-from aceg_ros.mapping.mapper import hidden_views
+from aceg_ros.mapping.mapper import _hidden_views
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.progress import never, silent
 from aceg_ros.mapping.views import compare_views
@@ -218,7 +218,7 @@ class TestFit:
 
 
 class TestHidden:
-    def test_tokens_ofhidden_views_are_never_read(self, scene):
+    def test_tokens_of_hidden_views_are_never_read(self, scene):
         """Views 0 and 1 are hidden from each other; each feature begins with its group's number."""
         hidden = OWN.clone()
         hidden[0, 1] = hidden[2, 0] = True
@@ -246,7 +246,7 @@ class TestHidden:
             assert not hidden[group[:, None], owner[tokens]].any()
 
     def test_no_view_reads_itself_and_none_loses_more_than_half(self, keyframes):
-        hidden = hidden_views(compare_views(keyframes, 1.8), near_view_angle=90.0)
+        hidden = _hidden_views(compare_views(keyframes, 1.8), near_view_angle=90.0)
         count = len(keyframes)
         assert hidden.shape == (2 * count, count)
         own = np.eye(count, dtype=bool)
