@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from aceg_ros.cli.common import add_device, write_json
 from aceg_ros.engine import Engine, resolve_device
 from aceg_ros.errors import WeightsError
@@ -24,6 +22,7 @@ from aceg_ros.regressor.regressor import Regressor
 REPORT_EVERY = 100  # iterations
 # Equally many passes for both readers, whatever they take.
 POSE_FIT = FitOptions(epochs=20, budget=3600.0, held_out=0.05)
+_POSE_COLUMNS = ('frames', 'localized', 'recall_10cm_5deg', 'recall_25cm_5deg', 'median_cm')
 _COLUMNS = ('median_cm', 'within_10cm', 'loss', 'coverage_50', 'coverage_90')
 
 
@@ -103,23 +102,15 @@ def _trained(path: Path) -> Regressor:
 def _evaluate_poses(arguments: argparse.Namespace, scenes: SceneOptions) -> int:
     readers = {'anchored': Regressor(), 'pre-trained': _trained(arguments.output)}
     encoder = Engine.load(arguments.device).encoder
-    errors = compare_poses(scenes.procedural(), encoder, readers, POSE_FIT, print)
-    figures: dict[str, dict[str, dict[str, float | None]]] = {}
-    for reader, groups in errors.items():
-        figures[reader] = {}
-        for group, found in groups.items():
-            median = float(np.median(found.metres))
-            views = len(found.metres)
-            print(
-                f'{reader}, {group}: {found.recall():.3f} of {views} within 10 cm and 5 degrees, '
-                f'median {100 * median:.1f} cm'
-            )
-            figures[reader][group] = {
-                'views': views,
-                'recall_10cm_5deg': found.recall(),
-                'recall_25cm_5deg': found.recall(0.25),
-                'median_cm': 100 * median if np.isfinite(median) else None,
-            }
+    found = compare_poses(scenes.procedural(), encoder, readers, POSE_FIT, print)
+    figures = {
+        reader: {group: views.summary() for group, views in groups.items()}
+        for reader, groups in found.items()
+    }
+    for reader, groups in figures.items():
+        for group, summary in groups.items():
+            values = ', '.join(f'{column} {summary[column]}' for column in _POSE_COLUMNS)
+            print(f'{reader}, {group}: {values}')
     write_json(arguments.json, figures)
     return 0
 

@@ -67,6 +67,14 @@ class Evaluation:
     skipped: list[str]  # frames whose image cannot be read: 'name: reason'
     without_pose: int  # frames that there is nothing to compare with
 
+    def joined(self, others: Evaluation) -> Evaluation:
+        """These answers and others'."""
+        return Evaluation(
+            self.results + others.results,
+            self.skipped + others.skipped,
+            self.without_pose + others.without_pose,
+        )
+
     def summary(self) -> dict[str, float | int | None]:
         """The figures to quote; frames that were not localised count as infinitely wrong.
 

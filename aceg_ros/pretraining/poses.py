@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder
+from aceg_ros.evaluation.metrics import Evaluation, evaluate
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.localizer import Localizer
-from aceg_ros.localization.result import Localization
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.pretraining.sources.worlds import ProceduralWorlds, shot
@@ -32,23 +30,6 @@ VIEWS = 12  # of each group and world
 _SEEN = 0.3  # least part of a far view that some mapping view saw too
 _GLANCE = Camera.pinhole(24, 18, 19.5, 19.5, 11.5, 8.5)
 _NEAREST_VIEW = 0.6  # m, median depth
-
-
-@dataclass(frozen=True)
-class PoseErrors:
-    """Errors of a group of views, inf where there was no pose."""
-
-    metres: np.ndarray  # (N,)
-    degrees: np.ndarray  # (N,)
-
-    def joined(self, others: PoseErrors) -> PoseErrors:
-        """These and others."""
-        parts = ((self.metres, others.metres), (self.degrees, others.degrees))
-        return PoseErrors(*(np.concatenate(pair) for pair in parts))
-
-    def recall(self, metres: float = 0.10, degrees: float = 5.0) -> float:
-        """Part of the views with smaller errors."""
-        return float(((self.metres < metres) & (self.degrees < degrees)).mean())
 
 
 def query_groups(source: ProceduralWorlds, index: int, count: int) -> dict[str, list[Frame]]:
@@ -131,43 +112,32 @@ def compare_poses(
     readers: Mapping[str, Regressor],
     options: FitOptions,
     report: Callable[[str], None],
-) -> dict[str, dict[str, PoseErrors]]:
-    """Errors of `query_groups` in all worlds of ``source``, by reader and group.
+) -> dict[str, dict[str, Evaluation]]:
+    """How well `query_groups` are found in all worlds of ``source``, by reader and group.
 
     Every reader localizes in a map of its own.
     """
-    errors: dict[str, dict[str, PoseErrors]] = {name: {} for name in readers}
+    found: dict[str, dict[str, Evaluation]] = {name: {} for name in readers}
     for index in range(len(source)):
         groups = query_groups(source, index, VIEWS)
         mapping = source.scene(index).mapping
         for name, reader in readers.items():
-            found = localize_views(mapping, groups, encoder, reader, options)
-            for group, more in found.items():
-                before = errors[name].get(group)
-                errors[name][group] = more if before is None else before.joined(more)
-                report(f'{source.name(index)}, {name}, {group}: {more.recall():.2f} within 10 cm')
-    return errors
+            for group, more in localize_views(mapping, groups, encoder, reader, options).items():
+                before = found[name].get(group)
+                found[name][group] = more if before is None else before.joined(more)
+                recall = more.summary()['recall_10cm_5deg']
+                report(f'{source.name(index)}, {name}, {group}: {recall:.2f} within 10 cm')
+    return found
 
 
 def localize_views(
     mapping: Sequence[Frame],
-    groups: dict[str, list[Frame]],
+    groups: Mapping[str, Sequence[Frame]],
     encoder: Encoder,
     regressor: Regressor,
     options: FitOptions,
-) -> dict[str, PoseErrors]:
-    """Map with ``regressor``, then localize each group of views in that map."""
+) -> dict[str, Evaluation]:
+    """Map with ``regressor``, then localize each group of views in that map, but for empty ones."""
     result = map_scene(mapping, encoder, regressor, options)
     localizer = Localizer(result.code, encoder, regressor)
-    errors = {}
-    for name, frames in groups.items():
-        pairs = []
-        for frame in frames:
-            found = localizer.localize(frame.image(), frame.camera)
-            if isinstance(found, Localization) and frame.world_from_cam is not None:
-                metres, degrees = pose_error(found.world_from_cam, frame.world_from_cam)
-                pairs.append((float(metres), float(degrees)))
-            else:
-                pairs.append((np.inf, np.inf))
-        errors[name] = PoseErrors(*np.array(pairs, float).reshape(-1, 2).T)
-    return errors
+    return {name: evaluate(localizer, frames) for name, frames in groups.items() if frames}

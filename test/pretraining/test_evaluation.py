@@ -9,6 +9,8 @@ import pytest
 from made_up_scenes import make_options
 
 from aceg_ros.evaluation.figures import draw_coverage
+from aceg_ros.evaluation.metrics import Evaluation, FrameResult
+from aceg_ros.localization.result import LocalizationFailure
 from aceg_ros.pretraining import poses
 from aceg_ros.pretraining.evaluation import (
     PatchErrors,
@@ -16,7 +18,7 @@ from aceg_ros.pretraining.evaluation import (
     mapped_scenes,
     patch_errors,
 )
-from aceg_ros.pretraining.poses import PoseErrors, _is_far, compare_poses
+from aceg_ros.pretraining.poses import _is_far, compare_poses
 from aceg_ros.regressor.regressor import Regressor
 from aceg_ros.worlds.tours import look
 
@@ -56,10 +58,19 @@ class TestPatchErrors:
         assert all(parameter.grad is None for parameter in reader.parameters())
 
 
+def evaluation(metres, degrees) -> Evaluation:
+    none = LocalizationFailure('no_pose', '')
+    return Evaluation(
+        [FrameResult(None, None, none, 0.0, *both) for both in zip(metres, degrees, strict=True)],
+        [],
+        0,
+    )
+
+
 class TestPoses:
     def test_recall_counts_failures(self):
-        errors = PoseErrors(np.array([0.05, 0.05, np.inf, 0.2]), np.array([1.0, 9.0, np.inf, 1.0]))
-        assert errors.recall() == 0.25
+        errors = evaluation([0.05, 0.05, np.inf, 0.2], [1.0, 9.0, np.inf, 1.0])
+        assert errors.summary()['recall_10cm_5deg'] == 0.25
 
     @pytest.mark.parametrize(
         ('place', 'yaw', 'far'),
@@ -79,15 +90,15 @@ def test_poses_are_gathered_by_reader_and_group(monkeypatch):
             return self[index]
 
     def localize(mapping, groups, encoder, reader, options):
-        metres = np.full(len(groups['same']), reader * mapping.mapping_error)
-        return {'same': PoseErrors(metres, np.zeros(len(metres)))}
+        count = len(groups['same'])
+        return {'same': evaluation([reader * mapping.mapping_error] * count, [0.0] * count)}
 
     monkeypatch.setattr(poses, 'query_groups', lambda source, index, count: {'same': [0] * count})
     monkeypatch.setattr(poses, 'localize_views', localize)
     scenes = Source(SimpleNamespace(mapping=SimpleNamespace(mapping_error=e)) for e in (0.01, 1.0))
     said = []
     errors = compare_poses(scenes, None, {'good': 0.0, 'bad': 1.0}, None, said.append)
-    assert errors['good']['same'].recall() == 1.0
-    assert errors['bad']['same'].recall() == 0.5
-    assert len(errors['bad']['same'].metres) == 2 * poses.VIEWS
+    assert errors['good']['same'].summary()['recall_10cm_5deg'] == 1.0
+    assert errors['bad']['same'].summary()['recall_10cm_5deg'] == 0.5
+    assert len(errors['bad']['same'].results) == 2 * poses.VIEWS
     assert said[-1] == 'world 1, bad, same: 0.00 within 10 cm'
