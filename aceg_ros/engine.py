@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COMPACT = 'compact'
 DINOV2 = 'dinov2'
 ANCHORED = 'anchored'
+PRETRAINED = 'regressor'  # the one shipped, for the encoder shipped
 PUBLISHED = 'ace_g_pretrained'  # what the published head is called
 
 
@@ -32,8 +33,8 @@ class Networks:
 
     A published regressor without an encoder takes the one of the published ACE-G. ``encoder`` is
     'compact', 'dinov2' or another name in `encoder.hub`, or the folder of a DINOv2 network.
-    ``regressor`` is 'anchored', or a file made by "aceg import-regressor" or "aceg pretrain", by
-    its path or by its name in a folder of models.
+    ``regressor`` is a file made by "aceg import-regressor" or "aceg pretrain", by its path or by
+    its name in a folder of models, or 'anchored', the reader without weights.
     """
 
     encoder: str = ''
@@ -41,7 +42,9 @@ class Networks:
 
     def complete(self) -> Networks:
         """These, with what is left open chosen without a map."""
-        regressor = self.regressor or ANCHORED
+        regressor = self.regressor
+        if not regressor:
+            regressor = PRETRAINED if self.encoder in ('', COMPACT) else ANCHORED
         published = (
             regressor != ANCHORED
             and described(regressor_file(regressor)).get('kind') == files.PUBLISHED
@@ -127,16 +130,17 @@ def regressor_file(source: str) -> Path:
     return model_path(path.name if path.suffix == SUFFIX else path.name + SUFFIX)
 
 
-def _regressor_with(identity: str) -> str:
-    """The regressor with this identity, for `Networks`: a file, or the one without weights."""
+def _regressor_with(codes: str) -> str:
+    """The regressor that reads such codes, for `Networks`; empty for anchored codes."""
+    if '-' not in codes:
+        return ''
     for folder in model_folders():
         for file in sorted(folder.glob(f'*{SUFFIX}')):
-            if described(file).get('identity') == identity:
+            about = described(file)
+            if codes in (about.get('codes'), about.get('identity')):
                 return str(file)
-    if '-' not in identity:
-        return ANCHORED
     raise WeightsError(
-        f'the map was made with the regressor {identity}, which is in none of the folders '
+        f'the map was made with the regressor {codes}, which is in none of the folders '
         f'{", ".join(map(str, model_folders()))}: put its file into one of them (published weights '
         'with "aceg import-regressor"), or name it'
     )

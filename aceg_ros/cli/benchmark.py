@@ -9,7 +9,8 @@ from pathlib import Path
 from aceg_ros.cli.common import ProgressBar, add_device, write_json
 from aceg_ros.datasets import Frame, open_dataset
 from aceg_ros.encoder.base import Encoder
-from aceg_ros.engine import COMPACT, PUBLISHED, Engine, Networks
+from aceg_ros.encoder.training.light import relit
+from aceg_ros.engine import ANCHORED, COMPACT, PUBLISHED, Engine, Networks
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.benchmark import benchmark, scaling
 from aceg_ros.evaluation.figures import draw_scaling
@@ -22,7 +23,7 @@ from aceg_ros.evaluation.methods import (
 from aceg_ros.evaluation.tables import benchmark_table
 from aceg_ros.mapping.paper.schedule import SCHEDULES, schedule_named
 
-_WITH_ENCODER = ('aceg', 'mlp', 'nearest')
+_WITH_ENCODER = ('aceg', 'anchored', 'mlp', 'nearest')
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='without splits: query every n-th frame, map the rest',
     )
     parser.add_argument(
-        '--methods', default='aceg,sift,mlp', help='some of aceg, sift, mlp, nearest, published'
+        '--methods',
+        default='aceg,sift,mlp',
+        help='some of aceg, sift, mlp, nearest, published, and anchored, which is aceg without the '
+        'pre-trained regressor',
     )
     parser.add_argument(
         '--encoders',
@@ -68,6 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--budget', type=float, default=60.0, help="seconds of aceg's and mlp's fits"
     )
+    parser.add_argument(
+        '--relit',
+        type=int,
+        default=0,
+        metavar='N',
+        help='query each frame N times under other light, drawn at random, instead of as it is',
+    )
     parser.add_argument('--scaling', action='store_true', help='also 50 to 300 keyframes')
     parser.add_argument('-o', '--output', type=Path, help='folder for tables, JSON and picture')
     add_device(parser)
@@ -80,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
     rows, scaled = [], []
     for path in arguments.datasets:
         mapped, queried = _divided(arguments, path)
+        if arguments.relit > 0:
+            queried = [relit(f, i) for i, f in enumerate(queried * arguments.relit)]
         rows += benchmark(path.name, mapped, queried, methods, bar)
         if arguments.scaling:
             all_frames, _ = _divided(arguments, path, every=1)
@@ -103,7 +116,10 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
     methods: dict[str, Method] = {}
     for encoder in encoders:
         known: dict[str, Method] = {
-            'aceg': AcegMethod(arguments.device, arguments.budget, encoder),
+            'aceg': AcegMethod(arguments.device, arguments.budget, Networks(encoder)),
+            'anchored': AcegMethod(
+                arguments.device, arguments.budget, Networks(encoder, ANCHORED), 'anchored'
+            ),
             'published': PublishedMethod(
                 arguments.device,
                 Networks(regressor=arguments.regressor),

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not isinstance(regressor, PublishedRegressor):
         raise MapCodeError('published maps are read by the published regressor: name that')
     code = read_published_map(
-        arguments.map, engine.encoder.identity, regressor.identity(), arguments.frame_id
+        arguments.map, engine.encoder.identity, regressor.codes(), arguments.frame_id
     )
     count, width = code.embeddings.shape
     if width != regressor.config.dim:

@@ -56,12 +56,12 @@ class AcegMethod:
 
     device: str
     budget: float
-    encoder: str = ''  # as in `Networks`
+    networks: Networks = field(default_factory=Networks)
     name: str = 'aceg'
 
     def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
         """See `Method.build`."""
-        engine = Engine.load(self.device, Networks(self.encoder))
+        engine = Engine.load(self.device, self.networks)
         options = FitOptions(budget=self.budget)
         code = map_scene(frames, engine.encoder, engine.regressor, options).code
         return _stored(code, engine)

@@ -53,6 +53,7 @@ class Sightings:
     index: NDArray[np.int64]  # (M,) which ones
     points2d: Array  # (M, 2) px
     likeness: Floats  # (M,) correlation, at most 1
+    sought: int  # how many were looked for
 
 
 def squares_of(landmarks: Landmarks, keyframes: Array) -> Squares:
@@ -134,7 +135,7 @@ def find_squares(
     best, shift = _peaks(likeness)
     points2d = where + np.einsum('nab,nb->na', linear, shift - reach)
     alike = best > min_likeness
-    return Sightings(index[alike], points2d[alike], best[alike])
+    return Sightings(index[alike], points2d[alike], best[alike], len(index))
 
 
 def _project(

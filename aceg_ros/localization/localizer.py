@@ -22,7 +22,11 @@ from aceg_ros.localization.reprojection import Reprojection
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.map_code.code import MapCode
 from aceg_ros.regressor.base import SceneRegressor
+from aceg_ros.regressor.blocks import Surroundings
+from aceg_ros.regressor.regressor import SceneCoordinates
 
+_FEW_LANDMARKS = 50  # fewer say little about a pose
+_LEAST_LIKENESS = 0.1  # cosine
 _FLOOR_PX = 0.3  # deviation that even the best of matches have
 _NOT_FOUND = {
     'no_pose': 'no pose agrees with the map',
@@ -60,7 +64,11 @@ class LocalizerOptions:
     landmark_sigma_px: float = 0.5
     settled_threshold_px: float = 6.0  # reprojection error of an inlier of the final pose
     min_inliers: int = 60
-    min_inlier_ratio: float = 0.24  # of the correspondences
+    min_inlier_ratio: float = 0.15  # of the correspondences
+    # How like the patches are what the map has near their rays, as a part of how like they are the
+    # most similar there is in the whole map, on average; or the share of landmarks found again.
+    min_explained: float = 0.76
+    min_found_again: float = 0.5
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
     max_rotation_std_deg: float = 5.0
 
@@ -101,7 +109,7 @@ class Localizer:
                 'all parts of the image look alike: it is blank, too dark, overexposed or blurred',
                 clock.seconds,
             )
-        matches = self._read(patches)
+        patches, matches = self._read(patches)
         clock.lap('read')
         if len(matches.rays) < self.options.min_inliers:
             return LocalizationFailure(
@@ -128,7 +136,7 @@ class Localizer:
         # a guided reading agrees with any pose to some degree: the first one is the witness
         witness = Reprojection(matches.rays, matches.points3d, patches.focal)
         errors = witness.errors(refined.world_from_cam)
-        doubt = self._too_few(errors < self._threshold_px)
+        doubt = self._too_few(errors < self._threshold_px) or self._too_strange(matched)
         if doubt is None:
             found = with_map_error(found, self.code.info.angular_error)
             doubt = self._too_vague(found)
@@ -151,20 +159,28 @@ class Localizer:
         return _Patches(features, rays[index], centres[index], camera.focal)
 
     @torch.inference_mode()
-    def _read(self, patches: _Patches, pose: np.ndarray | None = None) -> _Matches:
-        """What the map tells the patches, the most certain ones.
+    def _read(self, patches: _Patches) -> tuple[_Patches, _Matches]:
+        """What the map tells the patches, with the patches as like tokens as they are."""
+        around = Surroundings.of(torch.from_numpy(patches.rays).to(patches.features))
+        read = self._regressor(patches.features, self._tensors, around=around)
+        return replace(patches, likeness=read.likeness), self._surest(patches, read)
 
-        With a ``pose`` each patch reads only what lies near its ray.
-        """
-        if pose is None:
-            one = torch.zeros(len(patches.rays), dtype=torch.long, device=patches.features.device)
-            read = self._regressor(patches.features, self._tensors, images=one)
-        else:
-            tokens = self._tokens_near(patches, pose)
-            some = (tokens >= 0).any(dim=1)
-            patches, tokens = patches.subset(some), tokens[some]
-            # what lies near the ray is no matter of likeness any more
-            read = self._regressor(patches.features, self._tensors, tokens, corrected=False)
+    @torch.inference_mode()
+    def _read_again(self, patches: _Patches, pose: np.ndarray) -> _Matches:
+        """What the map tells the patches of which some of it lies near the ray."""
+        tokens = self._tokens_near(patches, pose)
+        some = (tokens >= 0).any(dim=1)
+        patches, tokens = patches.subset(some), tokens[some]
+        # what lies near the ray is no matter of likeness any more
+        read = self._regressor(patches.features, self._tensors, tokens, corrected=False)
+        matches = self._surest(patches, read)
+        if read.likeness is None or patches.likeness is None or not len(tokens):
+            return matches
+        explained = (read.likeness / patches.likeness.clamp_min(_LEAST_LIKENESS)).mean()
+        return replace(matches, explained=float(explained))
+
+    def _surest(self, patches: _Patches, read: SceneCoordinates) -> _Matches:
+        """The most certain of the readings."""
         sigma = read.sigma.cpu().double().numpy()
         points3d = read.points3d.cpu().double().numpy()
         best = np.argsort(sigma)
@@ -222,7 +238,7 @@ class Localizer:
             refined = self._refine(patches, matches, pose)
             return None if refined is None else (refined, matches)
         for left in reversed(range(self.options.guided_rounds)):
-            guided = self._read(patches, pose)
+            guided = self._read_again(patches, pose)
             refined = self._refine(patches, guided, pose)
             if refined is None:
                 return None
@@ -273,7 +289,11 @@ class Localizer:
             options.settled_threshold_px,
             floor_px=_FLOOR_PX,
         )
-        return (pose, matches) if refined is None else (refined, together)
+        if refined is None:
+            return pose, matches
+        agreeing = refined.inliers[len(matches.rays) :].sum()
+        found_again = float(agreeing) / max(seen.sought, _FEW_LANDMARKS)
+        return refined, replace(together, found_again=found_again)
 
     def _tokens_near(self, patches: _Patches, pose: np.ndarray) -> torch.Tensor:
         """The tokens (P, k) nearest to each patch's ray, -1 in the place of farther ones."""
@@ -293,6 +313,15 @@ class Localizer:
         if count >= max(options.min_inliers, options.min_inlier_ratio * len(agreeing)):
             return None
         return 'few_inliers', f'only {count} of {len(agreeing)} patches agree on a pose'
+
+    def _too_strange(self, matches: _Matches) -> tuple[str, str] | None:
+        """Repeated things agree on a pose too, but the rest of the image is not as mapped there."""
+        options = self.options
+        if self.code.free or matches.explained >= options.min_explained:
+            return None
+        if matches.found_again >= options.min_found_again:
+            return None
+        return 'unlike_map', 'repeated things agree on a pose, but the rest is not as mapped there'
 
     def _too_vague(self, found: Localization) -> tuple[str, str] | None:
         position = float(np.sqrt(np.linalg.eigvalsh(found.covariance[:3, :3])[-1]))
@@ -335,11 +364,15 @@ class _Patches:
     rays: np.ndarray  # (P, 3)
     centres: np.ndarray  # (P, 2) px in the working image
     focal: float
+    likeness: torch.Tensor | None = None  # (P,) to the token of the map most alike, once it is read
 
     def subset(self, kept: torch.Tensor) -> _Patches:
         """Those of a mask (P,)."""
         index = kept.cpu().numpy()
-        return _Patches(self.features[kept], self.rays[index], self.centres[index], self.focal)
+        likeness = None if self.likeness is None else self.likeness[kept]
+        return _Patches(
+            self.features[kept], self.rays[index], self.centres[index], self.focal, likeness
+        )
 
 
 @dataclass(frozen=True)
@@ -350,12 +383,15 @@ class _Matches:
     points2d: np.ndarray  # (N, 2) px in the working image
     points3d: np.ndarray  # (N, 3)
     sigma: np.ndarray  # (N,) metres
+    explained: float = 0.0  # how well the pose they were read at explains the patches, and
+    found_again: float = 0.0  # the share of landmarks that agree with it; see `LocalizerOptions`
 
     def joined(self, others: _Matches) -> _Matches:
         """These and others."""
         parts = (self.rays, self.points2d, self.points3d, self.sigma)
         more = (others.rays, others.points2d, others.points3d, others.sigma)
-        return _Matches(*(np.concatenate(pair) for pair in zip(parts, more, strict=True)))
+        together = (np.concatenate(pair) for pair in zip(parts, more, strict=True))
+        return _Matches(*together, explained=self.explained)
 
     def sigma_px(self, pose: np.ndarray, focal: float) -> np.ndarray:
         """Sigma as the camera at ``pose`` sees it, (N,) px."""
@@ -367,7 +403,7 @@ def check_identity(code: MapCode, encoder: Encoder, regressor: SceneRegressor) -
     """Raise MapCodeError when ``code`` was made with another encoder or regressor."""
     for what, made_with, given in (
         ('encoder', code.info.encoder, encoder.identity),
-        ('regressor', code.info.regressor, regressor.identity()),
+        ('regressor', code.info.regressor, regressor.codes()),
     ):
         if made_with != given:
             raise MapCodeError(

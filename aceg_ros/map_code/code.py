@@ -18,7 +18,7 @@ class MapInfo:
     """What a map was made from and for."""
 
     encoder: str  # Encoder.identity
-    regressor: str  # Regressor.identity()
+    regressor: str  # SceneRegressor.codes()
     metric: bool  # whether the unit of length is the metre
     cameras: tuple[Camera, ...]  # those seen, each once
     frame_id: str = 'map'

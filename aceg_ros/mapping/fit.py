@@ -16,8 +16,6 @@ from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 _RIVALS = 16  # tokens a patch may choose from until the next search
 _SHUFFLES = 2  # passes over the buffer between two searches
-_CORRECTED_FROM = 0.5  # part of the fit from which on pre-trained blocks read, where there are any
-_CORRECTED_BATCH = 0.25  # of a batch, which they take as long for as the anchored reader for all
 _WARM_UP, _DECAY_FROM = 0.08, 0.5  # parts of the fit
 LEARNING_RATES = {'embeddings': 1e-2, 'anchors': 1.5e-2, 'log_sigma': 3e-2, 'log_prior': 3e-2}
 _NEAREST = 0.02  # of the median depth: predictions nearer than this along the ray are invalid
@@ -86,15 +84,10 @@ def fit_code(
     pace = _Pace(options.epochs * batches, deadline)
     losses: list[float] = []
     hits = 0.0
-    corrected = False
     while not pace.over or not losses:  # late or not, one pass there is
         check(cancelled)
-        begins = regressor.corrector is not None and not corrected and pace.part > _CORRECTED_FROM
-        corrected = corrected or begins
-        if begins or len(losses) % _SHUFFLES == 0:
-            tensors = code.tensors()
-            count = regressor.config.tokens_read if corrected else _RIVALS
-            rivals = _search(tensors, token_keyframe, hidden, buffer, regressor, count, cancelled)
+        if len(losses) % _SHUFFLES == 0:
+            rivals = _search(code.tensors(), token_keyframe, hidden, buffer, regressor, cancelled)
         order = torch.randperm(len(buffer), generator=generator).to(device)
         sums, done = torch.zeros(2, device=device), 0
         for batch in order.split(options.batch)[:batches]:
@@ -103,11 +96,7 @@ def fit_code(
                 break
             for group, rate in zip(optimizer.param_groups, LEARNING_RATES.values(), strict=True):
                 group['lr'] = rate * pace.learning_rate
-            if corrected:
-                batch = batch[: max(int(_CORRECTED_BATCH * len(batch)), 1)]
-            loss, close = _step_loss(
-                code.tensors(), rivals[batch], buffer, batch, depth, regressor, corrected
-            )
+            loss, close = _step_loss(code.tensors(), rivals[batch], buffer, batch, depth, regressor)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -181,17 +170,16 @@ def _search(
     hidden: torch.Tensor,
     buffer: PatchBuffer,
     regressor: Regressor,
-    count: int,
     cancelled: Cancelled,
 ) -> torch.Tensor:
-    """The tokens (N, count) most like each patch of the buffer, none of those hidden from it."""
+    """The tokens (N, _RIVALS) most like each patch of the buffer, none of those hidden from it."""
     found = []
     counts = buffer.group.bincount(minlength=len(hidden)).tolist()
     features = buffer.features.split(counts)
     for group, patches in enumerate(features):
         check(cancelled)
         own = hidden[group][token_keyframe]
-        found.append(regressor.similar_tokens(patches.float(), code, count, own))
+        found.append(regressor.similar_tokens(patches.float(), code, _RIVALS, own))
     return torch.cat(found)
 
 
@@ -202,7 +190,6 @@ def _step_loss(
     batch: torch.Tensor,
     depth: float,
     regressor: Regressor,
-    corrected: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean Laplace loss of a batch and its share of errors below 10 px.
 
@@ -210,7 +197,7 @@ def _step_loss(
     and sigma_px = sigma f / z (ACE-G). An invalid prediction, nearer than a minimum or more than
     1000 px off, is pulled towards its ray at the median depth instead.
     """
-    read = regressor(buffer.features[batch].float(), code, tokens, corrected=corrected)
+    read = regressor(buffer.features[batch].float(), code, tokens, corrected=False)
     frames, focal = buffer.frames[batch], buffer.focal[batch]
     local = torch.einsum('nij,nj->ni', frames, read.points3d - buffer.centres[batch])
     z = local[:, 2].clamp_min(_NEAREST * depth)

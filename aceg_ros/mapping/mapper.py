@@ -197,7 +197,7 @@ def _assemble(
         keyframes=np.stack([keyframe.world_from_cam for keyframe in keyframes]),
         info=MapInfo(
             encoder=encoder.identity,
-            regressor=regressor.identity(),
+            regressor=regressor.codes(),
             metric=metric,
             cameras=cameras,
             created=datetime.now(timezone.utc).isoformat(timespec='seconds'),

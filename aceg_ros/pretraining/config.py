@@ -17,6 +17,9 @@ from aceg_ros.regressor.regressor import RegressorConfig
 
 T = TypeVar('T')
 
+RANDOM = 'random'
+STARTS = ('swept', 'fitted', RANDOM)  # where a code in the pool begins
+
 
 @dataclass(frozen=True)
 class SceneOptions:
@@ -60,19 +63,19 @@ class RegimenOptions:
     iterations: int = 20_000
     mapping: int = 1
     query: int = 1
-    network_every: int = 4
+    network_every: int = 2
     slots: int = 2
-    pool: int = 12
-    life: int = 150
+    pool: int = 48
+    life: int = 60
     views: int = 2
     patches: int = 512
     start: str = 'fitted'
-    anchors: bool = True
     scenes: int = 0
     mapping_loss: str = 'rays'
-    query_loss: str = 'points'
-    image_context: float = 0.7
-    learning_rate: float = 1e-3
+    query_loss: str = 'rays'
+    image_context: float = 0.8
+    choice_weight: float = 1.0
+    learning_rate: float = 3e-3
     code_rate: float = 0.3
     weight_decay: float = 0.01
     warmup: float = 0.03
@@ -85,8 +88,8 @@ class RegimenOptions:
         """Raise ConfigError for numbers that no training can work with."""
         ones = ('iterations', 'network_every', 'slots', 'life', 'views', 'patches', 'mapping')
         _at_least(self, **dict.fromkeys(ones, 1), query=0, pool=self.slots, scenes=0)
-        if self.start not in ('swept', 'fitted'):
-            raise ConfigError(f"regimen.start is 'swept' or 'fitted', not {self.start!r}")
+        if self.start not in STARTS:
+            raise ConfigError(f'regimen.start is one of {", ".join(STARTS)}, not {self.start!r}')
         for name in ('mapping_loss', 'query_loss'):
             if getattr(self, name) not in ('rays', 'points'):
                 value = getattr(self, name)
@@ -106,7 +109,7 @@ class PretrainOptions:
     scenes: SceneOptions = field(default_factory=SceneOptions)
     buffers: BufferOptions = field(default_factory=BufferOptions)
     reader: RegressorConfig = field(
-        default_factory=lambda: RegressorConfig(blocks=2, dim=64, heads=4, tokens_read=32)
+        default_factory=lambda: RegressorConfig(blocks=2, dim=32, tokens_read=16)
     )
     regimen: RegimenOptions = field(default_factory=RegimenOptions)
 

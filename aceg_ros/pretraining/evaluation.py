@@ -14,6 +14,7 @@ from aceg_ros.pretraining.config import RegimenOptions
 from aceg_ros.pretraining.loop import iterate
 from aceg_ros.pretraining.pool import Pool
 from aceg_ros.pretraining.shards import SceneBuffer, read_scene
+from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 NOMINAL = (0.5, 0.9)  # parts of the patches that should lie within their interval
@@ -69,8 +70,8 @@ def patch_errors(
         for view, kind in enumerate(buffer.kinds):
             rows = slice(int(query.starts[view]), int(query.starts[view + 1]))
             features, truth = query.features[rows].float(), query.points3d[rows]
-            images = torch.zeros(len(features), dtype=torch.long) if context else None
-            read = reader(features, code, images=images)
+            around = Surroundings.of(query.rays[rows]) if context else None
+            read = reader(features, code, around=around)
             known = torch.isfinite(truth).all(dim=1)
             metres.append((read.points3d - truth).norm(dim=1)[known].double().numpy())
             sigma.append(read.sigma[known].double().numpy())

@@ -16,8 +16,9 @@ import torch.distributed as dist
 from aceg_ros.errors import ConfigError, WeightsError
 from aceg_ros.pretraining.config import PretrainOptions, RegimenOptions
 from aceg_ros.pretraining.draws import draw_patches, find_tokens, random_rotation
-from aceg_ros.pretraining.losses import reading_loss
+from aceg_ros.pretraining.losses import choice_loss, reading_loss
 from aceg_ros.pretraining.pool import ActiveScene, Pool
+from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.files import save_regressor
 from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
@@ -145,9 +146,15 @@ def iterate(
     tokens = find_tokens(reader, draw, code, active.hidden() if mapping else None)
     turned = CodeTensors(code.embeddings, code.anchors @ rotation.T, code.log_sigma, code.log_prior)
     draw = draw.turned(rotation)
-    read = reader(draw.features, turned, tokens, draw.images if in_context else None)
-    supervision = regimen.mapping_loss if mapping else regimen.query_loss
-    loss = reading_loss(read, draw, buffer.depth, supervision == 'points')
+    given = reader.candidates(draw.features, turned, tokens)
+    around = Surroundings.of(draw.rays, draw.images) if in_context else None
+    in_space = (regimen.mapping_loss if mapping else regimen.query_loss) == 'points'
+    losses = [
+        reading_loss(read, draw, buffer.depth, in_space)
+        + regimen.choice_weight * choice_loss(given, read.logits, draw, not mapping).mean()
+        for read in reader.rounds(given, turned, around)
+    ]
+    loss = torch.stack(losses).mean()
     loss.backward()
     if mapping:
         active.optimizer.step()

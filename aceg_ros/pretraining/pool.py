@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from aceg_ros.mapping.fit import LEARNING_RATES, FittedCode
-from aceg_ros.mapping.tokens import free_code
-from aceg_ros.pretraining.config import RegimenOptions
+from aceg_ros.pretraining.config import RANDOM, RegimenOptions
 from aceg_ros.pretraining.shards import SceneBuffer, ViewBuffer, read_scene
 from aceg_ros.regressor.regressor import CodeTensors
 
@@ -93,19 +94,38 @@ class Pool:
         shuffle = torch.Generator().manual_seed(options.seed * 1_000_003 + lap)
         order = torch.randperm(len(self._files), generator=shuffle)
         buffer = _to(read_scene(self._files[int(order[position])]), self._device)
-        start = buffer.start(options.start)
-        if not options.anchors:
-            mean = start.anchors.mean(dim=0).cpu()
-            free = free_code(len(buffer.owner), start.embeddings.shape[1], mean, shuffle)
-            start = CodeTensors(*(part.to(self._device) for part in vars(free).values()))
+        if options.start == RANDOM:
+            buffer, start = _without_code(buffer, shuffle)
+        else:
+            start = buffer.start(options.start)
         code = FittedCode(start, buffer.origins).to(self._device)
         groups = [
             {'params': [getattr(code, name)], 'lr': rate * options.code_rate}
             for name, rate in LEARNING_RATES.items()
-            if options.anchors or name != 'anchors'
         ]
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
         return ActiveScene(turn, age, buffer, code, optimizer)
+
+
+def _without_code(
+    buffer: SceneBuffer, generator: torch.Generator
+) -> tuple[SceneBuffer, CodeTensors]:
+    """The scene with a code that knows nothing of it.
+
+    Keys are random, anchors lie on random viewing rays at the scene's median depth.
+    """
+    views, count = buffer.mapping, len(buffer.owner)
+    row = torch.randint(len(views.rays), (count,), generator=generator).to(views.rays.device)
+    view = torch.searchsorted(views.starts, row, right=True) - 1
+    origins = views.centres[view]
+    keys = torch.randn(buffer.fitted.embeddings.shape, generator=generator).to(origins)
+    start = CodeTensors(
+        F.normalize(keys, dim=1),
+        origins + buffer.depth * views.rays[row],
+        origins.new_full((count,), math.log(buffer.depth)),
+        origins.new_zeros(count),
+    )
+    return replace(buffer, owner=view // 2, origins=origins), start
 
 
 def _to(buffer: SceneBuffer, device: torch.device) -> SceneBuffer:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import torch
 
+from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.regressor import CodeTensors, SceneCoordinates
 
 
@@ -18,7 +19,10 @@ class SceneRegressor(Protocol):
     unit_features: bool
 
     def identity(self) -> str:
-        """Changes whenever its answers would: a code is only good for its own regressor."""
+        """Changes whenever its answers would."""
+
+    def codes(self) -> str:
+        """Names the codes it can read: those fitted for a regressor with the same answer."""
 
     def to(self, device: torch.device) -> SceneRegressor:
         """Move to ``device``, and return itself."""
@@ -31,12 +35,12 @@ class SceneRegressor(Protocol):
         features: torch.Tensor,
         code: CodeTensors,
         tokens: torch.Tensor | None = None,
-        images: torch.Tensor | None = None,
+        around: Surroundings | None = None,
         corrected: bool = True,
     ) -> SceneCoordinates:
         """Read the code for patch features (P, dim_in).
 
         ``tokens`` (P, k) restricts each patch to some tokens, -1 for none; only anchored codes are
-        read that way. ``images`` (P,) and ``corrected`` are of use to pre-trained anchored readers,
-        see `Regressor.forward`; others do the same without.
+        read that way. ``around`` and ``corrected`` are of use to pre-trained anchored readers, see
+        `Regressor.forward`; others do the same without.
         """

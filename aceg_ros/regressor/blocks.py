@@ -1,7 +1,10 @@
-"""Sparse cross-attention: a patch looks at the few tokens it found, and weighs them anew.
+"""Sparse cross-attention: a patch weighs the few tokens it found anew, by what its image reads.
 
-What decides is how the tokens' anchors lie to each other, to the present estimate and to what the
-rest of the image has read, next to how alike the features are. The work is P x k x width, whatever
+By itself a patch cannot tell which of its matches to believe. Patches side by side in an image
+mostly see places side by side: round by round every patch reads its tokens, says how sure it is,
+and takes what the patches around it read, and the surest of the whole image, as evidence for the
+next round. Only how places lie to each other and how alike features are is looked at, never the
+features themselves nor any length by itself. The work is patches x tokens x neighbours, whatever
 the size of the code.
 """
 
@@ -9,44 +12,70 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.spatial import cKDTree
 from torch import nn
 
-GEOMETRY = 15  # numbers that describe a token as seen from a patch
-_REACHES = (0.05, 0.25)  # of the scene's size, within which votes of an image support an anchor
-_VOTES = 128  # of an image's readings, the surest
-_CLOSE, _WIDE = 2.0, 0.1  # in token sigmas, and of the scene's size: anchors that agree
-_FAINT = 0.02  # densities well below this count as none
+NEIGHBOURS = 16  # patches of the same image, the nearest
+_APART = 5.0  # between images; rays of one are at most 2 apart
+_MODE, _WIDE = 0.05, 0.2  # of the scene's size: anchors that are one reading, and that agree
+# Places seen under an angle t are up to about _REACH + t apart, as a part of the scene's size;
+# the factors are on the square of distance over reach.
+_REACH, _NEAR = 0.04, (4.0, 0.4)
+_FAINT = 0.003  # densities below this count as none
+_CACHED_PATCHES = 256  # worked on at once on a CPU, so that all of it stays in its cache
 _LOWEST = -12.0  # logits below the best by more are all alike
+TOKEN, PATCH = 8, 5  # numbers that describe a token as seen from a patch, and a patch
 
 
 @dataclass(frozen=True)
-class TokensRead:
-    """The k tokens that each of P patches may weigh; lengths in metres."""
+class Surroundings:
+    """Which patches of the same image lie around each of P patches."""
 
-    projected: torch.Tensor  # (P, k, width) their keys, projected
-    anchors: torch.Tensor  # (P, k, 3)
+    beside: torch.Tensor  # (P, M) long, the nearest ones
+    angle: torch.Tensor  # (P, M) rad, to them, as a chord; infinite where there is no patch
+
+    @classmethod
+    def of(cls, rays: torch.Tensor, images: torch.Tensor | None = None) -> Surroundings:
+        """From unit viewing rays (P, 3), those of an image in axes of its own.
+
+        ``images`` (P,) long numbers the images, 0 and up; without it there is one.
+        """
+        places = rays.detach().cpu().numpy().astype(np.float64)
+        if images is not None:
+            places = np.concatenate([places, _APART * images.cpu().numpy()[:, None]], axis=1)
+        chord, beside = cKDTree(places).query(
+            places, k=range(2, NEIGHBOURS + 2), distance_upper_bound=_APART / 2
+        )
+        beside[beside == len(places)] = 0
+        return cls(torch.from_numpy(beside).to(rays.device), torch.from_numpy(chord).to(rays))
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The k tokens that each of P patches may weigh."""
+
+    anchors: torch.Tensor  # (P, k, 3) metres
     logits: torch.Tensor  # (P, k) similarity and prior, -inf where there is no token
-    log_sigma: torch.Tensor  # (P, k)
+    log_sigma: torch.Tensor  # (P, k) log metres
     log_prior: torch.Tensor  # (P, k)
-    support: torch.Tensor  # (P, k, 2) by the image's other readings, 0 where unknown
-    scene_size: torch.Tensor  # () mean distance of anchors from their mean
+    likeness: torch.Tensor  # (P,) cosine to the token most alike
 
-    def piece(self, rows: slice) -> TokensRead:
+    def piece(self, rows: slice) -> Candidates:
         """Some of the patches."""
-        parts = (value if value.ndim == 0 else value[rows] for value in vars(self).values())
-        return TokensRead(*parts)
+        return Candidates(*(part[rows] for part in vars(self).values()))
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """A weighted mean of anchors, and how they spread about it."""
+    """A weighted mean of anchors, and how they spread about it; lengths in those of the anchors."""
 
     weights: torch.Tensor  # (P, k)
     points3d: torch.Tensor  # (P, 3)
-    spread: torch.Tensor  # (P,) metres squared
-    variance: torch.Tensor  # (P,) metres squared, of the tokens themselves
+    spread: torch.Tensor  # (P,) squared
+    variance: torch.Tensor  # (P,) squared, of the tokens themselves
 
 
 def weigh(logits: torch.Tensor, anchors: torch.Tensor, log_sigma: torch.Tensor) -> Weighed:
@@ -59,135 +88,219 @@ def weigh(logits: torch.Tensor, anchors: torch.Tensor, log_sigma: torch.Tensor) 
     return Weighed(weights, points3d, spread, variance)
 
 
+@dataclass(frozen=True)
+class Round:
+    """What a block makes of the candidates; lengths in metres."""
+
+    logits: torch.Tensor  # (P, k)
+    points3d: torch.Tensor  # (P, 3)
+    sigma: torch.Tensor  # (P,)
+    state: torch.Tensor  # (P, width) what the next block is told; of width 0 before the first
+
+    def piece(self, rows: slice) -> Round:
+        """Some of the patches."""
+        return Round(*(part[rows] for part in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """How the candidates of P patches lie to each other, in units of the scene's size."""
+
+    places: torch.Tensor  # (P, k, 3)
+    squares: torch.Tensor  # (P, k, k) of distances between them
+    close: torch.Tensor  # (P, k, k) 1 where two are one reading, towards 0 where they are not
+    wide: torch.Tensor  # (P, k, k) the same for rough agreement
+    centre: torch.Tensor  # (3,) metres, where places are measured from
+    size: torch.Tensor  # () metres
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, anchors: torch.Tensor, size: torch.Tensor) -> _Scene:
+        """Of anchors (P, k, 3) metres; no gradient moves them for the sake of how they lie."""
+        centre = anchors.mean(dim=(0, 1))
+        places = (anchors - centre) / size
+        offsets = places - places.mean(dim=1, keepdim=True)
+        squares = _squares(offsets, offsets)
+        close, wide = (_kernel(squares, 1 / reach**2) for reach in (_MODE, _WIDE))
+        return cls(places, squares, close, wide, centre, size)
+
+    def piece(self, rows: slice) -> _Scene:
+        """Some of the patches."""
+        parts = (self.places, self.squares, self.close, self.wide)
+        return _Scene(*(part[rows] for part in parts), self.centre, self.size)
+
+
+@dataclass(frozen=True)
+class _Votes:
+    """What the M patches beside each of P patches have read, in units of the scene's size."""
+
+    places: torch.Tensor  # (P, M, 3)
+    reach: torch.Tensor  # (P, M) how far from there the patch may look
+    weight: torch.Tensor  # (P, M) how sure they are, 0 where there is none
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, now: Round, scene: _Scene, around: Surroundings | None) -> _Votes:
+        """Those of the readings ``now``; M is 0 where nothing is known of the image."""
+        places = (now.points3d - scene.centre) / scene.size
+        if around is None:
+            none = places[:, :0]
+            return cls(none[:, :, None].expand(-1, -1, 3), none, none)
+        known = torch.isfinite(around.angle)
+        reach = _REACH + around.angle.where(known, 0.0)
+        sigma = (now.sigma / scene.size)[around.beside]
+        weight = _kernel((sigma / reach).square_(), 1.0) * known
+        return cls(places[around.beside], reach, weight)
+
+    def piece(self, rows: slice) -> _Votes:
+        """Some of the patches."""
+        return _Votes(*(part[rows] for part in vars(self).values()))
+
+
 class SparseBlocks(nn.Module):
-    """Corrects the logits of tokens, block by block; at first it corrects nothing.
+    """Weighs candidates anew, block by block; untrained it only chooses among their modes."""
 
-    Before every block the estimate is recomputed, and with it how each token lies to it. The
-    last layers start at zero, so an untrained one leaves every reading as it was.
-    """
-
-    def __init__(self, dim_in: int, dim: int, heads: int, blocks: int, mlp_ratio: float):
+    def __init__(self, dim: int, blocks: int, spread_weight: float):
         super().__init__()
-        self.patch_in = nn.Sequential(
-            nn.Linear(dim_in, 2 * dim), nn.GELU(), nn.LayerNorm(2 * dim), nn.Linear(2 * dim, dim)
-        )
-        self.key_in = nn.Linear(dim_in, dim, bias=False)
-        self.blocks = nn.ModuleList(_Block(dim, heads, mlp_ratio) for _ in range(blocks))
-        self.out_norm = nn.LayerNorm(dim)
-        self.out = nn.Linear(dim, 4)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.spread_weight = spread_weight
+        self.blocks = nn.ModuleList(_Block(dim, first=not index) for index in range(blocks))
 
     def forward(
-        self, features: torch.Tensor, tokens: TokensRead
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Patch features (P, dim_in) -> logits (P, k), offset (P, 3) in metres, log factor (P,)."""
-        patches = self.patch_in(features)
-        missing = torch.isinf(tokens.logits)
-        anchors = tokens.anchors
-        # how anchors lie to each other is an observation: no gradient moves them for its sake
-        offsets = (anchors - anchors.mean(dim=1, keepdim=True)).detach()
-        squares = torch.cdist(offsets, offsets, compute_mode='donot_use_mm_for_euclid_dist')
-        squares = squares.square()
-        logits = tokens.logits
-        size = tokens.scene_size
-        now = weigh(logits, anchors, tokens.log_sigma)
-        near = _CLOSE**2 * now.variance.detach()[:, None, None] + 1e-12
-        close = 1 / (1 + squares / near)
-        wide = 1 / (1 + squares / (_WIDE * size).square())
+        self, given: Candidates, size: torch.Tensor, around: Surroundings | None
+    ) -> list[Round]:
+        """The reading after each block; ``size`` () is the scene's, metres."""
+        scene = _Scene.of(given.anchors, size)
+        now = self._read(given, scene, given.logits, given.logits[:, :0])
+        count = step = max(len(given.logits), 1)
+        if size.device.type == 'cpu' and not torch.is_grad_enabled():
+            step = _CACHED_PATCHES
+        pieces = [slice(start, start + step) for start in range(0, count, step)]
+        rounds: list[Round] = []
         for block in self.blocks:
-            scale = (now.spread + now.variance + 1e-12).sqrt()
-            seen = _geometry(tokens, logits, now, scale, close, wide)
-            patches, change = block(patches, tokens.projected, seen, missing)
-            logits = logits + change.masked_fill(missing, 0.0)
-            now = weigh(logits, anchors, tokens.log_sigma)
-        scale = (now.spread + now.variance + 1e-12).sqrt()
-        out = self.out(self.out_norm(patches))
-        return logits, scale[:, None] * out[:, :3], out[:, 3]
+            votes = _Votes.of(now, scene, around)
+            done = [
+                self._round(block, *(part.piece(rows) for part in (given, scene, votes, now)))
+                for rows in pieces
+            ]
+            now = Round(
+                *(
+                    torch.cat(parts)
+                    for parts in zip(*(vars(part).values() for part in done), strict=True)
+                )
+            )
+            rounds.append(now)
+        return rounds
+
+    def _round(
+        self, block: nn.Module, given: Candidates, scene: _Scene, votes: _Votes, now: Round
+    ) -> Round:
+        logits = now.logits.detach()
+        with torch.no_grad():
+            tokens, patches = _describe(given, scene, votes, now)
+        state, change, log_factor = block(tokens, torch.cat([patches, now.state], dim=1), logits)
+        logits = now.logits + change.masked_fill(torch.isinf(given.logits), 0.0)
+        return self._read(given, scene, logits, state, log_factor)
+
+    def _read(
+        self,
+        given: Candidates,
+        scene: _Scene,
+        logits: torch.Tensor,
+        state: torch.Tensor,
+        log_factor: torch.Tensor | None = None,
+    ) -> Round:
+        """Of several places that candidates name the one with most weight."""
+        with torch.no_grad():
+            best = _density(scene.close, logits.softmax(dim=1)).argmax(dim=1)
+            column = best[:, None, None].expand(-1, scene.squares.shape[1], 1)
+            others = scene.squares.gather(2, column)[:, :, 0] > (2 * _MODE) ** 2
+        read = weigh(logits.masked_fill(others, -torch.inf), given.anchors, given.log_sigma)
+        sigma = (read.variance + self.spread_weight**2 * read.spread).clamp_min(1e-12).sqrt()
+        if log_factor is not None:
+            sigma = sigma * log_factor.exp()
+        return Round(logits, read.points3d, sigma, state)
 
 
 class _Block(nn.Module):
-    """Patches attend to their own tokens, then say how much each of them counts more or less."""
+    """Attends from a patch to its candidates, and says how much each counts more or less."""
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: float):
+    def __init__(self, dim: int, first: bool):
         super().__init__()
-        self.heads = heads
-        self.norm, self.mlp_norm, self.change_norm = (nn.LayerNorm(dim) for _ in range(3))
-        self.patch_in = nn.Linear(dim, dim)
-        self.geometry_in = nn.Linear(GEOMETRY, dim, bias=False)
-        self.query = nn.Linear(dim, dim)
-        self.proj = nn.Linear(dim, dim)
-        hidden = int(dim * mlp_ratio)
-        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
-        self.change = nn.Linear(dim, dim)
-        nn.init.zeros_(self.change.weight)
-        nn.init.zeros_(self.change.bias)
+        self.token_in = nn.Linear(TOKEN, dim)
+        self.patch_in = nn.Linear(PATCH if first else PATCH + dim, dim, bias=False)
+        self.change = nn.Linear(dim, 1, bias=False)
+        self.mlp = nn.Sequential(nn.Linear(3 * dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
+        self.norm = nn.LayerNorm(dim)
+        self.factor = nn.Linear(dim, 1)
+        for parameter in (self.change.weight, self.factor.weight, self.factor.bias):
+            nn.init.zeros_(parameter)
 
     def forward(
-        self,
-        patches: torch.Tensor,
-        projected: torch.Tensor,
-        geometry: torch.Tensor,
-        missing: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """``patches`` (P, dim), ``geometry`` (P, k, GEOMETRY) -> patches, change of logits (P, k).
+        self, tokens: torch.Tensor, patches: torch.Tensor, logits: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tokens (P, k, TOKEN), patches (P, PATCH + width), logits (P, k), as they are seen now.
 
-        Key, patch and geometry of a token meet in one hidden layer, which is key and value in one.
+        Returns the state (P, dim), the change of the logits (P, k) and of log sigma (P,).
         """
-        count, k, dim = projected.shape
-        normed = self.norm(patches)
-        met = F.relu(projected + self.patch_in(normed)[:, None] + self.geometry_in(geometry))
-        query = self.query(normed).view(count, self.heads, dim // self.heads)
-        by_head = met.view(count, k, self.heads, dim // self.heads)
-        scores = torch.einsum('phd,pkhd->phk', query, by_head) * (dim // self.heads) ** -0.5
-        scores = scores.masked_fill(missing[:, None], -torch.inf).softmax(dim=2)
-        read = torch.einsum('phk,pkhd->phd', scores, by_head).reshape(count, dim)
-        patches = patches + self.proj(read)
-        patches = patches + self.mlp(self.mlp_norm(patches))
-        wanted = self.change(self.change_norm(patches))
-        return patches, torch.bmm(met, wanted[:, :, None])[:, :, 0] * dim**-0.5
+        patch = self.patch_in(patches)
+        met = F.relu(self.token_in(tokens) + patch[:, None])
+        change = self.change(met)[:, :, 0]
+        weights = (logits + change).softmax(dim=1)
+        read = torch.bmm(weights[:, None], met)[:, 0]
+        state = self.norm(self.mlp(torch.cat([read, met.amax(dim=1), F.relu(patch)], dim=1)))
+        return state, change, self.factor(state)[:, 0]
 
 
-def _geometry(
-    tokens: TokensRead,
-    logits: torch.Tensor,
-    now: Weighed,
-    scale: torch.Tensor,
-    close: torch.Tensor,
-    wide: torch.Tensor,
-) -> torch.Tensor:
-    """(P, k, GEOMETRY) numbers of order one; no length by itself, so any unit will do."""
-    offset = (tokens.anchors - now.points3d[:, None]) / scale[:, None, None]
-    length = offset.square().sum(dim=2).add(1e-12).sqrt()
-    relative = scale / tokens.scene_size
-    first = tokens.logits
+def _describe(
+    given: Candidates, scene: _Scene, votes: _Votes, now: Round
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens (P, k, TOKEN) and patches (P, PATCH) as numbers of order one."""
+    weights = now.logits.softmax(dim=1)
+    count = votes.weight.shape[1]
+    near = [torch.zeros_like(weights)] * len(_NEAR)
+    heard = torch.zeros_like(weights[:, 0])
+    if count:
+        squares = _squares(scene.places, votes.places).div_(votes.reach.square()[:, None])
+        share = votes.weight / count
+        near = [_logarithm(_density(_kernel(squares, factor), share)) for factor in _NEAR]
+        heard = votes.weight.mean(dim=1)
+    first, best = given.logits, given.logits.amax(dim=1, keepdim=True)
     columns = [
-        (first - first.amax(dim=1, keepdim=True)).clamp_min(_LOWEST) / 4,
-        (logits - logits.amax(dim=1, keepdim=True)).clamp_min(_LOWEST) / 4,
-        now.weights,
-        tokens.log_prior,
-        tokens.log_sigma - scale.log()[:, None],
-        length.log1p(),
-        (length * relative[:, None]).clamp_max(4.0),
-        relative.log()[:, None].expand_as(length).clamp(-8.0, 4.0) / 2,
-        *((kernel @ now.weights[:, :, None])[:, :, 0].add(1e-3).log() for kernel in (close, wide)),
+        (first - best).clamp_min(_LOWEST) / 4,
+        (now.logits - now.logits.amax(dim=1, keepdim=True)).clamp_min(_LOWEST) / 4,
+        given.log_prior,
+        (given.log_sigma - scene.size.log() + 4) / 2,
+        *(_logarithm(_density(kernel, weights)) for kernel in (scene.close, scene.wide)),
+        *near,
     ]
-    # of a short offset the whole, of a long one the direction
-    bounded = offset / (1 + length)[:, :, None]
-    return torch.cat([torch.stack(columns, dim=2), bounded, tokens.support], dim=2)
-
-
-@torch.no_grad()
-def image_support(
-    anchors: torch.Tensor, points3d: torch.Tensor, sigma: torch.Tensor, scene_size: torch.Tensor
-) -> torch.Tensor:
-    """(n, 2) log density, at anchors (n, 3), of what an image's patches read; 0 is far from all.
-
-    ``points3d`` (P, 3) and ``sigma`` (P,) are the patches' first readings; the surest of them vote.
-    """
-    votes = points3d[sigma.topk(min(_VOTES, len(sigma)), largest=False).indices]
-    squares = torch.cdist(anchors, votes).square()
-    density = [
-        (1 / (1 + squares / (reach * scene_size).square())).mean(dim=1) for reach in _REACHES
+    patches = [
+        ((now.sigma / scene.size).clamp_min(1e-4).log() + 4) / 2,
+        weights.amax(dim=1),
+        best[:, 0] / 48,
+        heard,
+        near[-1].amax(dim=1),
     ]
-    return (torch.stack(density, dim=1) / _FAINT).log1p() / 4
+    return torch.stack(columns, dim=2), torch.stack(patches, dim=1)
+
+
+def _squares(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Squared distances (P, n, m) of points (P, n, 3) and (P, m, 3)."""
+    squares = torch.baddbmm(
+        first.square().sum(dim=2)[:, :, None], first, second.transpose(1, 2), alpha=-2
+    )
+    squares += second.square().sum(dim=2)[:, None]
+    return squares.clamp_min_(0)
+
+
+def _kernel(squares: torch.Tensor, factor: float) -> torch.Tensor:
+    """1 / (1 + factor * squares)."""
+    return (squares * factor).add_(1).reciprocal_()
+
+
+def _density(kernel: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """(P, n) sums over m of ``kernel`` (P, n, m) times ``weights`` (P, m)."""
+    return torch.bmm(kernel, weights[:, :, None])[:, :, 0]
+
+
+def _logarithm(density: torch.Tensor) -> torch.Tensor:
+    return ((density + _FAINT).log() + 3) / 2

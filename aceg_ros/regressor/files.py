@@ -128,6 +128,7 @@ def save_regressor(
         'kind': PUBLISHED if published else ANCHORED,
         'config': json.dumps(asdict(network.config), sort_keys=True),
         'identity': network.identity(),
+        'codes': network.codes(),
         **(about or {}),
     }
     if published:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from aceg_ros.regressor.attention import CrossAttentionBlock
+from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.regressor import CodeTensors, SceneCoordinates
 
 PREFIX = 'published-'  # of identities
@@ -82,18 +83,22 @@ class PublishedRegressor(nn.Module):
             digest.update(tensor.detach().cpu().float().numpy().tobytes())
         return PREFIX + digest.hexdigest()[:16]
 
+    def codes(self) -> str:
+        """Its own only."""
+        return self.identity()
+
     def forward(
         self,
         features: torch.Tensor,
         code: CodeTensors,
         tokens: torch.Tensor | None = None,
-        images: torch.Tensor | None = None,
+        around: Surroundings | None = None,
         corrected: bool = True,
     ) -> SceneCoordinates:
         """Read a free code (n, dim) for patch features (P, dim_in) as the encoder gives them.
 
         Blocks follow the caller's autocast; the output, whose steps would be centimetres in half
-        precision, is always computed in full. Each patch is read by itself, so ``images`` make no
+        precision, is always computed in full. Each patch is read by itself, so ``around`` makes no
         difference, nor does ``corrected``. Raises ValueError for ``tokens``.
         """
         if tokens is not None:

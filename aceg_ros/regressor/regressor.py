@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +13,11 @@ from torch import nn
 
 from aceg_ros.precision import half_precision
 from aceg_ros.regressor.attention import top_tokens
-from aceg_ros.regressor.blocks import SparseBlocks, TokensRead, Weighed, image_support, weigh
+from aceg_ros.regressor.blocks import Candidates, Round, SparseBlocks, Surroundings, weigh
 
 _CACHED_PATCHES, _MANY_PATCHES = 256, 16384
+# Codes are named by the hash of what an anchored reader's configuration was in the first version.
+_NAMED_WITH = {'blocks': 0, 'dim': 256, 'heads': 8, 'mlp_ratio': 2.0, 'tokens_read': 8}
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,8 @@ class RegressorConfig:
 
     dim_in: int = 64  # patch features and code embeddings
     blocks: int = 0  # cross-attention blocks that correct the anchored reading
-    dim: int = 256  # width inside the blocks
-    heads: int = 8
-    mlp_ratio: float = 2.0
-    tokens_read: int = 8  # anchors that one patch averages
+    dim: int = 32  # width inside the blocks
+    tokens_read: int = 8  # tokens that one patch averages, or that the blocks choose among
     temperature: float = 48.0  # logit per unit of cosine similarity
     spread_weight: float = 0.3  # how much of the read anchors' spread counts as sigma
 
@@ -52,6 +53,7 @@ class SceneCoordinates:
 
     points3d: torch.Tensor  # (P, 3) metres, map frame
     sigma: torch.Tensor  # (P,) metres, of the Laplace error in 3D
+    likeness: torch.Tensor | None = None  # (P,) cosine to the token most alike; of anchored codes
 
 
 class Regressor(nn.Module):
@@ -71,17 +73,21 @@ class Regressor(nn.Module):
         config = self.config
         self.corrector: SparseBlocks | None = None
         if config.blocks:
-            self.corrector = SparseBlocks(
-                config.dim_in, config.dim, config.heads, config.blocks, config.mlp_ratio
-            )
+            self.corrector = SparseBlocks(config.dim, config.blocks, config.spread_weight)
 
     def identity(self) -> str:
-        """Hash of configuration and weights: a code is read by the regressor it was fitted with."""
-        digest = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
+        """Hash of configuration and weights."""
+        digest = hashlib.sha256(_hashed(asdict(self.config)).encode())
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().float().numpy().tobytes())
-        return ('pretrained-' if self.corrector else '') + digest.hexdigest()[:16]
+        return 'anchored-' + digest.hexdigest()[:16]
+
+    def codes(self) -> str:
+        """What codes it reads: blocks change the reading, not what a code is fitted for."""
+        shape = asdict(self.config)
+        named = {name: shape[name] for name in ('dim_in', 'temperature', 'spread_weight')}
+        return _hashed({**_NAMED_WITH, **named})[:16]
 
     @torch.no_grad()
     def similar_tokens(
@@ -114,55 +120,54 @@ class Regressor(nn.Module):
         features: torch.Tensor,
         code: CodeTensors,
         tokens: torch.Tensor | None = None,
-        images: torch.Tensor | None = None,
+        around: Surroundings | None = None,
         corrected: bool = True,
     ) -> SceneCoordinates:
         """Read the code for unit patch features (P, dim_in).
 
         ``tokens`` (P, k) names the tokens each patch may attend to, -1 for none, but one at least;
         without it the most similar are found first. Gradients flow to the code through the tokens
-        read. ``images`` (P,) long numbers the images that patches come from, 0 and up: then the
-        blocks know what else an image has read. Without ``corrected`` no block is asked.
+        read. ``around`` says which patches lie beside each other in their images: then the blocks
+        know what else an image has read. Without ``corrected`` no block is asked.
         """
+        given = self.candidates(features, code, tokens)
+        if self.corrector is not None and corrected:
+            last = self.rounds(given, code, around)[-1]
+            return SceneCoordinates(last.points3d, last.sigma, given.likeness)
+        read = weigh(given.logits, given.anchors, given.log_sigma)
+        variance = read.variance + self.config.spread_weight**2 * read.spread
+        sigma = variance.clamp_min(1e-12).sqrt()
+        return SceneCoordinates(read.points3d, sigma, given.likeness)
+
+    def candidates(
+        self, features: torch.Tensor, code: CodeTensors, tokens: torch.Tensor | None = None
+    ) -> Candidates:
+        """What the blocks weigh; arguments as for `forward`."""
         if tokens is None:
             tokens = self.similar_tokens(features, code, self.config.tokens_read)
         # one table and one gather: on a CPU the gather's backward is most of a fit's time
         keys = F.normalize(code.embeddings, dim=1)
         columns = [keys, code.anchors, code.log_sigma[:, None], code.log_prior[:, None]]
-        corrector = self.corrector if corrected else None
-        if corrector is not None:
-            columns.append(corrector.key_in(keys))
         table = torch.cat(columns, dim=1)
         rows = table.index_select(0, tokens.clamp_min(0).flatten())
         rows = rows.view(*tokens.shape, table.shape[1])
-        widths = [keys.shape[1], 3, 1, 1, table.shape[1] - keys.shape[1] - 5]
-        keys, anchors, log_sigma, log_prior, projected = rows.split(widths, dim=2)
+        keys, anchors, log_sigma, log_prior = rows.split([keys.shape[1], 3, 1, 1], dim=2)
         similarity = (features[:, None] * keys).sum(dim=2) * self.config.temperature
-        logits = (similarity + log_prior[:, :, 0]).masked_fill(tokens < 0, -torch.inf)
-        log_sigma = log_sigma[:, :, 0]
-        read = weigh(logits, anchors, log_sigma)
-        offset = log_factor = None
-        if corrector is not None:
-            size = _scene_size(code)
-            support = anchors.new_zeros(*tokens.shape, 2)
-            if images is not None:
-                sigma = self._sigma(read).detach()
-                support = _support(
-                    code.anchors, read.points3d.detach(), sigma, size, tokens, images
-                )
-            given = TokensRead(
-                projected, anchors, logits, log_sigma, log_prior[:, :, 0], support, size
-            )
-            logits, offset, log_factor = _in_pieces(corrector, features, given)
-            read = weigh(logits, anchors, log_sigma)
-        sigma, points3d = self._sigma(read), read.points3d
-        if offset is not None and log_factor is not None:
-            points3d, sigma = points3d + offset, sigma * log_factor.exp()
-        return SceneCoordinates(points3d, sigma)
+        similarity = similarity.masked_fill(tokens < 0, -torch.inf)
+        likeness = similarity.detach().amax(dim=1) / self.config.temperature
+        logits = similarity + log_prior[:, :, 0]
+        return Candidates(anchors, logits, log_sigma[:, :, 0], log_prior[:, :, 0], likeness)
 
-    def _sigma(self, read: Weighed) -> torch.Tensor:
-        variance = read.variance + self.config.spread_weight**2 * read.spread
-        return variance.clamp_min(1e-12).sqrt()
+    def rounds(
+        self, given: Candidates, code: CodeTensors, around: Surroundings | None
+    ) -> list[Round]:
+        """The readings after each block."""
+        assert self.corrector is not None
+        return self.corrector(given, _scene_size(code), around)
+
+
+def _hashed(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 @torch.no_grad()
@@ -170,33 +175,3 @@ def _scene_size(code: CodeTensors) -> torch.Tensor:
     """Mean distance () of the anchors from their mean, and not less than the tokens' sigma."""
     distance = (code.anchors - code.anchors.mean(dim=0)).norm(dim=1).mean()
     return (distance + code.log_sigma.exp().mean()).clamp_min(1e-6)
-
-
-def _support(
-    anchors: torch.Tensor,
-    points3d: torch.Tensor,
-    sigma: torch.Tensor,
-    size: torch.Tensor,
-    tokens: torch.Tensor,
-    images: torch.Tensor,
-) -> torch.Tensor:
-    """(P, k, 2) how much each patch's own image supports its tokens."""
-    support = anchors.new_zeros(*tokens.shape, 2)
-    for image in images.unique().tolist():
-        own = images == image
-        table = image_support(anchors, points3d[own], sigma[own], size)
-        support[own] = table[tokens[own].clamp_min(0)]
-    return support
-
-
-def _in_pieces(
-    corrector: SparseBlocks, features: torch.Tensor, given: TokensRead
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Correct all patches; without gradients on a CPU in pieces that stay in its cache."""
-    if torch.is_grad_enabled() or features.device.type != 'cpu' or not len(features):
-        return corrector(features, given)
-    steps = range(0, len(features), _CACHED_PATCHES)
-    pieces = [slice(step, step + _CACHED_PATCHES) for step in steps]
-    done = [corrector(features[piece], given.piece(piece)) for piece in pieces]
-    logits, offset, log_factor = (torch.cat(part) for part in zip(*done, strict=True))
-    return logits, offset, log_factor

@@ -15,7 +15,7 @@ from aceg_ros.pretraining.shards import write_scene
 from aceg_ros.regressor.files import load_regressor
 
 CONFIG = """
-reader: {blocks: 1, dim: 16, heads: 2, tokens_read: 8}
+reader: {blocks: 1, dim: 16, tokens_read: 8}
 regimen: {iterations: 4, network_every: 2, pool: 2, patches: 30}
 scenes: {worlds: 0}
 """

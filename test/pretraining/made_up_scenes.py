@@ -12,7 +12,7 @@ from aceg_ros.pretraining.shards import SceneBuffer, ViewBuffer
 from aceg_ros.regressor.regressor import CodeTensors, RegressorConfig
 
 POINTS, VIEWS, DEPTH = 120, 5, 3.0
-READER = RegressorConfig(blocks=1, dim=16, heads=2, tokens_read=8)
+READER = RegressorConfig(blocks=1, dim=16, tokens_read=8)
 
 
 def make_scene(seed: int, known: bool = True) -> SceneBuffer:

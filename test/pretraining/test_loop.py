@@ -17,8 +17,9 @@ from made_up_scenes import make_options
 from aceg_ros.errors import ConfigError, WeightsError
 from aceg_ros.pretraining.draws import draw_patches, find_tokens
 from aceg_ros.pretraining.loop import Ranks, is_mapping, iterate, pretrain
-from aceg_ros.pretraining.losses import reading_loss
+from aceg_ros.pretraining.losses import choice_loss, reading_loss
 from aceg_ros.pretraining.pool import Pool
+from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.files import load_regressor
 from aceg_ros.regressor.regressor import Regressor
 
@@ -27,6 +28,10 @@ CPU = torch.device('cpu')
 
 def train(files, output, ranks=None, **changes) -> Regressor:
     return pretrain(files, output, make_options(**changes), CPU, lambda _: None, ranks)
+
+
+def reader_of() -> Regressor:
+    return Regressor(make_options().reader)
 
 
 def same_weights(first: Regressor, second: Regressor, tolerance: float = 0.0) -> None:
@@ -68,7 +73,7 @@ class TestIterations:
     def test_both_teach_the_network(self, setting, mapping):
         reader, active, regimen, generator = setting
         iterate(reader, active, regimen, mapping, generator)
-        assert reader.corrector.out.weight.grad.abs().sum() > 0
+        assert reader.corrector.blocks[0].change.weight.grad.abs().sum() > 0
 
     def test_mapping_views_do_not_read_their_own_tokens(self, setting):
         reader, active, _, generator = setting
@@ -77,13 +82,21 @@ class TestIterations:
         keyframe = torch.tensor(draw.views)[draw.images] // 2
         assert (active.buffer.owner[tokens] != keyframe[:, None]).all()
 
-    def test_without_anchors_they_stay_at_the_mean(self, files):
-        regimen = make_options(anchors=False).regimen
+    def test_a_random_start_knows_nothing_and_is_not_read_by_its_own_views(self, files):
+        regimen = make_options(start='random').regimen
         generator = torch.Generator().manual_seed(0)
-        active = Pool(files[:1], regimen, [0], CPU).scene(0, generator)
-        iterate(Regressor(make_options().reader), active, regimen, True, generator)
-        anchors = active.code.tensors().anchors.detach()
-        assert float((anchors - anchors[0]).abs().max()) < 1e-5
+        active = Pool(files[:1], regimen, [0, 1], CPU).scene(0, generator)
+        start, fitted = active.code.tensors(), active.buffer.fitted
+        assert (start.embeddings * fitted.embeddings).sum(dim=1).abs().mean() < 0.3
+        distance = (start.anchors - active.buffer.origins).norm(dim=1)
+        torch.testing.assert_close(
+            distance, torch.full_like(distance, active.buffer.depth), atol=1e-4, rtol=0
+        )
+        draw = draw_patches(active.buffer.mapping, 3, 30, generator)
+        tokens = find_tokens(reader_of(), draw, start, active.hidden())
+        keyframe = torch.tensor(draw.views)[draw.images] // 2
+        centres = active.buffer.mapping.centres[2 * keyframe]
+        assert (active.buffer.origins[tokens] != centres[:, None]).any(dim=2).all()
 
 
 class TestLearning:
@@ -95,7 +108,8 @@ class TestLearning:
         losses = []
         for reader in (Regressor(options.reader), trained):
             draw = draw_patches(scene.buffer.query, 3, 120, torch.Generator().manual_seed(5))
-            read = reader(draw.features, scene.code.tensors(), images=draw.images)
+            around = Surroundings.of(draw.rays, draw.images)
+            read = reader(draw.features, scene.code.tensors(), around=around)
             losses.append(float(reading_loss(read, draw, scene.buffer.depth).detach()))
         assert losses[1] < losses[0] - 0.05
 
@@ -203,6 +217,26 @@ class TestProcesses:
 
 
 class TestLosses:
+    @pytest.mark.parametrize('points', [True, False])
+    def test_weight_on_right_candidates_is_best(self, setting, points):
+        reader, active, _, generator = setting
+        draw = draw_patches(active.buffer.query, 2, 50, generator)
+        given = reader.candidates(draw.features, active.code.tensors())
+        error = (given.anchors - draw.points3d[:, None]).norm(dim=2)
+        losses = [choice_loss(given, -s * error, draw, points).mean() for s in (20.0, 0.0, -20.0)]
+        assert losses[0] < losses[1] < losses[2]
+
+    def test_off_the_ray_is_all_that_counts_without_points(self, setting):
+        reader, active, _, generator = setting
+        draw = draw_patches(active.buffer.query, 2, 50, generator)
+        given = reader.candidates(draw.features, active.code.tensors())
+        moved = replace(
+            given, anchors=draw.centres[:, None] + 2 * draw.rays[:, None] + 0 * given.anchors
+        )
+        logits = given.logits
+        assert float(choice_loss(moved, logits, draw, False).max()) < 0
+        assert float(choice_loss(moved, logits, draw, True).mean()) > 0.1
+
     def test_right_and_sure_is_best(self, setting):
         reader, active, _, generator = setting
         draw = draw_patches(active.buffer.query, 2, 50, generator)

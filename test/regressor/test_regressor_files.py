@@ -46,7 +46,7 @@ def test_weights_of_something_else(tmp_path):
 def test_weights_that_are_no_numbers(file):
     model, path = file
     with torch.no_grad():
-        model.corrector.out.bias[0] = float('nan')
+        model.corrector.blocks[0].factor.bias[0] = float('nan')
     save_regressor(model, path)
     with pytest.raises(WeightsError, match='no number'):
         load_regressor(path)

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import cv2
 import numpy as np
+
+from aceg_ros.datasets.base import Frame
+
+
+def relit(frame: Frame, seed: int) -> Frame:
+    """The frame as it might look under other light; the same ``seed`` always does the same."""
+    return replace(frame, load_image=partial(_relit, frame, seed))
+
+
+def _relit(frame: Frame, seed: int) -> np.ndarray:
+    return relight(frame.image(), np.random.default_rng([seed, 22]))
 
 
 def relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -96,7 +96,7 @@ def map_by_schedule(
         poses,
         MapInfo(
             encoder=encoder.identity,
-            regressor=regressor.identity(),
+            regressor=regressor.codes(),
             metric=metric,
             cameras=tuple(dict.fromkeys(frame.camera for frame in used)),
             created=datetime.now(timezone.utc).isoformat(timespec='seconds'),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.detect import open_dataset
-from aceg_ros.encoder.training.light import relight
+from aceg_ros.encoder.training.light import relit
 from aceg_ros.errors import DatasetError
 from aceg_ros.pretraining.scenes import Scene
 
@@ -45,13 +43,9 @@ class PosedSequences:
             chosen = np.linspace(0, len(frames) - 1, self.views).round().astype(int)
             frames = [frames[i] for i in chosen]
         query = [
-            replace(frame, load_image=partial(_relit, frame, number))
+            relit(frame, number)
             for number, frame in enumerate(frames)
             if number % self.every == self.every // 2
         ]
         mapping = [f for n, f in enumerate(frames) if n % self.every != self.every // 2]
         return Scene(self.name(index), mapping, query, ['light'] * len(query))
-
-
-def _relit(frame: Frame, seed: int) -> np.ndarray:
-    return relight(frame.image(), np.random.default_rng([seed, 22]))
