@@ -14,16 +14,22 @@ from aceg_ros.pretraining.buffers import make_buffers
 from aceg_ros.pretraining.config import SceneOptions, read_options
 from aceg_ros.pretraining.evaluation import fitted_scenes, patch_errors
 from aceg_ros.pretraining.loop import Progress, Ranks, pretrain
-from aceg_ros.pretraining.poses import compare_poses
+from aceg_ros.pretraining.poses import compare_poses, right_and_wrong
 from aceg_ros.pretraining.shards import scene_files
 from aceg_ros.regressor.files import load_regressor
 from aceg_ros.regressor.regressor import Regressor
 
 REPORT_EVERY = 100  # iterations
-# Equally many passes for both readers, whatever they take.
 POSE_FIT = FitOptions(epochs=20, budget=3600.0, held_out=0.05)
-_POSE_COLUMNS = ('frames', 'localized', 'recall_10cm_5deg', 'recall_25cm_5deg', 'median_cm')
-_COLUMNS = ('median_cm', 'within_10cm', 'loss', 'coverage_50', 'coverage_90')
+_COLUMNS = (
+    'median_cm',
+    'within_10cm',
+    'within_12px',
+    'surer_half_within_12px',
+    'loss',
+    'coverage_50',
+    'coverage_90',
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--poses',
         action='store_true',
-        help="map the configuration's worlds with the weights and without, and localize in them",
+        help="map the configuration's worlds, and localize in them with the weights and without",
     )
     parser.add_argument(
         '--json', type=Path, help='where to write the figures of --evaluate or --poses'
@@ -104,12 +110,14 @@ def _evaluate_poses(arguments: argparse.Namespace, scenes: SceneOptions) -> int:
     encoder = Engine.load(arguments.device).encoder
     found = compare_poses(scenes.procedural(), encoder, readers, POSE_FIT, print)
     figures = {
-        reader: {group: views.summary() for group, views in groups.items()}
+        reader: {
+            group: {**right_and_wrong(views), 'query_ms': views.summary()['query_ms_median']}
+            for group, views in groups.items()
+        }
         for reader, groups in found.items()
     }
     for reader, groups in figures.items():
-        for group, summary in groups.items():
-            values = ', '.join(f'{column} {summary[column]}' for column in _POSE_COLUMNS)
+        for group, values in groups.items():
             print(f'{reader}, {group}: {values}')
     write_json(arguments.json, figures)
     return 0

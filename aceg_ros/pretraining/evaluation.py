@@ -12,44 +12,50 @@ import torch
 
 from aceg_ros.pretraining.config import RegimenOptions
 from aceg_ros.pretraining.loop import iterate
+from aceg_ros.pretraining.losses import FLOOR_PX
 from aceg_ros.pretraining.pool import Pool
 from aceg_ros.pretraining.shards import SceneBuffer, read_scene
 from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 NOMINAL = (0.5, 0.9)  # parts of the patches that should lie within their interval
-_NEAR = 0.10  # m
+_NEAR, _NEAR_PX = 0.10, 12.0  # m; px, which is an inlier's limit in localization
 
 
 @dataclass(frozen=True)
 class PatchErrors:
-    """Errors of patches of known points, of all query views of some scenes."""
+    """Errors as claimed and as they are, of patches of known points, of the query views of scenes.
+
+    Pixels are across the viewing ray: a reprojection error, for which sigma stands.
+    """
 
     metres: np.ndarray  # (P,)
-    sigma: np.ndarray  # (P,) metres
+    pixels: np.ndarray  # (P,)
+    sigma_px: np.ndarray  # (P,)
+    sure: np.ndarray  # (P,) bool, the half of a view's patches with the smallest sigma in metres
     kinds: np.ndarray  # (P,) str: how the view differs from the mapping views
 
     def of(self, kind: str) -> PatchErrors:
         """Those of the kinds that start with ``kind``."""
         chosen = np.char.startswith(self.kinds, kind)
-        return PatchErrors(self.metres[chosen], self.sigma[chosen], self.kinds[chosen])
+        return PatchErrors(*(part[chosen] for part in vars(self).values()))
 
     def coverage(self, nominal: Sequence[float] | np.ndarray) -> np.ndarray:
-        """Parts of the errors within the intervals of ``nominal`` probability."""
+        """Parts of the errors in pixels within the intervals of ``nominal`` probability."""
         reach = -np.log1p(-np.asarray(nominal, float)) / math.sqrt(2.0)
-        return (self.metres[None] < reach[:, None] * self.sigma[None]).mean(axis=1)
+        return (self.pixels[None] < reach[:, None] * self.sigma_px[None]).mean(axis=1)
 
     def summary(self) -> dict[str, float]:
-        """Median, share within 10 cm, mean loss and coverage."""
+        """Medians, shares within 10 cm and 12 px, mean loss in pixels, and coverage."""
         half, most = self.coverage(NOMINAL)
-        loss = np.log(self.sigma) + math.sqrt(2.0) * self.metres / self.sigma
-        sure = self.metres[self.sigma <= np.median(self.sigma)]
+        loss = np.log(self.sigma_px) + math.sqrt(2.0) * self.pixels / self.sigma_px
         return {
             'patches': float(len(self.metres)),
             'median_cm': 100 * float(np.median(self.metres)),
             'within_10cm': float((self.metres < _NEAR).mean()),
-            'median_cm_of_surer_half': 100 * float(np.median(sure)),
-            'surer_half_within_10cm': float((sure < _NEAR).mean()),
+            'within_12px': float((self.pixels < _NEAR_PX).mean()),
+            'surer_half_within_10cm': float((self.metres[self.sure] < _NEAR).mean()),
+            'surer_half_within_12px': float((self.pixels[self.sure] < _NEAR_PX).mean()),
             'loss': float(loss.mean()),
             'coverage_50': float(half),
             'coverage_90': float(most),
@@ -64,19 +70,28 @@ def patch_errors(
 
     Without ``context`` every patch is read as if it were alone.
     """
-    metres, sigma, kinds = [], [], []
+    parts: list[PatchErrors] = []
     for buffer, code in scenes:
         query = buffer.query
         for view, kind in enumerate(buffer.kinds):
             rows = slice(int(query.starts[view]), int(query.starts[view + 1]))
-            features, truth = query.features[rows].float(), query.points3d[rows]
-            around = Surroundings.of(query.rays[rows]) if context else None
-            read = reader(features, code, around=around)
+            rays, truth = query.rays[rows], query.points3d[rows]
+            around = Surroundings.of(rays) if context else None
+            read = reader(query.features[rows].float(), code, around=around)
             known = torch.isfinite(truth).all(dim=1)
-            metres.append((read.points3d - truth).norm(dim=1)[known].double().numpy())
-            sigma.append(read.sigma[known].double().numpy())
-            kinds += [kind] * int(known.sum())
-    return PatchErrors(np.concatenate(metres), np.concatenate(sigma), np.array(kinds))
+            offset = read.points3d - query.centres[view]
+            distance = offset.norm(dim=1).clamp_min(1e-6)
+            focal = query.focal[view]
+            columns = (
+                (read.points3d - truth).norm(dim=1),
+                (offset / distance[:, None] - rays).norm(dim=1) * focal,
+                read.sigma / distance * focal + FLOOR_PX,
+                read.sigma <= read.sigma.median(),
+            )
+            kinds = np.full(int(known.sum()), kind)
+            parts.append(PatchErrors(*(column[known].numpy() for column in columns), kinds))
+    names = PatchErrors.__dataclass_fields__
+    return PatchErrors(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 def fitted_scenes(files: Sequence[Path]) -> list[tuple[SceneBuffer, CodeTensors]]:

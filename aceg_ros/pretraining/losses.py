@@ -11,7 +11,7 @@ from aceg_ros.regressor.blocks import Candidates, Round
 from aceg_ros.regressor.regressor import SceneCoordinates
 
 _FLOOR = 0.002  # of the scene's depth: no point is known better
-_FLOOR_PX = 0.5
+FLOOR_PX = 0.5
 _NEAREST = 0.02  # of the scene's depth: predictions nearer than this along the ray are invalid
 _FARTHEST_PX = 1000.0
 _RIGHT = 0.025  # rad: error of a candidate that is half right
@@ -64,7 +64,7 @@ def ray_loss(read: SceneCoordinates | Round, draw: Draw, depth: float) -> torch.
     across = (offset - along[:, None] * draw.rays).square().sum(dim=1).add(1e-12).sqrt()
     error = across / z * draw.focal
     valid = (along > _NEAREST * depth) & (error < _FARTHEST_PX)
-    sigma = read.sigma / z * draw.focal + _FLOOR_PX
+    sigma = read.sigma / z * draw.focal + FLOOR_PX
     laplace = sigma.log() + math.sqrt(2.0) * error / sigma
     pulled = 10 * (offset - depth * draw.rays).abs().sum(dim=1) / depth
     return torch.where(valid, laplace, pulled)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from made_up_scenes import make_options
 
+from aceg_ros.datasets.base import Frame
 from aceg_ros.evaluation.figures import draw_coverage
 from aceg_ros.evaluation.metrics import Evaluation, FrameResult
-from aceg_ros.localization.result import LocalizationFailure
+from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.pretraining import poses
 from aceg_ros.pretraining.evaluation import (
     PatchErrors,
@@ -25,8 +26,9 @@ from aceg_ros.worlds.tours import look
 
 def laplace(sigma: float, claimed: float) -> PatchErrors:
     """Errors as the loss supposes them, of ``sigma``, where ``claimed`` is said."""
-    metres = np.random.default_rng(0).exponential(sigma / np.sqrt(2), 20_000)
-    return PatchErrors(metres, np.full(20_000, claimed), np.array(['light'] * 20_000))
+    error = np.random.default_rng(0).exponential(sigma / np.sqrt(2), 20_000)
+    claims, sure = np.full(20_000, claimed), np.ones(20_000, bool)
+    return PatchErrors(error, error, claims, sure, np.array(['light'] * 20_000))
 
 
 class TestCoverage:
@@ -48,6 +50,8 @@ class TestPatchErrors:
         assert set(errors.kinds) == {'light', 'near', 'far'}
         assert len(errors.of('near').metres) == 240
         assert errors.summary()['median_cm'] < 20
+        assert errors.sure.mean() == pytest.approx(0.5, abs=0.01)
+        assert errors.pixels[errors.metres < 0.01].max() < 10
 
     def test_mapping_through_a_reader_leaves_its_weights(self, files):
         reader = Regressor(make_options().reader)
@@ -89,16 +93,43 @@ def test_poses_are_gathered_by_reader_and_group(monkeypatch):
         def scene(self, index):
             return self[index]
 
-    def localize(mapping, groups, encoder, reader, options):
-        count = len(groups['same'])
-        return {'same': evaluation([reader * mapping.mapping_error] * count, [0.0] * count)}
+    def judged(error, frames):
+        return evaluation([error] * len(frames), [0.0] * len(frames))
 
     monkeypatch.setattr(poses, 'query_groups', lambda source, index, count: {'same': [0] * count})
-    monkeypatch.setattr(poses, 'localize_views', localize)
-    scenes = Source(SimpleNamespace(mapping=SimpleNamespace(mapping_error=e)) for e in (0.01, 1.0))
+    monkeypatch.setattr(poses, 'map_scene', lambda mapping, *_: SimpleNamespace(code=mapping))
+    monkeypatch.setattr(poses, 'Localizer', lambda code, encoder, reader: reader * code)
+    monkeypatch.setattr(poses, 'evaluate', judged)
+    scenes = Source(SimpleNamespace(mapping=error) for error in (0.01, 1.0))
     said = []
     errors = compare_poses(scenes, None, {'good': 0.0, 'bad': 1.0}, None, said.append)
     assert errors['good']['same'].summary()['recall_10cm_5deg'] == 1.0
     assert errors['bad']['same'].summary()['recall_10cm_5deg'] == 0.5
     assert len(errors['bad']['same'].results) == 2 * poses.VIEWS
-    assert said[-1] == 'world 1, bad, same: 0.00 within 10 cm'
+    assert said[-1] == f"world 1, bad, same: {{'views': {poses.VIEWS}, 'right': 0, 'wrong': 0}}"
+
+
+def test_only_poses_given_are_right_or_wrong():
+    given = Localization(
+        np.eye(4), np.eye(6), np.zeros((0, 2)), np.zeros((0, 3)), np.zeros(0), np.zeros(0, bool), {}
+    )
+    none = LocalizationFailure('no_pose', '')
+    answers = [(given, 0.05), (given, 0.2), (given, 0.3), (none, np.inf)]
+    results = [FrameResult(None, None, answer, 0.0, metres, 1.0) for answer, metres in answers]
+    counts = poses.right_and_wrong(Evaluation(results, [], 0))
+    assert counts == {'views': 4, 'right': 1, 'wrong': 1}
+
+
+def test_views_of_another_world_have_a_pose_nowhere(monkeypatch):
+    frame = Frame('', None, lambda: None, np.eye(4))
+    near = {'same': [frame], 'light': [frame], 'far': [frame, frame]}
+    monkeypatch.setattr(poses, '_near_and_far', lambda source, index, count: dict(near))
+
+    class Source(list):
+        def scene(self, index):
+            return SimpleNamespace(query=[frame] * 3)
+
+    groups = poses.query_groups(Source([0, 1]), 1, 12)
+    assert [len(groups[g]) for g in ('same', 'changed', 'elsewhere')] == [1, 3, 3]
+    assert all(f.world_from_cam[0, 3] > 1000 for f in groups['elsewhere'])
+    assert 'elsewhere' not in poses.query_groups(Source([0]), 0, 12)

@@ -26,7 +26,7 @@ def draw_coverage(path: Path, readers: Mapping[str, PatchErrors]) -> None:
             part = 100 * np.arange(1, len(cm) + 1) / len(cm)
             step = max(len(cm) // 2000, 1)
             right.plot(cm[::step], part[::step], color=colour, label=name)
-        left.set_title('Calibration of sigma')
+        left.set_title('Calibration of sigma, in the image')
         left.set_xlabel('interval claimed (%)')
         left.set_ylabel('patches within it (%)')
         left.legend(frameon=False)
