@@ -387,11 +387,13 @@ class _Matches:
     found_again: float = 0.0  # the share of landmarks that agree with it; see `LocalizerOptions`
 
     def joined(self, others: _Matches) -> _Matches:
-        """These and others."""
+        """These and others, with what is said of these."""
         parts = (self.rays, self.points2d, self.points3d, self.sigma)
         more = (others.rays, others.points2d, others.points3d, others.sigma)
-        together = (np.concatenate(pair) for pair in zip(parts, more, strict=True))
-        return _Matches(*together, explained=self.explained)
+        rays, points2d, points3d, sigma = (
+            np.concatenate(pair) for pair in zip(parts, more, strict=True)
+        )
+        return _Matches(rays, points2d, points3d, sigma, self.explained, self.found_again)
 
     def sigma_px(self, pose: np.ndarray, focal: float) -> np.ndarray:
         """Sigma as the camera at ``pose`` sees it, (N,) px."""

@@ -82,14 +82,15 @@ def patch_errors(
             offset = read.points3d - query.centres[view]
             distance = offset.norm(dim=1).clamp_min(1e-6)
             focal = query.focal[view]
-            columns = (
-                (read.points3d - truth).norm(dim=1),
-                (offset / distance[:, None] - rays).norm(dim=1) * focal,
-                read.sigma / distance * focal + FLOOR_PX,
-                read.sigma <= read.sigma.median(),
+            parts.append(
+                PatchErrors(
+                    metres=(read.points3d - truth).norm(dim=1)[known].numpy(),
+                    pixels=((offset / distance[:, None] - rays).norm(dim=1) * focal)[known].numpy(),
+                    sigma_px=(read.sigma / distance * focal + FLOOR_PX)[known].numpy(),
+                    sure=(read.sigma <= read.sigma.median())[known].numpy(),
+                    kinds=np.full(int(known.sum()), kind),
+                )
             )
-            kinds = np.full(int(known.sum()), kind)
-            parts.append(PatchErrors(*(column[known].numpy() for column in columns), kinds))
     names = PatchErrors.__dataclass_fields__
     return PatchErrors(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 

@@ -10,7 +10,7 @@ the size of the code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -126,8 +126,13 @@ class _Scene:
 
     def piece(self, rows: slice) -> _Scene:
         """Some of the patches."""
-        parts = (self.places, self.squares, self.close, self.wide)
-        return _Scene(*(part[rows] for part in parts), self.centre, self.size)
+        return replace(
+            self,
+            places=self.places[rows],
+            squares=self.squares[rows],
+            close=self.close[rows],
+            wide=self.wide[rows],
+        )
 
 
 @dataclass(frozen=True)
@@ -179,15 +184,11 @@ class SparseBlocks(nn.Module):
         for block in self.blocks:
             votes = _Votes.of(now, scene, around)
             done = [
-                self._round(block, *(part.piece(rows) for part in (given, scene, votes, now)))
-                for rows in pieces
+                self._round(block, given.piece(r), scene.piece(r), votes.piece(r), now.piece(r))
+                for r in pieces
             ]
-            now = Round(
-                *(
-                    torch.cat(parts)
-                    for parts in zip(*(vars(part).values() for part in done), strict=True)
-                )
-            )
+            parts = zip(*(vars(part).values() for part in done), strict=True)
+            now = Round(*(torch.cat(part) for part in parts))
             rounds.append(now)
         return rounds
 

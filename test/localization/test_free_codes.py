@@ -58,7 +58,7 @@ class OracleRegressor:
     unit_features: bool = False
     calls: list[object] = field(default_factory=list)
 
-    def identity(self):
+    def codes(self):
         return 'oracle-1'
 
     def to(self, device):
@@ -67,7 +67,7 @@ class OracleRegressor:
     def eval(self):
         return self
 
-    def __call__(self, features, code, tokens=None, images=None, corrected=True):
+    def __call__(self, features, code, tokens=None, around=None, corrected=True):
         self.calls.append((len(features), tokens))
         generator = torch.Generator().manual_seed(0)
         count = len(features)
@@ -137,6 +137,6 @@ class TestRefused:
 
     def test_a_map_for_another_regressor(self, views, encoder):
         regressor = OracleRegressor()
-        regressor.identity = lambda: 'oracle-2'
+        regressor.codes = lambda: 'oracle-2'
         with pytest.raises(MapCodeError, match='regressor oracle-1, not with oracle-2'):
             Localizer(code(views), encoder, regressor)

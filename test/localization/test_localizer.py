@@ -191,6 +191,9 @@ class TestPrior:
         assert isinstance(answer, LocalizationFailure)
 
 
+_KNOWN_COLUMNS = 90  # of 320
+
+
 @pytest.fixture(scope='module')
 def strangers(room_camera):
     """Views of another room."""
@@ -209,9 +212,28 @@ class TestRefused:
                 'undetermined',
                 'few_inliers',
                 'uncertain',
+                'unlike_map',
             )
             assert answer.message
             assert answer.seconds
+
+    def test_a_known_thing_in_a_strange_place(self, mapped, engine, queries, strangers):
+        """A quarter of the image agrees on a pose, as a second chair like the mapped one would."""
+        trusting = LocalizerOptions(min_explained=0.0)
+        localizers = [
+            Localizer(mapped.code, engine.encoder, engine.regressor, options)
+            for options in (trusting, LocalizerOptions())
+        ]
+        lenient, strict = [], []
+        for known, strange in zip(queries, strangers, strict=False):
+            image = strange.image().copy()
+            image[:, :_KNOWN_COLUMNS] = known.image()[:, :_KNOWN_COLUMNS]
+            for each, answers in zip(localizers, (lenient, strict), strict=True):
+                answers.append(each.localize(image, known.camera))
+        given = [sum(isinstance(a, Localization) for a in answers) for answers in (lenient, strict)]
+        assert given[0] >= 2 * given[1] + 2
+        reasons = {a.reason for a in strict if isinstance(a, LocalizationFailure)}
+        assert 'unlike_map' in reasons
 
     @pytest.mark.parametrize('picture', ['black', 'white', 'ramp', 'noise', 'stripes'])
     def test_pictures_of_nothing(self, localizer, room_camera, picture):
