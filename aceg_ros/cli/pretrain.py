@@ -55,6 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--json', type=Path, help='where to write the figures of --evaluate or --poses'
     )
+    parser.add_argument(
+        '--beside',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='WEIGHTS',
+        help='others that --evaluate compares; each is called by its file',
+    )
     parser.add_argument('--picture', type=Path, help='where to draw the coverage, .png or .svg')
     add_device(parser)
 
@@ -130,6 +138,7 @@ def _evaluate(arguments: argparse.Namespace, files: list[Path]) -> int:
         'anchored': patch_errors(scenes, Regressor()),
         'pre-trained': patch_errors(scenes, trained),
         'pre-trained, patches alone': patch_errors(scenes, trained, context=False),
+        **{other.stem: patch_errors(scenes, _trained(other)) for other in arguments.beside},
     }
     figures: dict[str, dict[str, dict[str, float]]] = {}
     for name, errors in readers.items():

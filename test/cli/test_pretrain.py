@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -34,9 +35,13 @@ def test_trains_then_evaluates(aceg, setting, tmp_path):
     assert aceg('pretrain', *setting, '--device', 'cpu').status == 0
     assert load_regressor(setting[2]).config.blocks == 1
     figures, picture = tmp_path / 'figures.json', tmp_path / 'coverage.png'
-    done = aceg('pretrain', *setting, '--evaluate', '--json', figures, '--picture', picture)
+    other = shutil.copy(setting[2], tmp_path / 'other.safetensors')
+    options = ('--json', figures, '--picture', picture, '--beside', other)
+    done = aceg('pretrain', *setting, '--evaluate', *options)
     assert done.status == 0 and 'pre-trained, far: median_cm' in done.out
-    assert json.loads(figures.read_text())['anchored']['all']['patches'] == 720
+    summaries = json.loads(figures.read_text())
+    assert summaries['anchored']['all']['patches'] == 720
+    assert summaries['other'] == summaries['pre-trained']
     assert picture.stat().st_size > 5000
 
 

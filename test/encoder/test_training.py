@@ -11,15 +11,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import PatchFeatures
 from aceg_ros.encoder.compact import CompactEncoder
-from aceg_ros.encoder.training.light import relight
+from aceg_ros.encoder.training.light import relight, relit
 from aceg_ros.encoder.training.loop import TrainingOptions, train
 from aceg_ros.encoder.training.losses import distillation, matching, reading, sample
 from aceg_ros.encoder.training.pairs import HomographyPairs, PosedPairs
 from aceg_ros.encoder.training.sources import collect
 from aceg_ros.encoder.training.teacher import Teacher
 from aceg_ros.errors import DatasetError, WeightsError
+from aceg_ros.geometry.cameras import Camera
 
 
 @pytest.fixture
@@ -305,3 +307,13 @@ class TestTeacher:
         torch.save({'weight': torch.zeros(3)}, tmp_path / 'weights.pt')
         with pytest.raises(WeightsError, match='not the fused XFeat'):
             Teacher(tmp_path / 'weights.pt', torch.device('cpu'))
+
+
+def test_a_frame_relit_is_the_same_whenever_it_is_read():
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    camera = Camera.pinhole(96, 64, 90.0, 90.0, 47.5, 31.5)
+    frame = relit(Frame('one', camera, lambda: image, np.eye(4)), 5)
+    assert (frame.image() == frame.image()).all()
+    assert (frame.image() != image).mean() > 0.5
+    assert (frame.image() != relit(frame, 6).image()).any()
+    assert (frame.world_from_cam == np.eye(4)).all()
