@@ -2,15 +2,14 @@
 
 By itself a patch cannot tell which of its matches to believe. Patches side by side in an image
 mostly see places side by side: round by round every patch reads its tokens, says how sure it is,
-and takes what the patches around it read, and the surest of the whole image, as evidence for the
-next round. Only how places lie to each other and how alike features are is looked at, never the
-features themselves nor any length by itself. The work is patches x tokens x neighbours, whatever
-the size of the code.
+and takes what the patches around it read as evidence for the next round. Only how places lie to
+each other and how alike features are is looked at, never the features themselves nor any length by
+itself. The work is patches x tokens x neighbours, whatever the size of the code.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,7 +24,6 @@ _MODE, _WIDE = 0.05, 0.2  # of the scene's size: anchors that are one reading, a
 # the factors are on the square of distance over reach.
 _REACH, _NEAR = 0.04, (4.0, 0.4)
 _FAINT = 0.003  # densities below this count as none
-_CACHED_PATCHES = 256  # worked on at once on a CPU, so that all of it stays in its cache
 _LOWEST = -12.0  # logits below the best by more are all alike
 TOKEN, PATCH = 8, 5  # numbers that describe a token as seen from a patch, and a patch
 
@@ -63,10 +61,6 @@ class Candidates:
     log_prior: torch.Tensor  # (P, k)
     likeness: torch.Tensor  # (P,) cosine to the token most alike
 
-    def piece(self, rows: slice) -> Candidates:
-        """Some of the patches."""
-        return Candidates(*(part[rows] for part in vars(self).values()))
-
 
 @dataclass(frozen=True)
 class Weighed:
@@ -97,10 +91,6 @@ class Round:
     sigma: torch.Tensor  # (P,)
     state: torch.Tensor  # (P, width) what the next block is told; of width 0 before the first
 
-    def piece(self, rows: slice) -> Round:
-        """Some of the patches."""
-        return Round(*(part[rows] for part in vars(self).values()))
-
 
 @dataclass(frozen=True)
 class _Scene:
@@ -123,16 +113,6 @@ class _Scene:
         squares = _squares(offsets, offsets)
         close, wide = (_kernel(squares, 1 / reach**2) for reach in (_MODE, _WIDE))
         return cls(places, squares, close, wide, centre, size)
-
-    def piece(self, rows: slice) -> _Scene:
-        """Some of the patches."""
-        return replace(
-            self,
-            places=self.places[rows],
-            squares=self.squares[rows],
-            close=self.close[rows],
-            wide=self.wide[rows],
-        )
 
 
 @dataclass(frozen=True)
@@ -157,10 +137,6 @@ class _Votes:
         weight = _kernel((sigma / reach).square_(), 1.0) * known
         return cls(places[around.beside], reach, weight)
 
-    def piece(self, rows: slice) -> _Votes:
-        """Some of the patches."""
-        return _Votes(*(part[rows] for part in vars(self).values()))
-
 
 class SparseBlocks(nn.Module):
     """Weighs candidates anew, block by block; untrained it only chooses among their modes."""
@@ -176,31 +152,16 @@ class SparseBlocks(nn.Module):
         """The reading after each block; ``size`` () is the scene's, metres."""
         scene = _Scene.of(given.anchors, size)
         now = self._read(given, scene, given.logits, given.logits[:, :0])
-        count = step = max(len(given.logits), 1)
-        if size.device.type == 'cpu' and not torch.is_grad_enabled():
-            step = _CACHED_PATCHES
-        pieces = [slice(start, start + step) for start in range(0, count, step)]
         rounds: list[Round] = []
         for block in self.blocks:
-            votes = _Votes.of(now, scene, around)
-            done = [
-                self._round(block, given.piece(r), scene.piece(r), votes.piece(r), now.piece(r))
-                for r in pieces
-            ]
-            parts = zip(*(vars(part).values() for part in done), strict=True)
-            now = Round(*(torch.cat(part) for part in parts))
+            with torch.no_grad():
+                tokens, patches = _describe(given, scene, _Votes.of(now, scene, around), now)
+            patches = torch.cat([patches, now.state], dim=1)
+            state, change, log_factor = block(tokens, patches, now.logits.detach())
+            logits = now.logits + change.masked_fill(torch.isinf(given.logits), 0.0)
+            now = self._read(given, scene, logits, state, log_factor)
             rounds.append(now)
         return rounds
-
-    def _round(
-        self, block: nn.Module, given: Candidates, scene: _Scene, votes: _Votes, now: Round
-    ) -> Round:
-        logits = now.logits.detach()
-        with torch.no_grad():
-            tokens, patches = _describe(given, scene, votes, now)
-        state, change, log_factor = block(tokens, torch.cat([patches, now.state], dim=1), logits)
-        logits = now.logits + change.masked_fill(torch.isinf(given.logits), 0.0)
-        return self._read(given, scene, logits, state, log_factor)
 
     def _read(
         self,

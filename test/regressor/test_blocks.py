@@ -132,14 +132,6 @@ class TestCorrecting:
         # the padding is described too, though it has no weight
         assert difference(first, second) < 0.05
 
-    def test_in_pieces_as_at_once(self):
-        code, patches, model = make_code(), make_patches(600), reader()
-        around = Surroundings.of(make_rays(600))
-        whole = model(patches, code, around=around)
-        with torch.no_grad():
-            pieces = model(patches, code, around=around)
-        assert difference(whole, pieces) < 1e-4
-
     def test_no_patches(self):
         read = reader()(make_patches()[:0], make_code())
         assert read.points3d.shape == (0, 3) and read.sigma.shape == (0,)
