@@ -33,7 +33,7 @@ def map_code(tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: i
         keyframes=np.stack(poses),
         info=MapInfo(
             encoder='encoder-1',
-            regressor=Regressor().identity(),
+            regressor=Regressor().codes(),
             metric=True,
             cameras=(Camera.pinhole(320, 240, 262.0, 263.0, 158.5, 121.0),),
             frame_id='kitchen',
