@@ -60,7 +60,7 @@ class SceneOptions:
 class RegimenOptions:
     """How mapping and query iterations alternate."""
 
-    iterations: int = 20_000
+    iterations: int = 16_000
     mapping: int = 1
     query: int = 1
     network_every: int = 2
@@ -109,7 +109,7 @@ class PretrainOptions:
     scenes: SceneOptions = field(default_factory=SceneOptions)
     buffers: BufferOptions = field(default_factory=BufferOptions)
     reader: RegressorConfig = field(
-        default_factory=lambda: RegressorConfig(blocks=2, dim=32, tokens_read=16)
+        default_factory=lambda: RegressorConfig(blocks=3, dim=32, tokens_read=8)
     )
     regimen: RegimenOptions = field(default_factory=RegimenOptions)
 
