@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 COMPACT = 'compact'
 DINOV2 = 'dinov2'
 ANCHORED = 'anchored'
-PRETRAINED = 'regressor'  # the one shipped, for the encoder shipped
+PRETRAINED = 'regressor'  # what the file of the pre-trained one that is shipped is called
 PUBLISHED = 'ace_g_pretrained'  # what the published head is called
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Which networks to load; empty for what a map needs, or else for those shipped.
+    """Which networks to load; empty for what a map needs, or else for those that are usual.
 
     A published regressor without an encoder takes the one of the published ACE-G. ``encoder`` is
     'compact', 'dinov2' or another name in `encoder.hub`, or the folder of a DINOv2 network.
-    ``regressor`` is a file made by "aceg import-regressor" or "aceg pretrain", by its path or by
-    its name in a folder of models, or 'anchored', the reader without weights.
+    ``regressor`` is 'anchored', or a file made by "aceg import-regressor" or "aceg pretrain", by
+    its path or by its name in a folder of models, such as 'regressor', the one shipped.
     """
 
     encoder: str = ''
@@ -42,9 +42,7 @@ class Networks:
 
     def complete(self) -> Networks:
         """These, with what is left open chosen without a map."""
-        regressor = self.regressor
-        if not regressor:
-            regressor = PRETRAINED if self.encoder in ('', COMPACT) else ANCHORED
+        regressor = self.regressor or ANCHORED
         published = (
             regressor != ANCHORED
             and described(regressor_file(regressor)).get('kind') == files.PUBLISHED

@@ -10,7 +10,7 @@ from aceg_ros.cli.common import ProgressBar, add_device, write_json
 from aceg_ros.datasets import Frame, open_dataset
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.encoder.training.light import relit
-from aceg_ros.engine import ANCHORED, COMPACT, PUBLISHED, Engine, Networks
+from aceg_ros.engine import COMPACT, PRETRAINED, PUBLISHED, Engine, Networks
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.benchmark import benchmark, scaling
 from aceg_ros.evaluation.figures import draw_scaling
@@ -23,7 +23,7 @@ from aceg_ros.evaluation.methods import (
 from aceg_ros.evaluation.tables import benchmark_table
 from aceg_ros.mapping.paper.schedule import SCHEDULES, schedule_named
 
-_WITH_ENCODER = ('aceg', 'anchored', 'mlp', 'nearest')
+_WITH_ENCODER = ('aceg', 'pretrained', 'mlp', 'nearest')
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--methods',
         default='aceg,sift,mlp',
-        help='some of aceg, sift, mlp, nearest, published, and anchored, which is aceg without the '
+        help='some of aceg, sift, mlp, nearest, published, and pretrained, which is aceg with the '
         'pre-trained regressor',
     )
     parser.add_argument(
@@ -117,8 +117,8 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
     for encoder in encoders:
         known: dict[str, Method] = {
             'aceg': AcegMethod(arguments.device, arguments.budget, Networks(encoder)),
-            'anchored': AcegMethod(
-                arguments.device, arguments.budget, Networks(encoder, ANCHORED), 'anchored'
+            'pretrained': AcegMethod(
+                arguments.device, arguments.budget, Networks(encoder, PRETRAINED), 'pretrained'
             ),
             'published': PublishedMethod(
                 arguments.device,

@@ -64,7 +64,7 @@ class LocalizerOptions:
     landmark_sigma_px: float = 0.5
     settled_threshold_px: float = 6.0  # reprojection error of an inlier of the final pose
     min_inliers: int = 60
-    min_inlier_ratio: float = 0.15  # of the correspondences
+    min_inlier_ratio: float = 0.22  # of the correspondences
     # How like the patches are what the map has near their rays, as a part of how like they are the
     # most similar there is in the whole map, on average; or the share of landmarks found again.
     min_explained: float = 0.76
