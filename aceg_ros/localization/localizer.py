@@ -65,8 +65,9 @@ class LocalizerOptions:
     settled_threshold_px: float = 6.0  # reprojection error of an inlier of the final pose
     min_inliers: int = 60
     min_inlier_ratio: float = 0.22  # of the correspondences
-    # How like the patches are what the map has near their rays, as a part of how like they are the
-    # most similar there is in the whole map, on average; or the share of landmarks found again.
+    # How much of the image a pose must explain: a patch's likeness to what the map has near its ray,
+    # as a part of its likeness to the most similar token of all, on average. Less will do where
+    # such a share of the landmarks in view is found again.
     min_explained: float = 0.76
     min_found_again: float = 0.5
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
@@ -160,14 +161,16 @@ class Localizer:
 
     @torch.inference_mode()
     def _read(self, patches: _Patches) -> tuple[_Patches, _Matches]:
-        """What the map tells the patches, with the patches as like tokens as they are."""
-        around = Surroundings.of(torch.from_numpy(patches.rays).to(patches.features))
+        """The patches, now with their likeness, and what the map tells them."""
+        around = None
+        if self._regressor.looks_around:
+            around = Surroundings.of(torch.from_numpy(patches.rays).to(patches.features))
         read = self._regressor(patches.features, self._tensors, around=around)
         return replace(patches, likeness=read.likeness), self._surest(patches, read)
 
     @torch.inference_mode()
     def _read_again(self, patches: _Patches, pose: np.ndarray) -> _Matches:
-        """What the map tells the patches of which some of it lies near the ray."""
+        """What the map tells the patches at a pose: each reads what lies near its ray only."""
         tokens = self._tokens_near(patches, pose)
         some = (tokens >= 0).any(dim=1)
         patches, tokens = patches.subset(some), tokens[some]

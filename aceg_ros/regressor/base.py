@@ -15,6 +15,8 @@ class SceneRegressor(Protocol):
 
     # Whether its codes are free (see `CodeTensors`): no anchors, and so nothing to read again near.
     free_codes: bool
+    # Whether it reads a patch better when told of those around it (see `Surroundings`).
+    looks_around: bool
     # Whether patch features have to be of unit length, or as the encoder's last layer gives them.
     unit_features: bool
 

@@ -55,6 +55,7 @@ class PublishedRegressor(nn.Module):
     """y = xyz / h + mean, sigma = exp(s), from the code's vectors by cross-attention."""
 
     free_codes = True
+    looks_around = False
     unit_features = False
 
     def __init__(self, config: PublishedConfig):

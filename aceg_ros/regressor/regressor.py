@@ -37,8 +37,8 @@ class CodeTensors:
     """A map code as the regressor reads it, all on one device; lengths in metres.
 
     An *anchored* code has one 3D anchor and one key per token, born from mapping patches. A *free*
-    code (the paper's) has random embeddings and every anchor at the scene's mean: then the coarse
-    reading is that mean, and all the geometry has to come out of the blocks' offsets.
+    code (the paper's) has random embeddings and every anchor at the scene's mean: all the geometry
+    has to come out of a regressor made for it, see `PublishedRegressor`.
     """
 
     embeddings: torch.Tensor  # (n, dim_in)
@@ -61,7 +61,7 @@ class Regressor(nn.Module):
 
     The anchored reading is attention whose values are the tokens' own anchors, so a code that
     starts as a memory of the scene answers before anything is trained. The blocks add to the
-    logits, move the result a little, and scale sigma; untrained they change nothing.
+    logits, take the place that most of the weight is at, and scale sigma.
     """
 
     free_codes = False
@@ -71,6 +71,7 @@ class Regressor(nn.Module):
         super().__init__()
         self.config = config or RegressorConfig()
         config = self.config
+        self.looks_around = config.blocks > 0
         self.corrector: SparseBlocks | None = None
         if config.blocks:
             self.corrector = SparseBlocks(config.dim, config.blocks, config.spread_weight)

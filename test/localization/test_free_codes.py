@@ -55,6 +55,7 @@ class OracleRegressor:
     doubtful: float = 0.4  # wrong, and sigma tells
     lies: float = 0.1  # wrong, and sigma does not
     free_codes: bool = True
+    looks_around: bool = False
     unit_features: bool = False
     calls: list[object] = field(default_factory=list)
 
