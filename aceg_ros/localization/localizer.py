@@ -47,7 +47,8 @@ class LocalizerOptions:
     max_sigma_px: float = 40.0  # patches less certain than this are not used
     threshold_px: float = 12.0  # reprojection error of an inlier
     # Factors on RANSAC's threshold, tried in turn, each with its own sampling, until such a share
-    # of the guided readings agrees with the pose; else the pose that most agree with is taken.
+    # of the guided readings agrees with the pose and it explains enough of the image (below); else
+    # the pose that explains most is taken.
     attempts: tuple[float, ...] = (1.0, 1.7, 2.5, 1.0)
     sure_share: float = 0.62
     free_threshold_px: float = 10.0  # as threshold_px, of a free code; this and the next two are
@@ -204,7 +205,7 @@ class Localizer:
     def _search(
         self, patches: _Patches, matches: _Matches, prior: np.ndarray | None, clock: _Clock
     ) -> tuple[RefinedPose, _Matches] | str:
-        """The settled pose that most readings agree with, or why there is none (`_NOT_FOUND`).
+        """The settled pose that explains most of the image, or why there is none (`_NOT_FOUND`).
 
         Where matches are few and lie in one part of the image, sampling may end in a pose that is
         right for that part only.
@@ -223,10 +224,10 @@ class Localizer:
             if settled is None:
                 reason = 'undetermined'
                 continue
-            share = float(settled[0].inliers.mean())
-            if share > most:
-                best, most = settled, share
-            if share >= self.options.sure_share:
+            share, explained = float(settled[0].inliers.mean()), settled[1].explained
+            if explained > most:
+                best, most = settled, explained
+            if share >= self.options.sure_share and explained >= self.options.min_explained:
                 break
         return reason if best is None else best
 
