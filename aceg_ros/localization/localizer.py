@@ -66,9 +66,9 @@ class LocalizerOptions:
     settled_threshold_px: float = 6.0  # reprojection error of an inlier of the final pose
     min_inliers: int = 60
     min_inlier_ratio: float = 0.22  # of the correspondences
-    # How much of the image a pose must explain: a patch's likeness to what the map has near its ray,
-    # as a part of its likeness to the most similar token of all, on average. Less will do where
-    # such a share of the landmarks in view is found again.
+    # How much of the image a pose must explain: a patch's likeness to what the map has near its
+    # ray, as a part of its likeness to the most similar token of all, on average. Less will do
+    # where such a share of the landmarks in view is found again.
     min_explained: float = 0.76
     min_found_again: float = 0.5
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
