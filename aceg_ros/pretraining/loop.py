@@ -76,6 +76,8 @@ def pretrain(
         raise ConfigError(
             f'regimen.slots is {regimen.slots}, which {ranks.world} processes cannot share evenly'
         )
+    if not options.reader.blocks:
+        raise ConfigError('reader.blocks is 0, so there is nothing to train')
     if not files:
         raise ConfigError('there is no scene to train on')
     torch.manual_seed(regimen.seed)

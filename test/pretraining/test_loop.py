@@ -21,7 +21,7 @@ from aceg_ros.pretraining.losses import choice_loss, reading_loss
 from aceg_ros.pretraining.pool import Pool
 from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.files import load_regressor
-from aceg_ros.regressor.regressor import Regressor
+from aceg_ros.regressor.regressor import Regressor, RegressorConfig
 
 CPU = torch.device('cpu')
 
@@ -210,6 +210,11 @@ class TestProcesses:
             not value.equal(untrained.state_dict()[name])
             for name, value in alone.state_dict().items()
         )
+
+    def test_without_blocks_there_is_nothing_to_train(self, files, tmp_path):
+        options = replace(make_options(), reader=RegressorConfig())
+        with pytest.raises(ConfigError, match='nothing to train'):
+            pretrain(files, tmp_path / 'r.safetensors', options, CPU, lambda _: None)
 
     def test_slots_must_divide(self, files, tmp_path):
         with pytest.raises(ConfigError, match='slots'):
