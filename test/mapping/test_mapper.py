@@ -44,7 +44,7 @@ class TestMap:
         np.testing.assert_allclose(np.linalg.norm(code.embeddings, axis=1), 1.0, atol=1e-5)
         assert code.info.cameras == (room_camera,)
         assert code.info.encoder == engine.encoder.identity
-        assert code.info.regressor == engine.regressor.identity()
+        assert code.info.regressor == engine.regressor.codes()
         assert code.info.metric
 
     def test_keyframes_are_those_given_but_for_the_held_out(self, mapped, views):
