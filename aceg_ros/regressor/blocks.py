@@ -24,6 +24,7 @@ _MODE, _WIDE = 0.05, 0.2  # of the scene's size: anchors that are one reading, a
 # the factors are on the square of distance over reach.
 _REACH, _NEAR = 0.04, (4.0, 0.4)
 _FAINT = 0.003  # densities below this count as none
+_STRONG = 48.0  # logit of a patch that is just like its token, by the usual temperature
 _LOWEST = -12.0  # logits below the best by more are all alike
 TOKEN, PATCH = 8, 5  # numbers that describe a token as seen from a patch, and a patch
 
@@ -70,6 +71,10 @@ class Weighed:
     points3d: torch.Tensor  # (P, 3)
     spread: torch.Tensor  # (P,) squared
     variance: torch.Tensor  # (P,) squared, of the tokens themselves
+
+    def sigma(self, spread_weight: float) -> torch.Tensor:
+        """(P,) deviation of the tokens, with such a part of their spread."""
+        return (self.variance + spread_weight**2 * self.spread).clamp_min(1e-12).sqrt()
 
 
 def weigh(logits: torch.Tensor, anchors: torch.Tensor, log_sigma: torch.Tensor) -> Weighed:
@@ -177,7 +182,7 @@ class SparseBlocks(nn.Module):
             column = best[:, None, None].expand(-1, scene.squares.shape[1], 1)
             others = scene.squares.gather(2, column)[:, :, 0] > (2 * _MODE) ** 2
         read = weigh(logits.masked_fill(others, -torch.inf), given.anchors, given.log_sigma)
-        sigma = (read.variance + self.spread_weight**2 * read.spread).clamp_min(1e-12).sqrt()
+        sigma = read.sigma(self.spread_weight)
         if log_factor is not None:
             sigma = sigma * log_factor.exp()
         return Round(logits, read.points3d, sigma, state)
@@ -238,7 +243,7 @@ def _describe(
     patches = [
         ((now.sigma / scene.size).clamp_min(1e-4).log() + 4) / 2,
         weights.amax(dim=1),
-        best[:, 0] / 48,
+        best[:, 0] / _STRONG,
         heard,
         near[-1].amax(dim=1),
     ]

@@ -136,8 +136,7 @@ class Regressor(nn.Module):
             last = self.rounds(given, code, around)[-1]
             return SceneCoordinates(last.points3d, last.sigma, given.likeness)
         read = weigh(given.logits, given.anchors, given.log_sigma)
-        variance = read.variance + self.config.spread_weight**2 * read.spread
-        sigma = variance.clamp_min(1e-12).sqrt()
+        sigma = read.sigma(self.config.spread_weight)
         return SceneCoordinates(read.points3d, sigma, given.likeness)
 
     def candidates(

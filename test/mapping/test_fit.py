@@ -77,7 +77,7 @@ def scene():
     return Scene(points + torch.tensor([0.0, 0.0, 2.5]), features, centres)
 
 
-def fit(scene, error=0.1, options=OPTIONS, seconds=60.0, **calls):
+def fit(scene, error=0.1, options=OPTIONS, seconds=60.0, reader=None, **calls):
     start, origins, owner = scene.start(error)
     return fit_code(
         start,
@@ -86,7 +86,7 @@ def fit(scene, error=0.1, options=OPTIONS, seconds=60.0, **calls):
         OWN,
         scene.buffer(),
         DEPTH,
-        Regressor(READER),
+        reader or Regressor(READER),
         options,
         time.monotonic() + seconds,
         calls.get('progress', silent),
@@ -123,23 +123,7 @@ class TestFit:
         """A code is fitted for the anchored reading, whatever blocks read it later."""
         torch.manual_seed(0)
         blocks = Regressor(replace(READER, blocks=1, dim=16)).requires_grad_(False)
-        start, origins, owner = scene.start(0.1)
-        codes = [
-            fit_code(
-                start,
-                origins,
-                owner,
-                OWN,
-                scene.buffer(),
-                DEPTH,
-                reader,
-                OPTIONS,
-                math.inf,
-                silent,
-                never,
-            )[0]
-            for reader in (Regressor(READER), blocks)
-        ]
+        codes = [fit(scene, seconds=math.inf, reader=reader)[0] for reader in (None, blocks)]
         for first, second in zip(*(vars(code).values() for code in codes), strict=True):
             torch.testing.assert_close(first, second, atol=0, rtol=0)
 
