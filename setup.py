@@ -72,7 +72,7 @@ setup(
     entry_points={
         'console_scripts': [
             'aceg = aceg_ros.cli.main:main',
-            'aceg_demo = aceg_ros.ros.demo.__main__:main',
+            'aceg_demo = aceg_ros.demo.__main__:main',
             'aceg_localizer = aceg_ros.ros.localizer.node:main',
             'aceg_mapper = aceg_ros.ros.mapper.node:main',
         ]

@@ -13,12 +13,12 @@ from aceg_ros.encoder.compact import CompactEncoder
 from aceg_ros.errors import AcegError, WeightsError
 from aceg_ros.models import model_folders, model_path
 from aceg_ros.regressor import files
+from aceg_ros.regressor.anchored import Regressor, RegressorConfig
 from aceg_ros.regressor.base import SceneRegressor
 from aceg_ros.regressor.files import SUFFIX, described, load_regressor
-from aceg_ros.regressor.regressor import Regressor, RegressorConfig
 
 if TYPE_CHECKING:
-    from aceg_ros.map_code.code import MapInfo
+    from aceg_ros.maps.code import MapInfo
 
 COMPACT = 'compact'
 DINOV2 = 'dinov2'

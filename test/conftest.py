@@ -15,11 +15,11 @@ from free_room import SCHEDULE, learned_regressor  # noqa: E402
 from aceg_ros.datasets import Frame  # noqa: E402
 from aceg_ros.engine import Engine  # noqa: E402
 from aceg_ros.geometry.cameras import Camera  # noqa: E402
+from aceg_ros.lab.worlds import World, WorldOptions, make_world, record, tour  # noqa: E402
+from aceg_ros.mapping.ace_g.mapper import map_by_schedule  # noqa: E402
 from aceg_ros.mapping.mapper import MappingResult, map_scene  # noqa: E402
 from aceg_ros.mapping.options import FitOptions  # noqa: E402
-from aceg_ros.mapping.paper.mapper import map_by_schedule  # noqa: E402
-from aceg_ros.regressor.published import PublishedRegressor  # noqa: E402
-from aceg_ros.worlds import World, WorldOptions, make_world, record, tour  # noqa: E402
+from aceg_ros.regressor.ace_g import PublishedRegressor  # noqa: E402
 
 
 @pytest.fixture(scope='session')

@@ -14,11 +14,11 @@ import torch
 
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder
-from aceg_ros.mapping.paper.buffer import fill_paper_buffer
-from aceg_ros.mapping.paper.fit import free_tensors, paper_losses
-from aceg_ros.mapping.paper.schedule import PaperSchedule
-from aceg_ros.mapping.progress import never, silent
-from aceg_ros.regressor.published import PublishedConfig, PublishedRegressor
+from aceg_ros.mapping.ace_g.buffer import fill_paper_buffer
+from aceg_ros.mapping.ace_g.fit import free_tensors, paper_losses
+from aceg_ros.mapping.ace_g.schedule import PaperSchedule
+from aceg_ros.progress import never, silent
+from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor
 
 SCHEDULE = PaperSchedule(
     'room', steps=250, batch=1536, buffer=50_000, tokens=64, zoom=(0.9, 1.2), turn=8.0

@@ -9,7 +9,6 @@ from pathlib import Path
 from aceg_ros.cli.common import ProgressBar, add_device, write_json
 from aceg_ros.datasets import Frame, open_dataset
 from aceg_ros.encoder.base import Encoder
-from aceg_ros.encoder.training.light import relit
 from aceg_ros.engine import COMPACT, PRETRAINED, PUBLISHED, Engine, Networks
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.benchmark import benchmark, scaling
@@ -21,7 +20,8 @@ from aceg_ros.evaluation.methods import (
     baseline_methods,
 )
 from aceg_ros.evaluation.tables import benchmark_table
-from aceg_ros.mapping.paper.schedule import SCHEDULES, schedule_named
+from aceg_ros.lab.encoder_training.light import relit
+from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
 
 _WITH_ENCODER = ('aceg', 'pretrained', 'mlp', 'nearest')
 

@@ -14,8 +14,8 @@ from aceg_ros.encoder.base import image_tensor
 from aceg_ros.engine import PUBLISHED, Engine
 from aceg_ros.errors import WeightsError
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.regressor.published import PublishedRegressor
-from aceg_ros.regressor.regressor import CodeTensors
+from aceg_ros.regressor.ace_g import PublishedRegressor
+from aceg_ros.regressor.anchored import CodeTensors
 
 # Of DINOv2 ViT-L/14 with registers, and of codes that take 12 MB for 4096 vectors.
 _FEATURES, _CODE, _TOKENS = 1024, 768, 4096

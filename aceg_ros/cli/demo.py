@@ -8,9 +8,7 @@ from pathlib import Path
 
 from aceg_ros.cli.common import ProgressBar, add_device, warn_skipped, write_json
 from aceg_ros.datasets import open_dataset
-from aceg_ros.engine import Engine
-from aceg_ros.errors import AcegError, DatasetError
-from aceg_ros.evaluation.demo import (
+from aceg_ros.demo.engine_demo import (
     DemoResult,
     Tours,
     WorldTours,
@@ -19,7 +17,9 @@ from aceg_ros.evaluation.demo import (
     run_engine,
     world_tours,
 )
-from aceg_ros.mapping.progress import Progress
+from aceg_ros.engine import Engine
+from aceg_ros.errors import AcegError, DatasetError
+from aceg_ros.progress import Progress
 
 # Hz of the procedural world's camera; 25 degrees a second at most.
 WORLD_RATE = 5.0
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _missing_ros() -> str:
     """Why ROS cannot be used; empty when it can."""
     try:
-        import aceg_ros.ros.demo.run  # noqa: F401
+        import aceg_ros.demo.run  # noqa: F401
     except ImportError as error:
         return f'ROS 2 cannot be imported ({error})'
     return ''
@@ -124,7 +124,7 @@ def _without_ros(arguments: argparse.Namespace, tours: Tours, progress: Progress
 
 
 def _over_ros(arguments: argparse.Namespace, tours: Tours, progress: Progress) -> DemoResult:
-    from aceg_ros.ros.demo.run import RosOptions, run_ros
+    from aceg_ros.demo.run import RosOptions, run_ros
 
     options = RosOptions(
         rate=arguments.rate or (WORLD_RATE if arguments.dataset is None else None),

@@ -21,7 +21,7 @@ from aceg_ros.errors import AcegError
 from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.evaluation.report import write_report
 from aceg_ros.localization.localizer import Localizer
-from aceg_ros.map_code.file import read_map
+from aceg_ros.maps.file import read_map
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

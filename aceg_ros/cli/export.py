@@ -9,7 +9,7 @@ import numpy as np
 
 from aceg_ros.errors import AcegError, MapCodeError
 from aceg_ros.files import write_atomically
-from aceg_ros.map_code.file import read_map
+from aceg_ros.maps.file import read_map
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aceg_ros.map_code.file import read_map
-from aceg_ros.map_code.published import write_published_map
+from aceg_ros.maps.ace_g import write_published_map
+from aceg_ros.maps.file import read_map
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from aceg_ros.cli.common import add_networks, networks
 from aceg_ros.engine import PUBLISHED, Engine
 from aceg_ros.errors import MapCodeError
-from aceg_ros.map_code.file import write_map
-from aceg_ros.map_code.published import read_published_map
-from aceg_ros.regressor.published import PublishedRegressor
+from aceg_ros.maps.ace_g import read_published_map
+from aceg_ros.maps.file import write_map
+from aceg_ros.regressor.ace_g import PublishedRegressor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from aceg_ros.map_code.file import read_map
+from aceg_ros.maps.file import read_map
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, DatasetError, ImageError
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import LocalizationFailure
-from aceg_ros.map_code.file import read_map
+from aceg_ros.maps.file import read_map
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

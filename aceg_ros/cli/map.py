@@ -19,12 +19,12 @@ from aceg_ros.cli.common import (
 from aceg_ros.datasets import Dataset
 from aceg_ros.engine import PUBLISHED, Engine
 from aceg_ros.evaluation.benchmark import peak_rss_mb
-from aceg_ros.map_code.file import write_map
+from aceg_ros.mapping.ace_g.mapper import map_by_schedule
+from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
 from aceg_ros.mapping.mapper import MappingResult, map_scene
 from aceg_ros.mapping.options import FitOptions
-from aceg_ros.mapping.paper.mapper import map_by_schedule
-from aceg_ros.mapping.paper.schedule import SCHEDULES, schedule_named
-from aceg_ros.mapping.progress import Progress
+from aceg_ros.maps.file import write_map
+from aceg_ros.progress import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,15 +9,15 @@ from aceg_ros.cli.common import add_device, write_json
 from aceg_ros.engine import Engine, resolve_device
 from aceg_ros.errors import WeightsError
 from aceg_ros.evaluation.figures import draw_coverage
+from aceg_ros.lab.pretraining.buffers import make_buffers
+from aceg_ros.lab.pretraining.config import SceneOptions, read_options
+from aceg_ros.lab.pretraining.evaluation import fitted_scenes, patch_errors
+from aceg_ros.lab.pretraining.loop import Progress, Ranks, pretrain
+from aceg_ros.lab.pretraining.poses import compare_poses, right_and_wrong
+from aceg_ros.lab.pretraining.shards import scene_files
 from aceg_ros.mapping.options import FitOptions
-from aceg_ros.pretraining.buffers import make_buffers
-from aceg_ros.pretraining.config import SceneOptions, read_options
-from aceg_ros.pretraining.evaluation import fitted_scenes, patch_errors
-from aceg_ros.pretraining.loop import Progress, Ranks, pretrain
-from aceg_ros.pretraining.poses import compare_poses, right_and_wrong
-from aceg_ros.pretraining.shards import scene_files
+from aceg_ros.regressor.anchored import Regressor
 from aceg_ros.regressor.files import load_regressor
-from aceg_ros.regressor.regressor import Regressor
 
 REPORT_EVERY = 100  # iterations
 POSE_FIT = FitOptions(epochs=20, budget=3600.0, held_out=0.05)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from aceg_ros.cli.common import add_device
 from aceg_ros.encoder.compact import CompactEncoder
-from aceg_ros.encoder.training.loop import TrainingOptions, TrainingStep, train
-from aceg_ros.encoder.training.sources import collect
-from aceg_ros.encoder.training.teacher import Teacher
 from aceg_ros.engine import resolve_device
+from aceg_ros.lab.encoder_training.loop import TrainingOptions, TrainingStep, train
+from aceg_ros.lab.encoder_training.sources import collect
+from aceg_ros.lab.encoder_training.teacher import Teacher
 
 REPORT_EVERY = 20  # steps
 

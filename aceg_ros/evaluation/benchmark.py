@@ -16,7 +16,7 @@ from aceg_ros.datasets import Frame
 from aceg_ros.errors import AcegError, DatasetError
 from aceg_ros.evaluation.methods import Method
 from aceg_ros.evaluation.metrics import evaluate
-from aceg_ros.mapping.progress import Progress, silent
+from aceg_ros.progress import Progress, silent
 
 SCALING_COUNTS = (50, 100, 150, 200, 250, 300)
 

@@ -27,12 +27,12 @@ from aceg_ros.evaluation.baselines.sift import SiftLocalizer, SiftOptions
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localizes
-from aceg_ros.map_code.code import MapCode
-from aceg_ros.map_code.file import read_map, write_map
+from aceg_ros.mapping.ace_g.mapper import map_by_schedule
+from aceg_ros.mapping.ace_g.schedule import PaperSchedule
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions
-from aceg_ros.mapping.paper.mapper import map_by_schedule
-from aceg_ros.mapping.paper.schedule import PaperSchedule
+from aceg_ros.maps.code import MapCode
+from aceg_ros.maps.file import read_map, write_map
 
 
 class Method(Protocol):

@@ -16,9 +16,9 @@ from scipy.stats import chi2
 from aceg_ros.datasets import Frame
 from aceg_ros.errors import DatasetError, ImageError
 from aceg_ros.geometry.poses import pose_error
-from aceg_ros.localization.consistency import normalised_errors
 from aceg_ros.localization.result import Localization, LocalizationFailure, Localizes
-from aceg_ros.mapping.progress import Progress, silent
+from aceg_ros.pose.consistency import normalised_errors
+from aceg_ros.progress import Progress, silent
 
 Array = NDArray[np.float64]
 

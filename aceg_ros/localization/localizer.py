@@ -15,15 +15,15 @@ from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, transform_points
-from aceg_ros.localization.alignment import find_squares, most_frontal, squares_of
-from aceg_ros.localization.ransac import ransac_pose
-from aceg_ros.localization.refine import RefinedPose, refine_pose
-from aceg_ros.localization.reprojection import Reprojection
+from aceg_ros.landmarks.templates import find_squares, most_frontal, squares_of
 from aceg_ros.localization.result import Localization, LocalizationFailure
-from aceg_ros.map_code.code import MapCode
+from aceg_ros.maps.code import MapCode
+from aceg_ros.pose.ransac import ransac_pose
+from aceg_ros.pose.refine import RefinedPose, refine_pose
+from aceg_ros.pose.reprojection import Reprojection
+from aceg_ros.regressor.anchored import SceneCoordinates
 from aceg_ros.regressor.base import SceneRegressor
 from aceg_ros.regressor.blocks import Surroundings
-from aceg_ros.regressor.regressor import SceneCoordinates
 
 _FEW_LANDMARKS = 50  # fewer say little about a pose
 _LEAST_LIKENESS = 0.1  # cosine

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from aceg_ros.localization.reprojection import tangent_frames
 from aceg_ros.mapping.keyframes import Keyframe
+from aceg_ros.pose.reprojection import tangent_frames
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from torch import nn
 
 from aceg_ros.mapping.buffer import PatchBuffer
 from aceg_ros.mapping.options import FitOptions
-from aceg_ros.mapping.progress import Cancelled, Progress, check
-from aceg_ros.regressor.regressor import CodeTensors, Regressor
+from aceg_ros.progress import Cancelled, Progress, check
+from aceg_ros.regressor.anchored import CodeTensors, Regressor
 
 _RIVALS = 16  # tokens a patch may choose from until the next search
 _SHUFFLES = 2  # passes over the buffer between two searches

@@ -16,7 +16,7 @@ from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.mapping.options import MIN_KEYFRAMES
-from aceg_ros.mapping.progress import Cancelled, Progress, check
+from aceg_ros.progress import Cancelled, Progress, check
 
 # Turn, zoom and light of an augmented copy; the ranges are the paper's.
 _TURN_DEG = 15.0

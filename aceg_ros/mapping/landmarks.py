@@ -11,18 +11,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from aceg_ros.geometry.poses import inverse, transform_points
-from aceg_ros.localization.alignment import (
+from aceg_ros.landmarks.landmarks import SIDE, Landmarks
+from aceg_ros.landmarks.templates import (
     Squares,
     facing_axes,
     find_squares,
     look_at,
     normalised,
 )
-from aceg_ros.map_code.landmarks import SIDE, Landmarks
 from aceg_ros.mapping.keyframes import Keyframe
-from aceg_ros.mapping.progress import Cancelled, Progress, check
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.views import ViewPairs, neighbours
+from aceg_ros.progress import Cancelled, Progress, check
 
 Array = NDArray[np.float64]
 

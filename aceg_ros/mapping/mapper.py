@@ -13,20 +13,20 @@ import torch
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.errors import FitError
-from aceg_ros.map_code.code import MapCode, MapInfo
-from aceg_ros.map_code.landmarks import Landmarks
+from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.fit import FitHistory, fit_code
-from aceg_ros.mapping.judge import held_out_frames, judge
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions
-from aceg_ros.mapping.progress import Cancelled, Progress, never, silent
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
+from aceg_ros.mapping.validation import held_out_frames, judge
 from aceg_ros.mapping.views import ViewPairs, compare_views
+from aceg_ros.maps.code import MapCode, MapInfo
+from aceg_ros.progress import Cancelled, Progress, never, silent
+from aceg_ros.regressor.anchored import CodeTensors, Regressor
 from aceg_ros.regressor.base import SceneRegressor
-from aceg_ros.regressor.regressor import CodeTensors, Regressor
 
 _CANDIDATES_PER_TOKEN = 2.5
 _RESERVE = 0.08  # of the budget, kept for judging the map

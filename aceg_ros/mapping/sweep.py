@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from aceg_ros.encoder.view import full_size
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.keyframes import Keyframe
-from aceg_ros.mapping.progress import Cancelled, Progress, check
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbours
+from aceg_ros.progress import Cancelled, Progress, check
 
 _PLANES = 128
 _COARSE_PLANES = 160

@@ -8,7 +8,7 @@ import torch
 
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.sweep import Candidates, SceneDepths
-from aceg_ros.regressor.regressor import CodeTensors
+from aceg_ros.regressor.anchored import CodeTensors
 
 _MIN_SCORE = 0.3
 _MAX_AMBIGUITY = 0.97

@@ -18,9 +18,9 @@ from typing import Any, TextIO
 from aceg_ros.datasets import open_dataset
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, FitCancelled
-from aceg_ros.map_code.file import write_map
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions
+from aceg_ros.maps.file import write_map
 
 _EVERY = 0.2  # s between two reports of the same stage
 _GRACE = 5.0  # s for an orphan to end by itself

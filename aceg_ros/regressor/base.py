@@ -6,8 +6,8 @@ from typing import Protocol
 
 import torch
 
+from aceg_ros.regressor.anchored import CodeTensors, SceneCoordinates
 from aceg_ros.regressor.blocks import Surroundings
-from aceg_ros.regressor.regressor import CodeTensors, SceneCoordinates
 
 
 class SceneRegressor(Protocol):

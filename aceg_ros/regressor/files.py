@@ -16,8 +16,8 @@ from safetensors.torch import save
 
 from aceg_ros.errors import AcegError, WeightsError
 from aceg_ros.files import write_atomically
-from aceg_ros.regressor.published import PublishedConfig, PublishedRegressor, ours
-from aceg_ros.regressor.regressor import Regressor, RegressorConfig
+from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor, ours
+from aceg_ros.regressor.anchored import Regressor, RegressorConfig
 
 AnyRegressor: TypeAlias = Regressor | PublishedRegressor
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.geometry.poses import inverse, pose_error
-from aceg_ros.localization.consistency import mahalanobis2, pose_residual
+from aceg_ros.pose.consistency import mahalanobis2, pose_residual
 from aceg_ros.tracking.frames import carry
 
 Array = NDArray[np.float64]

@@ -15,7 +15,7 @@ from aceg_ros import __version__
 from aceg_ros.cli.main import main
 from aceg_ros.datasets.trajectory import read_trajectory
 from aceg_ros.geometry.poses import pose_error
-from aceg_ros.map_code.file import read_map
+from aceg_ros.maps.file import read_map
 
 EVALUATION_KEYS = [
     'frames',
@@ -245,7 +245,7 @@ class TestDemo:
         assert 'recall_10cm_5deg: ' in outcome.out
 
     def test_without_ros_the_engine_runs_alone(self, aceg, questions, tmp_path, monkeypatch):
-        monkeypatch.setitem(sys.modules, 'aceg_ros.ros.demo.run', None)
+        monkeypatch.setitem(sys.modules, 'aceg_ros.demo.run', None)
         options = ['--dataset', questions, '-o', tmp_path / 'output']
         outcome = aceg('demo', *options, '--minutes', 1)
         assert outcome.status == 1

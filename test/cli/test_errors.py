@@ -19,8 +19,8 @@ from aceg_ros import models
 from aceg_ros.cli import train_encoder
 from aceg_ros.cli.common import ProgressBar
 from aceg_ros.errors import FitError
-from aceg_ros.map_code.file import read_map, write_map
 from aceg_ros.mapping import mapper
+from aceg_ros.maps.file import read_map, write_map
 
 
 def assert_said(outcome, *words):

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'pretraining'))
 from made_up_scenes import make_scene
 
-from aceg_ros.pretraining.shards import write_scene
+from aceg_ros.lab.pretraining.shards import write_scene
 from aceg_ros.regressor.files import load_regressor
 
 CONFIG = """

@@ -18,8 +18,8 @@ from dinov2_networks import tiny_dinov2  # noqa: E402
 from published_heads import CONFIG, published_state, random_network  # noqa: E402
 
 from aceg_ros.evaluation.benchmark import run as run_here  # noqa: E402
-from aceg_ros.map_code.file import read_map  # noqa: E402
-from aceg_ros.mapping.paper.schedule import SCHEDULES, PaperSchedule  # noqa: E402
+from aceg_ros.mapping.ace_g.schedule import SCHEDULES, PaperSchedule  # noqa: E402
+from aceg_ros.maps.file import read_map  # noqa: E402
 
 TINY = PaperSchedule('paper-5min', steps=3, batch=64, buffer=300, tokens=20, per_view=20)
 

@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.metrics import evaluate
-from aceg_ros.localization.consistency import normalised_errors, pose_residual
+from aceg_ros.pose.consistency import normalised_errors, pose_residual
 
 KEYS = [
     'frames',

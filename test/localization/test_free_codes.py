@@ -15,8 +15,8 @@ from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.poses import pose_error, transform_points
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization, LocalizationFailure
-from aceg_ros.map_code.code import MapCode, MapInfo
-from aceg_ros.regressor.regressor import SceneCoordinates
+from aceg_ros.maps.code import MapCode, MapInfo
+from aceg_ros.regressor.anchored import SceneCoordinates
 
 
 class OracleEncoder:

@@ -12,9 +12,9 @@ from aceg_ros.encoder import view
 from aceg_ros.errors import ImageError, MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp, transform_points
+from aceg_ros.lab.worlds import WorldOptions, make_world, record, tour
 from aceg_ros.localization.localizer import Localizer, LocalizerOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure
-from aceg_ros.worlds import WorldOptions, make_world, record, tour
 
 
 @pytest.fixture(scope='module')

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from aceg_ros.datasets import RecordingWriter
-from aceg_ros.map_code.file import read_map
 from aceg_ros.mapping.background import BackgroundFit, FitJob, FitReport, FitState
+from aceg_ros.maps.file import read_map
 
 
 @pytest.fixture(scope='module')

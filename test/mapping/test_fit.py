@@ -16,9 +16,9 @@ from aceg_ros.mapping.buffer import PatchBuffer, fill_buffer
 from aceg_ros.mapping.fit import fit_code
 from aceg_ros.mapping.mapper import _hidden_views
 from aceg_ros.mapping.options import FitOptions
-from aceg_ros.mapping.progress import never, silent
 from aceg_ros.mapping.views import compare_views
-from aceg_ros.regressor.regressor import CodeTensors, Regressor, RegressorConfig
+from aceg_ros.progress import never, silent
+from aceg_ros.regressor.anchored import CodeTensors, Regressor, RegressorConfig
 
 VIEWS, POINTS, FOCAL, DEPTH = 6, 300, 300.0, 3.0
 OPTIONS = FitOptions(epochs=30, batch=300)

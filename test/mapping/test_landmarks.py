@@ -12,12 +12,12 @@ from textured_plane import TexturedPlane, above
 from aceg_ros.errors import FitCancelled
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, transform_points
-from aceg_ros.localization.alignment import find_squares, squares_of
-from aceg_ros.map_code.landmarks import SIDE
+from aceg_ros.landmarks.landmarks import SIDE
+from aceg_ros.landmarks.templates import find_squares, squares_of
 from aceg_ros.mapping.landmarks import make_landmarks
-from aceg_ros.mapping.progress import never, silent
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.views import compare_views
+from aceg_ros.progress import never, silent
 
 CAMERA = Camera.pinhole(320, 240, 300.0, 300.0, 158.0, 121.0)
 FISHEYE = Camera(

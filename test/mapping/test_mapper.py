@@ -12,10 +12,10 @@ from aceg_ros.datasets import Frame
 from aceg_ros.errors import FitCancelled, FitError, ImageError
 from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.lab.worlds import look, record, tour
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions
-from aceg_ros.worlds import look, record, tour
 
 ROUGH = FitOptions(budget=600.0, epochs=1, tokens=400, buffer_patches=6_000)
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from aceg_ros.errors import FitError
-from aceg_ros.mapping.progress import never, silent
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens, free_code
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbours
+from aceg_ros.progress import never, silent
 
 
 def swept_from(keyframes, use_depth=False) -> tuple[Candidates, SceneDepths]:

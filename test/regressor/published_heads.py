@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from aceg_ros.regressor.published import PublishedConfig, PublishedRegressor
+from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor
 
 CONFIG = PublishedConfig(dim_in=24, dim=32, blocks=2, heads=4)
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 
 from aceg_ros.regressor import blocks
+from aceg_ros.regressor.anchored import CodeTensors, Regressor, RegressorConfig
 from aceg_ros.regressor.blocks import NEIGHBOURS, Candidates, Round, Surroundings
-from aceg_ros.regressor.regressor import CodeTensors, Regressor, RegressorConfig
 
 K = 12
 

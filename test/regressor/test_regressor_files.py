@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from aceg_ros.errors import WeightsError
+from aceg_ros.regressor.anchored import Regressor, RegressorConfig
 from aceg_ros.regressor.files import load_regressor, save_regressor
-from aceg_ros.regressor.regressor import Regressor, RegressorConfig
 
 
 @pytest.fixture

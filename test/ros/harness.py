@@ -27,7 +27,7 @@ from rclpy.task import Future
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from aceg_ros.ros.demo.nodes import free_domain
+from aceg_ros.demo.nodes import free_domain
 from aceg_ros.ros.messages import transform_message
 
 ENVIRONMENT = {

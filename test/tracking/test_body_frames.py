@@ -7,7 +7,7 @@ import pytest
 from tracks import MAP_FROM_ODOM, at, disturbed
 
 from aceg_ros.geometry.poses import inverse, make_pose, so3_exp, transform_points
-from aceg_ros.localization.consistency import pose_residual
+from aceg_ros.pose.consistency import pose_residual
 from aceg_ros.tracking.frames import BODY_FROM_OPTICAL, carry, map_from_odom
 
 MAP_FROM_CAM = make_pose(so3_exp([1.9, 0.3, -0.8]), [2.0, 1.0, 1.4])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.localization.ransac import ransac_pose
-from aceg_ros.localization.refine import refine_pose
 from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.pose.ransac import ransac_pose
+from aceg_ros.pose.refine import refine_pose
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from aceg_ros.evaluation.figures.style import MUTED, SERIES, figure
 
 if TYPE_CHECKING:
-    from aceg_ros.pretraining.evaluation import PatchErrors
+    from aceg_ros.lab.pretraining.evaluation import PatchErrors
 
 
 def draw_coverage(path: Path, readers: Mapping[str, PatchErrors]) -> None:

@@ -20,7 +20,7 @@ from aceg_ros.ros.localizer.background import Background
 if TYPE_CHECKING:
     from aceg_ros.engine import Engine, Networks
     from aceg_ros.localization.localizer import Localizer
-    from aceg_ros.map_code.code import MapCode
+    from aceg_ros.maps.code import MapCode
 
 T = TypeVar('T')
 
@@ -212,7 +212,7 @@ def map_path(url: str) -> Path:
 
 
 def _read(path: Path) -> MapCode:
-    from aceg_ros.map_code.file import read_map
+    from aceg_ros.maps.file import read_map
 
     return read_map(path)
 

@@ -20,7 +20,7 @@ from aceg_ros.geometry.poses import Array
 from aceg_ros.ros.localizer.maps import LoadedMap, MapMismatchError, MapNotFoundError
 from aceg_ros.ros.messages import pose_from_message
 from aceg_ros.ros.waiters import Waiters
-from aceg_ros.tracking.hint import believable
+from aceg_ros.tracking.pose_prior import believable
 
 T = TypeVar('T')
 

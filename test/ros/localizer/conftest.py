@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aceg_ros.map_code.file import write_map
+from aceg_ros.maps.file import write_map
 
 
 @pytest.fixture(scope='session')

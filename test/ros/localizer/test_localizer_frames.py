@@ -18,7 +18,7 @@ from robot import (
 from tf2_msgs.msg import TFMessage
 
 from aceg_ros.geometry.poses import interpolate, inverse
-from aceg_ros.localization.consistency import pose_residual
+from aceg_ros.pose.consistency import pose_residual
 from aceg_ros.ros.messages import pose_of, to_seconds, to_stamp, transform_from_message
 from aceg_ros.tracking.frames import carry
 

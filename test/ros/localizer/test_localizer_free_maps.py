@@ -13,7 +13,7 @@ from robot import ANY_MOTION, Localizer, Robot
 from sensor_msgs.msg import PointCloud2
 
 from aceg_ros.geometry.poses import pose_error
-from aceg_ros.map_code.file import write_map
+from aceg_ros.maps.file import write_map
 from aceg_ros.regressor.files import save_regressor
 from aceg_ros.ros.messages import pose_of
 

@@ -21,7 +21,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from aceg_ros.geometry.poses import inverse, transform_points
-from aceg_ros.map_code.file import write_map
+from aceg_ros.maps.file import write_map
 from aceg_ros.ros.messages import pose_of, pose_with_covariance, to_seconds
 from aceg_ros.tracking.frames import BODY_FROM_OPTICAL
 

@@ -13,7 +13,7 @@ from nav_msgs.srv import LoadMap
 from processes import gone
 
 from aceg_ros.datasets import RecordingWriter
-from aceg_ros.map_code.file import read_map
+from aceg_ros.maps.file import read_map
 
 VIEWS = 14
 BUDGET = 4.0  # s

@@ -1,0 +1,119 @@
+"""The buffers of one scene as a file: what mapping and query iterations need, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from aceg_ros.errors import DatasetError
+from aceg_ros.files import write_atomically
+from aceg_ros.regressor.anchored import CodeTensors
+
+FORMAT = '1'
+_CODE = ('embeddings', 'anchors', 'log_sigma', 'log_prior')
+
+
+@dataclass(frozen=True)
+class ViewBuffer:
+    """N patches of V views, those of a view next to each other, there in random order.
+
+    Lengths are in the scene's unit, directions in its axes.
+    """
+
+    features: torch.Tensor  # (N, D) float16
+    starts: torch.Tensor  # (V + 1,) long: patches of view v are rows starts[v] to starts[v + 1]
+    points3d: torch.Tensor  # (N, 3), nan where the point is not known
+    rays: torch.Tensor  # (N, 3) unit
+    centres: torch.Tensor  # (V, 3) camera centres
+    focal: torch.Tensor  # (V,) px
+
+    def __len__(self) -> int:
+        return len(self.focal)
+
+
+@dataclass(frozen=True)
+class SceneBuffer:
+    """All that pre-training sees of a scene.
+
+    Views of ``mapping`` come in pairs, keyframe k as it was taken at 2 k, its changed copy at
+    2 k + 1; ``hidden`` (2 K, K) says whose tokens each may not read.
+    """
+
+    name: str
+    kinds: tuple[str, ...]  # of the query views
+    depth: float  # median depth of the scene
+    swept: CodeTensors  # as triangulated
+    fitted: CodeTensors  # after a short fit
+    owner: torch.Tensor  # (n,) long, the keyframe of each token
+    origins: torch.Tensor  # (n, 3) its camera centre
+    hidden: torch.Tensor  # (2 K, K) bool
+    mapping: ViewBuffer
+    query: ViewBuffer
+
+    def start(self, code: str) -> CodeTensors:
+        """The code ``'swept'`` or ``'fitted'``, in full precision."""
+        return CodeTensors(*(part.float() for part in vars(getattr(self, code)).values()))
+
+
+def write_scene(buffer: SceneBuffer, path: Path) -> None:
+    """Write a scene's buffers as safetensors, whole or not at all."""
+    tensors = {name: getattr(buffer, name) for name in ('owner', 'origins', 'hidden')}
+    for part in ('swept', 'fitted', 'mapping', 'query'):
+        for name, tensor in vars(getattr(buffer, part)).items():
+            half = name in ('features', 'embeddings')
+            tensors[f'{part}.{name}'] = tensor.half() if half else tensor
+    metadata = {
+        'format': FORMAT,
+        'name': buffer.name,
+        'kinds': json.dumps(buffer.kinds),
+        'depth': repr(buffer.depth),
+    }
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(contiguous, metadata))
+
+
+def read_scene(path: Path) -> SceneBuffer:
+    """Read a file of `write_scene`; raises DatasetError for any other."""
+    try:
+        with safe_open(path, 'pt') as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get('format') != FORMAT:
+            raise ValueError(f'format {metadata.get("format")}, not {FORMAT}')
+        swept, fitted = (
+            CodeTensors(*(tensors[f'{start}.{name}'] for name in _CODE))
+            for start in ('swept', 'fitted')
+        )
+        mapping, query = (
+            ViewBuffer(*(tensors[f'{part}.{field.name}'] for field in fields(ViewBuffer)))
+            for part in ('mapping', 'query')
+        )
+        return SceneBuffer(
+            name=metadata['name'],
+            kinds=tuple(json.loads(metadata['kinds'])),
+            depth=float(metadata['depth']),
+            swept=swept,
+            fitted=fitted,
+            owner=tensors['owner'],
+            origins=tensors['origins'],
+            hidden=tensors['hidden'],
+            mapping=mapping,
+            query=query,
+        )
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise DatasetError(
+            f'{path} holds no scene buffers ({error}); remove it and have it made again'
+        ) from error
+
+
+def scene_files(folder: Path) -> list[Path]:
+    """The scenes' files of a folder, by name; raises DatasetError when there is none."""
+    found = sorted(folder.glob('*.safetensors'))
+    if not found:
+        raise DatasetError(f'{folder} has no scene buffers; make some with "aceg pretrain --make"')
+    return found

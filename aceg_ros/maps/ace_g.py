@@ -1,0 +1,77 @@
+"""Maps of the published ACE-G tool: a `torch.save`d dict of vectors and the scene's mean."""
+
+from __future__ import annotations
+
+import io
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from aceg_ros.errors import MapCodeError
+from aceg_ros.files import write_atomically
+from aceg_ros.maps.code import MapCode, MapInfo
+from aceg_ros.regressor.files import read_foreign
+
+_EMBEDDINGS, _MEAN = 'map_embeddings', 'mean'
+_ANGULAR_ERROR = 0.002  # rad; what a map that nobody could judge is taken to be off by
+
+
+def read_published_map(path: Path, encoder: str, regressor: str, frame_id: str = 'map') -> MapCode:
+    """A published map as a free code, bit for bit, for the networks with these identities.
+
+    Raises MapCodeError when the file is missing, damaged or something else.
+    """
+    content = read_foreign(path, 'published map', MapCodeError)
+    if set(content) != {_EMBEDDINGS, _MEAN}:
+        held = ', '.join(sorted(map(str, content))[:5]) or 'nothing'
+        raise MapCodeError(
+            f'{path} is no published map: it holds {held}, not {_EMBEDDINGS} and {_MEAN}'
+        )
+    embeddings, mean = (_array(path, name, content[name]) for name in (_EMBEDDINGS, _MEAN))
+    if embeddings.ndim != 2 or not embeddings.size or mean.shape != (3,):
+        raise MapCodeError(
+            f'{path} is no published map: {_EMBEDDINGS} {embeddings.shape} should be (n, d), '
+            f'{_MEAN} {mean.shape} (3,)'
+        )
+    info = MapInfo(
+        encoder=encoder,
+        regressor=regressor,
+        metric=True,
+        cameras=(),
+        frame_id=frame_id,
+        created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        quality={'verdict': 'unknown', 'advice': 'imported: evaluate it on images with poses'},
+        angular_error=_ANGULAR_ERROR,
+    )
+    return MapCode.free_code(embeddings, mean, np.zeros((0, 4, 4)), info)
+
+
+def _array(path: Path, name: str, value: object) -> np.ndarray:
+    if not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
+        raise MapCodeError(f'{path}: {name} is not of 32-bit floating point numbers')
+    if not torch.isfinite(value).all():
+        raise MapCodeError(f'{path}: {name} holds values that are no numbers; make the map again')
+    return value.detach().contiguous().numpy()
+
+
+def write_published_map(path: Path, code: MapCode) -> None:
+    """Write a free code as the published tool reads it, bit for bit; raises MapCodeError."""
+    if code.free_mean is None:
+        raise MapCodeError(
+            'the map has anchors, which the published tool does not know; only maps of the '
+            'published regressor can be exported ("aceg map --regressor", "aceg import-map")'
+        )
+    data = io.BytesIO()
+    torch.save(
+        {
+            _EMBEDDINGS: torch.from_numpy(code.embeddings.astype(np.float32)),
+            _MEAN: torch.from_numpy(code.free_mean.astype(np.float32)),
+        },
+        data,
+    )
+    try:
+        write_atomically(path, data.getvalue())
+    except OSError as error:
+        raise MapCodeError(f'{path} cannot be written: {error.strerror or error}') from error

@@ -1,0 +1,214 @@
+"""The `.aceg` file: a map code as safetensors with JSON metadata.
+
+Embeddings of an anchored code are stored as int8 with a scale per token; for unit vectors of 64
+numbers that changes a cosine by about 0.003. Those of a free code, which a network reads, are
+stored as they are. Version 3 brought the free codes; anchored ones are as in version 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from aceg_ros.errors import AcegError, MapCodeError
+from aceg_ros.files import write_atomically
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.landmarks.landmarks import SIDE, Landmarks
+from aceg_ros.maps.code import MapCode, MapInfo
+
+VERSION = 3
+READABLE = ('2', '3')
+_Layout = dict[str, tuple[str, type, tuple[int | None, ...]]]
+# name -> (what there is one for each of, type, shape after the first axis)
+_ANCHORED: _Layout = {
+    'embeddings': ('token', np.int8, (None,)),
+    'embedding_scales': ('token', np.float16, ()),
+    'anchors': ('token', np.float32, (3,)),
+    'log_sigma': ('token', np.float16, ()),
+    'log_prior': ('token', np.float16, ()),
+    'colors': ('token', np.uint8, (3,)),
+    'keyframes': ('keyframe', np.float64, (4, 4)),
+    'landmarks': ('landmark', np.float32, (3,)),
+    'landmark_looks': ('landmark', np.uint8, (SIDE, SIDE)),
+    'landmark_keyframes': ('landmark', np.uint16, ()),
+    'landmark_angles': ('landmark', np.float32, ()),
+}
+_FREE: _Layout = {
+    'embeddings': ('token', np.float32, (None,)),
+    'mean': ('axis', np.float32, ()),
+    'keyframes': ('free keyframe', np.float64, (4, 4)),
+}
+_MAY_BE_NONE = ('landmark', 'free keyframe')
+
+
+def write_map(path: str | Path, code: MapCode) -> int:
+    """Write ``code`` atomically; returns the file's size in bytes.
+
+    Raises MapCodeError when the folder cannot be written or the disk is full; a map that was there
+    before is then still whole.
+    """
+    tensors = _free_tensors(code) if code.free else _anchored_tensors(code)
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    info = asdict(code.info) | {
+        'cameras': [camera.to_dict() for camera in code.info.cameras],
+        'mean': code.mean.tolist(),
+        'extent': code.extent.tolist(),
+        'keyframe_count': len(code.keyframes),
+    }
+    text = json.dumps(info, sort_keys=True)
+    metadata = {
+        'format': 'aceg',
+        'version': str(VERSION),
+        'map': text,
+        'sha256': _digest(text, tensors),
+    }
+    data = save(tensors, metadata)
+    try:
+        write_atomically(Path(path), data)
+    except OSError as error:
+        raise MapCodeError(
+            f'the map could not be written to {path} ({error.strerror or error}); nothing there '
+            'was changed. Free some space or choose another place'
+        ) from error
+    return len(data)
+
+
+def read_map(path: str | Path) -> MapCode:
+    """Read a map and check all of it; raises MapCodeError with the cause when anything is wrong."""
+    path = Path(path)
+    if not path.is_file():
+        raise MapCodeError(f'there is no map at {path}; make one with "aceg map"')
+    try:
+        with safe_open(path, framework='numpy') as file:
+            metadata = file.metadata() or {}
+            _check_format(path, metadata)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise MapCodeError(
+            f'{path} is not an .aceg map, or only part of one ({error}); copy or make it again'
+        ) from error
+    text = metadata.get('map', '')
+    free = 'mean' in tensors
+    if free and metadata['version'] == '2':
+        raise MapCodeError(f'{path} has parts that its format version does not have, damaged')
+    _check_layout(path, tensors, _FREE if free else _ANCHORED)
+    if metadata.get('sha256') != _digest(text, tensors):
+        raise MapCodeError(f'{path} was changed after it was written; copy or make it again')
+    try:
+        info = _info(json.loads(text))
+    except (ValueError, KeyError, TypeError, AcegError) as error:
+        raise MapCodeError(f'the description inside {path} cannot be read: {error}') from error
+    if free:
+        return MapCode.free_code(tensors['embeddings'], tensors['mean'], tensors['keyframes'], info)
+    return _anchored_code(tensors, info)
+
+
+def _free_tensors(code: MapCode) -> dict[str, np.ndarray]:
+    return {
+        'embeddings': code.embeddings.astype(np.float32),
+        'mean': np.asarray(code.free_mean, np.float32),
+        'keyframes': code.keyframes.astype(np.float64),
+    }
+
+
+def _anchored_tensors(code: MapCode) -> dict[str, np.ndarray]:
+    scales = np.abs(code.embeddings).max(axis=1).clip(1e-4) / 127
+    scales = scales.astype(np.float16)
+    quantised = np.round(code.embeddings / scales[:, None].astype(np.float32)).clip(-127, 127)
+    return {
+        'embeddings': quantised.astype(np.int8),
+        'embedding_scales': scales,
+        'anchors': code.anchors.astype(np.float32),
+        'log_sigma': code.log_sigma.astype(np.float16),
+        'log_prior': code.log_prior.astype(np.float16),
+        'colors': code.colors.astype(np.uint8),
+        'keyframes': code.keyframes.astype(np.float64),
+        'landmarks': code.landmarks.points3d.astype(np.float32),
+        'landmark_looks': code.landmarks.looks.astype(np.uint8),
+        'landmark_keyframes': code.landmarks.keyframe.astype(np.uint16),
+        'landmark_angles': code.landmarks.angle.astype(np.float32),
+    }
+
+
+def _anchored_code(tensors: dict[str, np.ndarray], info: MapInfo) -> MapCode:
+    scales = tensors['embedding_scales'].astype(np.float32)
+    return MapCode(
+        embeddings=tensors['embeddings'].astype(np.float32) * scales[:, None],
+        anchors=tensors['anchors'],
+        log_sigma=tensors['log_sigma'].astype(np.float32),
+        log_prior=tensors['log_prior'].astype(np.float32),
+        colors=tensors['colors'],
+        keyframes=tensors['keyframes'],
+        info=info,
+        landmarks=Landmarks(
+            tensors['landmarks'],
+            tensors['landmark_looks'],
+            tensors['landmark_keyframes'],
+            tensors['landmark_angles'],
+        ),
+    )
+
+
+def _check_format(path: Path, metadata: dict[str, str]) -> None:
+    if metadata.get('format') != 'aceg':
+        raise MapCodeError(
+            f'{path} is a safetensors file but no .aceg map; make one with "aceg map"'
+        )
+    version = metadata.get('version', '')
+    if version not in READABLE:
+        raise MapCodeError(
+            f'{path} has format version {version or "unknown"}, this program reads '
+            f'{" and ".join(READABLE)}; '
+            'update aceg_ros, or make the map again'
+        )
+
+
+def _check_layout(path: Path, tensors: dict[str, np.ndarray], layout: _Layout) -> None:
+    if set(tensors) != set(layout):
+        missing = ', '.join(sorted(set(layout) ^ set(tensors)))
+        raise MapCodeError(f'{path} lacks, or has too many, of its parts: {missing}')
+    counts: dict[str, int] = {'axis': 3}
+    for name, (each, kind, rest) in layout.items():
+        tensor = tensors[name]
+        right = tensor.dtype == kind and tensor.ndim == 1 + len(rest)
+        right = right and all(
+            want in (None, got) for want, got in zip(rest, tensor.shape[1:], strict=True)
+        )
+        right = right and len(tensor) == counts.setdefault(each, len(tensor))
+        right = right and (len(tensor) > 0 or each in _MAY_BE_NONE)
+        if not right:
+            raise MapCodeError(f'{path}: {name} has shape {tensor.shape} {tensor.dtype}, damaged')
+        if not np.isfinite(tensor.astype(np.float64)).all():
+            raise MapCodeError(
+                f'{path}: {name} holds values that are no numbers; make the map again'
+            )
+    if 'keyframe' in counts and (tensors['landmark_keyframes'] >= counts['keyframe']).any():
+        raise MapCodeError(f'{path}: landmarks are of keyframes that it does not have, damaged')
+
+
+def _digest(text: str, tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _info(values: dict[str, Any]) -> MapInfo:
+    return MapInfo(
+        encoder=str(values['encoder']),
+        regressor=str(values['regressor']),
+        metric=bool(values['metric']),
+        cameras=tuple(Camera.from_dict(camera) for camera in values['cameras']),
+        frame_id=str(values['frame_id']),
+        created=str(values['created']),
+        quality=dict(values['quality']),
+        angular_error=float(values['angular_error']),
+    )

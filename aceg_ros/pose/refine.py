@@ -1,0 +1,205 @@
+"""Robust refinement of a camera pose on all matches, with its covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aceg_ros.geometry.poses import make_pose, project_rotation
+from aceg_ros.pose.covariance import image_blocks, pose_covariance
+from aceg_ros.pose.reprojection import Reprojection, moved, usable_rows
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+MIN_INLIERS = 6
+# Median length of a two-dimensional Gaussian with unit variance per axis (Rayleigh).
+RAYLEIGH_MEDIAN = np.sqrt(2.0 * np.log(2.0))
+# Width of the kernel and limit of an inlier, in robust standard deviations of the residuals.
+KERNEL_WIDTH = 4.0
+INLIER_LIMIT = 3.5
+# The residuals' deviation is never taken to be less than this part of what was expected ...
+MIN_SCALE = 0.05
+# ... nor, in the covariance, to be less than this many pixels.
+MIN_RESIDUAL_PX = 0.1
+# Least mean slope of the weighted residuals, which a pose that is no minimum could make negative.
+MIN_SLOPE = 0.1
+# Narrowings of the kernel, and inlier sets tried, before the last is accepted as it is.
+MAX_ROUNDS = 12
+ROUND_STEPS = 3
+MAX_STEPS = 30
+# A step is too small to matter when the cost it promises to save is this part of the kernel's
+# squared width: it is then about a hundredth of the pose's standard deviation.
+CONVERGED = 1e-5
+
+
+@dataclass(frozen=True)
+class RefinedPose:
+    """A pose fitted to its inliers.
+
+    `covariance` orders x, y, z in metres, then rotations in radians about the world's axes: the
+    true pose has its centre at p + dp and the rotation exp(dtheta) R.
+    """
+
+    world_from_cam: Array  # (4, 4)
+    covariance: Array  # (6, 6)
+    inliers: Mask  # (N,)
+
+
+def refine_pose(
+    world_from_cam: Array,
+    rays: Array,
+    points3d: Array,
+    sigma_px: Array,
+    focal: float,
+    threshold_px: float = 10.0,
+    floor_px: float = 1.0,
+) -> RefinedPose | None:
+    """Fit the pose to all matches, starting from one within about `threshold_px` of them.
+
+    `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) metres, `sigma_px` (N,)
+    the deviation per axis expected of each residual in pixels, to which `floor_px` is added in
+    squares; a factor common to all is measured from the residuals. Rows that are not finite are
+    outliers. An inlier's residual is below `threshold_px` and in keeping with its sigma.
+
+    The cost is Geman and McClure's s^2 / (1 + s^2 / c^2), whose width c shrinks from the threshold
+    to what the residuals show (graduated non-convexity, Blake and Zisserman 1987), minimised by
+    Levenberg and Marquardt's method on reweighted residuals. Should the result have a higher cost
+    than `world_from_cam`, that pose is kept. None with fewer than 6 inliers or when they do not
+    determine a pose.
+    """
+    usable = usable_rows(rays, points3d, sigma_px) & (sigma_px >= 0)
+    if usable.sum() < MIN_INLIERS or not np.isfinite(world_from_cam).all():
+        return None
+    sigma = np.hypot(sigma_px[usable], floor_px)
+    problem = Reprojection(rays[usable], points3d[usable], focal)
+    start = make_pose(project_rotation(world_from_cam[:3, :3]), world_from_cam[:3, 3])
+    fit = fit_pose(start, problem, sigma, threshold_px, reach_px=threshold_px)
+    if fit.inliers.sum() < MIN_INLIERS:
+        return None
+    covariance = _covariance(fit, problem, sigma, rays[usable])
+    if covariance is None:
+        return None
+    inliers = np.zeros(len(rays), dtype=bool)
+    inliers[usable] = fit.inliers
+    return RefinedPose(fit.world_from_cam, covariance, inliers)
+
+
+@dataclass(frozen=True)
+class RobustFit:
+    """A pose, the width of the kernel it was fitted with and the matches in keeping with it."""
+
+    world_from_cam: Array  # (4, 4)
+    width: float  # in expected deviations
+    inliers: Mask  # (N,)
+
+
+def fit_pose(
+    start: Array, problem: Reprojection, sigma: Array, threshold_px: float, reach_px: float
+) -> RobustFit:
+    """Minimise the robust cost from `start`, where true matches are up to about `reach_px` off.
+
+    `sigma` (N,) is the deviation expected of each residual in pixels. Never raises the cost at the
+    final width; without enough matches in reach that is `start` itself.
+    """
+    pose, inliers = start, np.zeros(len(sigma), dtype=bool)
+    width = reach_px / float(np.median(sigma))
+    settled = False
+    for _ in range(MAX_ROUNDS):
+        active = problem.errors(pose) < reach_px
+        if active.sum() < MIN_INLIERS:
+            break
+        steps = MAX_STEPS if settled else ROUND_STEPS
+        pose = _descend(pose, problem.subset(active), sigma[active], width, steps)
+        before = inliers
+        scale, inliers = _judge(problem.errors(pose), sigma, reach_px)
+        if settled and np.array_equal(before, inliers):
+            break
+        narrowest = KERNEL_WIDTH * scale
+        settled = width / 2.0 <= narrowest and reach_px / 2.0 <= threshold_px
+        width = max(width / 2.0, narrowest)
+        reach_px = max(reach_px / 2.0, threshold_px)
+
+    costs = [
+        robust_cost(problem.errors(candidate), sigma, width, threshold_px)
+        for candidate in (start, pose)
+    ]
+    if costs[0] < costs[1]:
+        pose = start
+    _, inliers = _judge(problem.errors(pose), sigma, threshold_px)
+    return RobustFit(pose, width, inliers)
+
+
+def robust_cost(errors_px: Array, sigma: Array, width: float, threshold_px: float) -> float:
+    """Sum of s^2 / (1 + s^2 / width^2), s = error / sigma; errors (N,) past the threshold saturate.
+
+    Errors may be infinite.
+    """
+    reduced = _kernel_root((errors_px / sigma) ** 2, width)
+    return float(width**2 * (1.0 - np.where(errors_px < threshold_px, reduced, 0.0)).sum())
+
+
+def _kernel_root(squared: Array, width: float) -> Array:
+    """1 / (1 + s^2 / width^2) of squared lengths (N,); the weight of a residual is its square."""
+    return 1.0 / (1.0 + squared / width**2)
+
+
+def _judge(errors_px: Array, sigma: Array, threshold_px: float) -> tuple[float, Mask]:
+    """Scale of the errors (N,) within the threshold, relative to sigma, and which are inliers."""
+    near = errors_px < threshold_px
+    if not near.any():
+        return MIN_SCALE, near
+    lengths = errors_px / sigma
+    scale = max(float(np.median(lengths[near])) / RAYLEIGH_MEDIAN, MIN_SCALE)
+    return scale, near & (lengths < INLIER_LIMIT * scale)
+
+
+def _descend(
+    pose: Array, problem: Reprojection, sigma: Array, width: float, max_steps: int
+) -> Array:
+    """Levenberg-Marquardt steps on reweighted residuals, none of which raises the cost."""
+
+    def cost_at(candidate: Array) -> float:
+        return robust_cost(problem.errors(candidate), sigma, width, np.inf)
+
+    cost, damping = cost_at(pose), 1e-4
+    for _ in range(max_steps):
+        residuals, jacobian = problem.linearised(pose)
+        root = _kernel_root((residuals**2).sum(axis=0) / sigma**2, width)
+        weighted = (jacobian * (root / sigma) ** 2).reshape(6, -1)
+        normal = weighted @ jacobian.reshape(6, -1).T
+        gradient = weighted @ residuals.reshape(-1)
+        diagonal = np.diag(np.maximum(np.diag(normal), np.finfo(float).tiny))
+        while True:
+            try:
+                step = -np.linalg.solve(normal + damping * diagonal, gradient)
+            except np.linalg.LinAlgError:
+                return pose
+            if not -gradient @ step > CONVERGED * width**2:  # also stops at nan
+                return pose
+            candidate = moved(pose, step)
+            candidate_cost = cost_at(candidate)
+            if candidate_cost < cost:
+                break
+            damping *= 10.0
+        pose, cost, damping = candidate, candidate_cost, max(damping / 10.0, 1e-9)
+    return pose
+
+
+def _covariance(fit: RobustFit, problem: Reprojection, sigma: Array, rays: Array) -> Array | None:
+    """Covariance (6, 6) of the fit about the world's axes."""
+    sigma, rays = sigma[fit.inliers], rays[fit.inliers]
+    residuals, jacobian = problem.subset(fit.inliers).linearised(fit.world_from_cam)
+    residuals, jacobian = residuals / sigma, jacobian / sigma
+    root = _kernel_root((residuals**2).sum(axis=0), fit.width)
+    weights = root**2
+    # Of the weighted residual w(s^2) s: w + s^2 dw/d(s^2), averaged over directions.
+    slope = max(float(np.average(2.0 * root - 1.0, weights=weights)), MIN_SLOPE)
+    min_variance = float(np.average((MIN_RESIDUAL_PX / sigma) ** 2, weights=weights))
+    local = pose_covariance(jacobian, residuals, weights, slope, min_variance, image_blocks(rays))
+    if local is None:
+        return None
+    turn = np.kron(np.eye(2), fit.world_from_cam[:3, :3])
+    return turn @ local @ turn.T

@@ -1,6 +1,0 @@
-"""Where scenes come from; another dataset is another class with the methods of `SceneSource`."""
-
-from aceg_ros.pretraining.sources.sequences import PosedSequences
-from aceg_ros.pretraining.sources.worlds import ProceduralWorlds
-
-__all__ = ['PosedSequences', 'ProceduralWorlds']

@@ -1,0 +1,107 @@
+"""Posed images in, a free code out, and poses in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from free_room import SCHEDULE
+
+from aceg_ros.errors import FitCancelled, FitError
+from aceg_ros.evaluation.metrics import evaluate
+from aceg_ros.localization.localizer import Localizer
+from aceg_ros.mapping.ace_g.mapper import map_by_schedule
+from aceg_ros.mapping.mapper import map_scene
+from aceg_ros.maps.file import read_map, write_map
+from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor
+
+SHORT = replace(SCHEDULE, steps=3, batch=64, buffer=600, tokens=8)
+
+
+@pytest.fixture(scope='module')
+def network() -> PublishedRegressor:
+    """Reads the compact encoder's features, and knows nothing."""
+    torch.manual_seed(0)
+    config = PublishedConfig(dim_in=64, dim=32, blocks=1, heads=2)
+    return PublishedRegressor(config).requires_grad_(False).eval()
+
+
+class TestMap:
+    def test_finds_views_between_those_mapped(
+        self, free_mapped, free_regressor, engine, queries, tmp_path
+    ):
+        """Of a code written and read again; its errors are those of a network made in seconds."""
+        write_map(tmp_path / 'room.aceg', free_mapped.code)
+        localizer = Localizer(read_map(tmp_path / 'room.aceg'), engine.encoder, free_regressor)
+        summary = evaluate(localizer, queries).summary()
+        assert summary['localized'] >= 6
+        assert summary['median_cm'] < 40
+        assert summary['median_deg'] < 12
+
+    def test_says_what_it_was_made_of(self, free_mapped, free_regressor, engine, views):
+        code = free_mapped.code
+        assert code.free
+        assert code.embeddings.shape == (SCHEDULE.tokens, 64)
+        assert code.info.regressor == free_regressor.identity()
+        assert code.info.encoder == engine.encoder.identity
+        assert code.info.cameras == (views[0].camera,)
+        assert len(code.keyframes) == 26  # two were held out
+        assert code.info.quality['held_out'] == 2
+        room = np.median(views[5].depth())
+        assert code.info.quality['median_depth'] == pytest.approx(room, rel=0.6)
+
+    def test_history(self, free_mapped):
+        history = free_mapped.history
+        assert len(history.losses) == SCHEDULE.steps
+        assert history.losses[-1] < history.losses[0]
+        assert 0 < history.inlier_share < 1
+
+
+class TestRun:
+    def test_is_repeatable(self, views, engine, network):
+        first, second, third = (
+            map_by_schedule(views, engine.encoder, network, SHORT, seed=seed).code.embeddings
+            for seed in (1, 1, 2)
+        )
+        np.testing.assert_array_equal(first, second)
+        assert not np.array_equal(first, third)
+
+    def test_less_memory_gives_the_same_code(self, views, engine, network):
+        schedule = replace(SHORT, batch=600, dropout=0.0)
+        codes = [
+            map_by_schedule(views, engine.encoder, network, schedule, memory, held_out=0.0).code
+            for memory in (None, 0.0014)
+        ]
+        np.testing.assert_allclose(codes[0].embeddings, codes[1].embeddings, atol=1e-4)
+
+    def test_without_frames_to_judge_by(self, views, engine, network):
+        code = map_by_schedule(views, engine.encoder, network, SHORT, held_out=0.0).code
+        assert code.info.quality['verdict'] == 'unknown'
+
+    def test_reports_and_is_cancelled(self, views, engine, network):
+        stages = []
+
+        def note(stage, fraction, detail):
+            assert 0 <= fraction <= 1
+            stages.append(stage)
+
+        def in_the_fit():
+            return 'fit' in stages
+
+        with pytest.raises(FitCancelled):
+            map_by_schedule(
+                views, engine.encoder, network, SHORT, progress=note, cancelled=in_the_fit
+            )
+        assert stages[0] == 'encode'
+
+    def test_too_few_frames(self, views, engine, network):
+        with pytest.raises(FitError, match='at least 5'):
+            map_by_schedule(views[:4], engine.encoder, network, SHORT)
+
+    def test_needs_a_regressor_of_free_codes(self, views, engine, network):
+        with pytest.raises(FitError, match='reads free codes'):
+            map_by_schedule(views, engine.encoder, engine.regressor, SHORT)
+        with pytest.raises(FitError, match='--schedule paper-5min'):
+            map_scene(views, engine.encoder, network)

@@ -1,0 +1,460 @@
+"""The `.aceg` file: what is written is read back, and nothing else is."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from map_codes import damaged, encoder_of, free_code, map_code, resealed
+from safetensors.numpy import save
+
+from aceg_ros.errors import MapCodeError
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.landmarks.landmarks import SIDE, Landmarks
+from aceg_ros.localization.localizer import check_identity
+from aceg_ros.maps.file import VERSION, read_map, write_map
+from aceg_ros.regressor.anchored import Regressor
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A map on disk."""
+    path = tmp_path / 'room.aceg'
+    write_map(path, map_code())
+    return path
+
+
+class TestRoundTrip:
+    def test_numbers(self, path):
+        code, read = map_code(), read_map(path)
+        np.testing.assert_array_equal(read.anchors, code.anchors)
+        np.testing.assert_array_equal(read.colors, code.colors)
+        np.testing.assert_array_equal(read.keyframes, code.keyframes)
+        np.testing.assert_allclose(read.log_sigma, code.log_sigma, atol=4e-3)
+        np.testing.assert_allclose(read.log_prior, code.log_prior, atol=4e-3)
+        step = np.abs(code.embeddings).max(axis=1, keepdims=True) / 127
+        assert (np.abs(read.embeddings - code.embeddings) <= 0.6 * step).all()
+
+    def test_cosines_barely_change(self, path):
+        code, read = map_code(), read_map(path)
+        cosine = (read.embeddings * code.embeddings).sum(axis=1)
+        cosine /= np.linalg.norm(read.embeddings, axis=1)
+        assert cosine.min() > 0.999
+
+    def test_landmarks(self, path):
+        written, read = map_code().landmarks, read_map(path).landmarks
+        assert len(read) == 50
+        for name in ('points3d', 'looks', 'keyframe', 'angle'):
+            np.testing.assert_array_equal(getattr(read, name), getattr(written, name), name)
+            assert getattr(read, name).dtype == getattr(written, name).dtype, name
+
+    @pytest.mark.parametrize(
+        'code', [map_code(landmarks=0), replace(map_code(), landmarks=Landmarks.none())]
+    )
+    def test_no_landmarks(self, tmp_path, code):
+        write_map(tmp_path / 'map.aceg', code)
+        read = read_map(tmp_path / 'map.aceg')
+        assert len(read.landmarks) == 0
+        assert read.landmarks.looks.shape == (0, SIDE, SIDE)
+        np.testing.assert_array_equal(read.anchors, code.anchors)
+
+    def test_types_are_those_of_the_class(self, path):
+        code, read = map_code(), read_map(path)
+        for name in ('embeddings', 'anchors', 'log_sigma', 'log_prior', 'colors', 'keyframes'):
+            assert getattr(read, name).dtype == getattr(code, name).dtype, name
+            assert getattr(read, name).shape == getattr(code, name).shape, name
+
+    def test_description(self, path):
+        assert read_map(path).info == map_code().info
+
+    def test_several_cameras_of_all_models(self, tmp_path):
+        cameras = (
+            Camera.pinhole(64, 48, 60.0, 61.0, 31.5, 23.5),
+            Camera('plumb_bob', 64, 48, np.diag([60.0, 61.0, 1.0]), [0.1, 0.0, 0.0, 0.01]),
+            Camera('equidistant', 64, 48, np.diag([60.0, 61.0, 1.0]), [0.1, 0.0, 0.0, 0.01]),
+        )
+        code = map_code()
+        code = replace(code, info=replace(code.info, cameras=cameras))
+        write_map(tmp_path / 'map.aceg', code)
+        assert read_map(tmp_path / 'map.aceg').info.cameras == cameras
+
+    def test_writing_what_was_read_changes_nothing(self, path, tmp_path):
+        write_map(tmp_path / 'again.aceg', read_map(path))
+        first, second = read_map(path), read_map(tmp_path / 'again.aceg')
+        np.testing.assert_allclose(second.embeddings, first.embeddings, atol=2e-3)
+        np.testing.assert_array_equal(second.log_sigma, first.log_sigma)
+
+    def test_a_zero_embedding_stays_finite(self, tmp_path):
+        code = map_code()
+        code.embeddings[3] = 0.0
+        write_map(tmp_path / 'map.aceg', code)
+        np.testing.assert_array_equal(read_map(tmp_path / 'map.aceg').embeddings[3], 0.0)
+
+    def test_metadata_tells_mean_extent_and_count(self, path):
+        header = json.loads(
+            path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], 'little')]
+        )
+        description = json.loads(header['__metadata__']['map'])
+        code = map_code()
+        np.testing.assert_allclose(description['mean'], code.mean)
+        np.testing.assert_allclose(description['extent'], code.extent)
+        assert description['keyframe_count'] == len(code.keyframes)
+
+
+class TestFree:
+    @pytest.fixture
+    def free(self, tmp_path):
+        write_map(tmp_path / 'free.aceg', free_code())
+        return tmp_path / 'free.aceg'
+
+    @pytest.mark.parametrize('keyframes', [0, 4])
+    def test_is_read_back_bit_for_bit(self, tmp_path, keyframes):
+        code = free_code(keyframes=keyframes)
+        write_map(tmp_path / 'free.aceg', code)
+        read = read_map(tmp_path / 'free.aceg')
+        assert read.free
+        assert read.info == code.info
+        for name in ('embeddings', 'free_mean', 'keyframes'):
+            np.testing.assert_array_equal(getattr(read, name), getattr(code, name), name)
+            assert getattr(read, name).dtype == getattr(code, name).dtype, name
+        assert len(read.anchors) == len(read.colors) == len(read.landmarks) == 0
+
+    def test_tensors_have_the_mean_for_anchors(self, free):
+        code = read_map(free)
+        tensors = code.tensors()
+        np.testing.assert_array_equal(tensors.embeddings.numpy(), code.embeddings)
+        assert tensors.anchors.shape == (len(code.embeddings), 3)
+        np.testing.assert_array_equal(tensors.anchors[5].numpy(), code.free_mean)
+
+    def test_extent_is_that_of_the_cameras(self):
+        code = free_code(keyframes=4)
+        places = np.vstack([code.keyframes[:, :3, 3], code.mean])
+        np.testing.assert_array_equal(code.extent, [places.min(axis=0), places.max(axis=0)])
+        none = free_code(keyframes=0)
+        np.testing.assert_array_equal(none.extent, [none.mean, none.mean])
+
+    @pytest.mark.parametrize('name', ['embeddings', 'mean', 'keyframes'])
+    def test_not_a_number(self, free, name):
+        resealed(free, tensors=lambda tensors: tensors[name].reshape(-1).__setitem__(0, np.nan))
+        with pytest.raises(MapCodeError, match=f'{name} holds values that are no numbers'):
+            read_map(free)
+
+    @pytest.mark.parametrize(
+        ('name', 'change'),
+        [
+            ('embeddings', lambda a: a[:0]),
+            ('embeddings', lambda a: a[0]),
+            ('embeddings', lambda a: a.astype(np.float16)),
+            ('mean', lambda a: a[:2]),
+            ('mean', lambda a: a[None]),
+            ('mean', lambda a: a.astype(np.float64)),
+            ('keyframes', lambda a: a[:, :3]),
+        ],
+    )
+    def test_wrong_shape_or_type(self, free, name, change):
+        resealed(free, tensors=lambda t: t.update({name: np.copy(change(t[name]), order='C')}))
+        with pytest.raises(MapCodeError, match='damaged'):
+            read_map(free)
+
+    def test_mixed_with_an_anchored_one(self, free):
+        resealed(free, tensors=lambda tensors: tensors.update(colors=np.zeros((9, 3), np.uint8)))
+        with pytest.raises(MapCodeError, match='too many'):
+            read_map(free)
+
+    def test_was_not_known_to_version_2(self, free):
+        resealed(free, metadata=lambda metadata: metadata.update(version='2'))
+        with pytest.raises(MapCodeError, match='version does not have'):
+            read_map(free)
+
+    def test_any_flipped_bit(self, free):
+        whole = np.frombuffer(free.read_bytes(), np.uint8)
+        for place in np.random.default_rng(0).integers(0, len(whole), 300):
+            harmed = whole.copy()
+            harmed[place] ^= 1
+            free.write_bytes(harmed.tobytes())
+            with pytest.raises(MapCodeError):
+                read_map(free)
+
+
+class TestVersion2:
+    def test_is_read(self, path):
+        resealed(path, metadata=lambda metadata: metadata.update(version='2'))
+        np.testing.assert_array_equal(read_map(path).anchors, map_code().anchors)
+
+    def test_is_checked(self, path):
+        resealed(path, metadata=lambda metadata: metadata.update(version='2'))
+        damaged(path, tensors=lambda tensors: tensors['anchors'].__setitem__((5, 1), 4.0))
+        with pytest.raises(MapCodeError, match='was changed after it was written'):
+            read_map(path)
+
+
+class TestSize:
+    def test_returned_and_below_2_mb_for_a_room(self, tmp_path):
+        path = tmp_path / 'room.aceg'
+        size = write_map(path, map_code(tokens=6144, keyframes=400, landmarks=2500))
+        assert size == path.stat().st_size < 2_000_000
+
+
+class TestWriting:
+    def test_makes_the_folder(self, tmp_path):
+        write_map(tmp_path / 'new/folder/map.aceg', map_code())
+        assert len(read_map(tmp_path / 'new/folder/map.aceg').anchors)
+
+    @pytest.mark.parametrize('step', ['fsync', 'replace'])
+    def test_full_disk_keeps_the_old_map(self, path, monkeypatch, step):
+        before = path.read_bytes()
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, 'No space left on device')
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, step, full)
+            with pytest.raises(MapCodeError, match='No space left on device'):
+                write_map(path, map_code(seed=1))
+        assert path.read_bytes() == before
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+    def test_interruption_keeps_the_old_map(self, path, monkeypatch):
+        before = path.read_bytes()
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, 'fsync', interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                write_map(path, map_code(seed=1))
+        assert path.read_bytes() == before
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+    def test_a_real_limit_on_the_file_keeps_the_old_map(self, path):
+        """The kernel refuses to let a file grow, as it does where a disk is full."""
+        before = path.read_bytes()
+        script = (
+            'import resource, signal, sys\n'
+            'from map_codes import map_code\n'
+            'from aceg_ros.errors import MapCodeError\n'
+            'from aceg_ros.maps.file import write_map\n'
+            'code = map_code(seed=1)\n'
+            'signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n'
+            'resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n'
+            'try:\n'
+            '    write_map(sys.argv[1], code)\n'
+            'except MapCodeError as error:\n'
+            '    sys.exit(7)\n'
+        )
+        environment = os.environ | {'PYTHONPATH': os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, '-c', script, str(path)]
+        assert hasattr(resource, 'RLIMIT_FSIZE')
+        assert subprocess.run(command, env=environment, check=False).returncode == 7
+        assert path.read_bytes() == before
+        assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+    def test_a_file_where_a_folder_should_be(self, path):
+        with pytest.raises(MapCodeError, match='could not be written'):
+            write_map(path / 'map.aceg', map_code())
+
+
+class TestRefused:
+    def test_missing(self, tmp_path):
+        with pytest.raises(MapCodeError, match='no map at'):
+            read_map(tmp_path / 'none.aceg')
+
+    def test_folder(self, tmp_path):
+        with pytest.raises(MapCodeError, match='no map at'):
+            read_map(tmp_path)
+
+    @pytest.mark.parametrize('metadata', [None, {}, {'format': 'pt'}])
+    def test_foreign_safetensors(self, tmp_path, metadata):
+        path = tmp_path / 'foreign.safetensors'
+        path.write_bytes(save({'weight': np.zeros(3, np.float32)}, metadata))
+        with pytest.raises(MapCodeError, match=r'safetensors file but no \.aceg map'):
+            read_map(path)
+
+    @pytest.mark.parametrize('size', [0, 1, 7, 8, 9, 100, 5000])
+    def test_random_bytes(self, tmp_path, size):
+        path = tmp_path / 'noise.aceg'
+        path.write_bytes(np.random.default_rng(size).bytes(size))
+        with pytest.raises(MapCodeError, match=r'is not an \.aceg map'):
+            read_map(path)
+
+    def test_truncated_anywhere(self, path):
+        whole = path.read_bytes()
+        for length in [*range(0, 40), *np.linspace(40, len(whole) - 1, 60).astype(int)]:
+            path.write_bytes(whole[:length])
+            with pytest.raises(MapCodeError, match=r'not an \.aceg map, or only part of one'):
+                read_map(path)
+
+    def test_lengthened(self, path):
+        path.write_bytes(path.read_bytes() + b'\0' * 8)
+        with pytest.raises(MapCodeError):
+            read_map(path)
+
+    def test_any_flipped_bit(self, path):
+        """Whatever byte is harmed, the only exception is MapCodeError, and no map comes out."""
+        whole = np.frombuffer(path.read_bytes(), np.uint8)
+        header = int.from_bytes(whole[:8].tobytes(), 'little') + 8
+        rng = np.random.default_rng(0)
+        places = [*rng.integers(0, header, 300), *rng.integers(header, len(whole), 60)]
+        for place in places:
+            harmed = whole.copy()
+            harmed[place] ^= 1 << rng.integers(8)
+            path.write_bytes(harmed.tobytes())
+            with pytest.raises(MapCodeError):
+                read_map(path)
+
+    def test_tampered_tensor(self, path):
+        damaged(path, tensors=lambda tensors: tensors['anchors'].__setitem__((5, 1), 4.0))
+        with pytest.raises(MapCodeError, match='was changed after it was written'):
+            read_map(path)
+
+    def test_tampered_description(self, path):
+        def another_encoder(metadata):
+            metadata['map'] = metadata['map'].replace('"encoder-1"', '"encoder-2"')
+
+        damaged(path, metadata=another_encoder)
+        with pytest.raises(MapCodeError, match='was changed after it was written'):
+            read_map(path)
+
+    @pytest.mark.parametrize('version', [str(VERSION + 1), '1', '0', '1.5', ''])
+    def test_another_version(self, path, version):
+        damaged(path, metadata=lambda metadata: metadata.update(version=version))
+        with pytest.raises(MapCodeError, match=f'version {version or "unknown"}'):
+            read_map(path)
+
+    @pytest.mark.parametrize('name', ['anchors', 'embedding_scales', 'keyframes', 'landmark_looks'])
+    def test_missing_tensor(self, path, name):
+        resealed(path, tensors=lambda tensors: tensors.pop(name))
+        with pytest.raises(MapCodeError, match=name):
+            read_map(path)
+
+    def test_extra_tensor(self, path):
+        resealed(path, tensors=lambda tensors: tensors.update(more=np.zeros(3)))
+        with pytest.raises(MapCodeError, match='more'):
+            read_map(path)
+
+    @pytest.mark.parametrize(
+        ('name', 'change'),
+        [
+            ('anchors', lambda a: a[:-1]),
+            ('anchors', lambda a: a[:, :2]),
+            ('anchors', lambda a: a.astype(np.float64)),
+            ('anchors', lambda a: np.array(1.0, np.float32)),
+            ('embeddings', lambda a: a.astype(np.int16)),
+            ('embeddings', lambda a: a[:, 0]),
+            ('log_sigma', lambda a: a[:, None]),
+            ('colors', lambda a: a[1:]),
+            ('keyframes', lambda a: a[:, :3]),
+            ('keyframes', lambda a: a[:0]),
+            ('landmarks', lambda a: a[:-1]),
+            ('landmarks', lambda a: a[:, :2]),
+            ('landmark_looks', lambda a: a[1:]),
+            ('landmark_looks', lambda a: a[:, :-1]),
+            ('landmark_looks', lambda a: a.reshape(len(a), -1)),
+            ('landmark_looks', lambda a: a.astype(np.int8)),
+            ('landmark_keyframes', lambda a: a[:0]),
+            ('landmark_keyframes', lambda a: a.astype(np.int16)),
+            ('landmark_angles', lambda a: np.append(a, a[:1])),
+            ('landmark_angles', lambda a: a[:, None]),
+            ('landmark_angles', lambda a: a.astype(np.float64)),
+        ],
+    )
+    def test_wrong_shape_or_type(self, path, name, change):
+        resealed(path, tensors=lambda t: t.update({name: np.copy(change(t[name]), order='C')}))
+        with pytest.raises(MapCodeError, match=r'shape|damaged'):
+            read_map(path)
+
+    @pytest.mark.parametrize('index', [7, 65535])
+    def test_landmark_of_a_keyframe_that_is_not_there(self, path, index):
+        resealed(path, tensors=lambda t: t['landmark_keyframes'].__setitem__(-1, index))
+        with pytest.raises(MapCodeError, match='keyframes that it does not have'):
+            read_map(path)
+
+    def test_no_tokens(self, path):
+        def emptied(tensors):
+            for name in (
+                'embeddings',
+                'embedding_scales',
+                'anchors',
+                'log_sigma',
+                'log_prior',
+                'colors',
+            ):
+                tensors[name] = tensors[name][:0]
+
+        resealed(path, tensors=emptied)
+        with pytest.raises(MapCodeError, match='embeddings has shape'):
+            read_map(path)
+
+    @pytest.mark.parametrize(
+        'name', ['anchors', 'log_sigma', 'keyframes', 'landmarks', 'landmark_angles']
+    )
+    @pytest.mark.parametrize('value', [np.nan, np.inf])
+    def test_not_a_number(self, path, name, value):
+        resealed(path, tensors=lambda tensors: tensors[name].reshape(-1).__setitem__(0, value))
+        with pytest.raises(MapCodeError, match=f'{name} holds values that are no numbers'):
+            read_map(path)
+
+    @pytest.mark.parametrize(
+        'text',
+        [
+            '',
+            'no json',
+            '[]',
+            '{}',
+            'null',
+            '{"encoder": "e", "regressor": "r", "metric": true, "cameras": 3}',
+            '{"encoder": "e", "regressor": "r", "metric": true, "cameras": [{"model": "pinhole"}]}',
+            '{"encoder": "e", "regressor": "r", "metric": true, "cameras": ["x"]}',
+            '{"encoder": "e", "regressor": "r", "metric": true, "cameras": [], "frame_id": "map", '
+            '"created": "", "quality": 4}',
+        ],
+    )
+    def test_description_that_cannot_be_read(self, path, text):
+        resealed(path, metadata=lambda metadata: metadata.update(map=text))
+        with pytest.raises(MapCodeError, match='description inside'):
+            read_map(path)
+
+    def test_every_message_names_the_file(self, path):
+        path.write_bytes(b'nothing')
+        with pytest.raises(MapCodeError, match=str(path)):
+            read_map(path)
+
+
+class TestIdentity:
+    def test_fits(self, path):
+        check_identity(read_map(path), encoder_of('encoder-1'), Regressor())
+
+    def test_another_encoder(self, path):
+        with pytest.raises(MapCodeError, match='made with encoder encoder-1, not with encoder-2'):
+            check_identity(read_map(path), encoder_of('encoder-2'), Regressor())
+
+    def test_another_regressor(self, path):
+        code = read_map(path)
+        code = replace(code, info=replace(code.info, regressor='older'))
+        with pytest.raises(MapCodeError, match='made with regressor older'):
+            check_identity(code, encoder_of('encoder-1'), Regressor())
+
+
+class TestWhatAMapSays:
+    def test_mean_is_that_of_the_cameras(self):
+        code = map_code()
+        np.testing.assert_allclose(code.mean, code.keyframes[:, :3, 3].mean(axis=0))
+
+    def test_extent_leaves_strays_out(self):
+        code = map_code(tokens=1000)
+        code.anchors[:5] = 1e6
+        assert np.abs(code.extent).max() < 100
+
+    def test_tensors_as_the_regressor_reads_them(self):
+        code = map_code()
+        tensors = code.tensors()
+        np.testing.assert_array_equal(tensors.anchors.numpy(), code.anchors)
+        assert tensors.log_prior.shape == (len(code.anchors),)
