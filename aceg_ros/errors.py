@@ -18,7 +18,7 @@ class ImageError(AcegError):
 
 
 class DatasetError(AcegError):
-    """A dataset cannot be recognised, read or paired with its poses."""
+    """A dataset cannot be recognized, read or paired with its poses."""
 
 
 class StorageError(DatasetError):

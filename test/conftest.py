@@ -65,7 +65,7 @@ def queries(room: World, room_camera: Camera) -> list[Frame]:
 
 @pytest.fixture(scope='session')
 def quick() -> FitOptions:
-    """A fit of seconds, good to some centimetres; time never cuts it short."""
+    """A fit of seconds, good to some centimeters; time never cuts it short."""
     return FitOptions(budget=600.0, epochs=3, tokens=1024, buffer_patches=20_000, held_out=0.08)
 
 

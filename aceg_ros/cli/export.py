@@ -1,4 +1,4 @@
-"""Write a map's coloured points as PLY."""
+"""Write a map's colored points as PLY."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def ply(points3d: np.ndarray, colors: np.ndarray) -> bytes:
-    """Points (N, 3) with colours (N, 3) uint8 as a binary PLY file (Turk, 1994)."""
+    """Points (N, 3) with colors (N, 3) uint8 as a binary PLY file (Turk, 1994)."""
     names = ('x', 'y', 'z'), ('red', 'green', 'blue')
     kind = np.dtype([(n, '<f4') for n in names[0]] + [(n, 'u1') for n in names[1]])
     rows = np.empty(len(points3d), dtype=kind)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aceg_ros.models import users_folder
 from aceg_ros.regressor.files import (
-    LICENCE,
+    LICENSE,
     SUFFIX,
     published_metadata,
     read_published_head,
@@ -24,13 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read, check, write, and say under which licence the weights are."""
+    """Read, check, write, and say under which license the weights are."""
     network = read_published_head(arguments.head)
     output = arguments.output or users_folder() / f'{arguments.head.stem}{SUFFIX}'
     save_regressor(network, output, published_metadata(arguments.head))
     config = network.config
     print(
         f'{output}: {network.identity()}, {config.blocks} blocks of {config.heads} heads, takes '
-        f'features of {config.dim_in} and codes of {config.dim} numbers\n{LICENCE}'
+        f'features of {config.dim_in} and codes of {config.dim} numbers\n{LICENSE}'
     )
     return 0

@@ -126,7 +126,7 @@ def storage_files(path: Path) -> list[Path]:
 
 
 def _header(raw: bytes) -> tuple[float, str]:
-    """Stamp (s) and frame of a serialised message that begins with a std_msgs/Header."""
+    """Stamp (s) and frame of a serialized message that begins with a std_msgs/Header."""
     order = '<' if raw[1] & 1 else '>'
     seconds, nanoseconds, length = struct.unpack_from(f'{order}iII', raw, 4)
     frame_id = bytes(raw[16 : 16 + length]).rstrip(b'\0').decode('utf-8', 'replace')

@@ -30,7 +30,7 @@ class Frame:
     world_from_cam: NDArray[np.float64] | None = None  # (4, 4)
     stamp: float = 0.0
     load_depth: Callable[[], NDArray[np.float32]] | None = None
-    depth_camera: Camera | None = None  # None: depth is registered to the colour image
+    depth_camera: Camera | None = None  # None: depth is registered to the color image
     splits: tuple[str, ...] = ()
 
     def image(self) -> NDArray[np.uint8]:
@@ -40,7 +40,7 @@ class Frame:
         return image
 
     def depth(self) -> NDArray[np.float32] | None:
-        """Read depth along z in metres, (H, W) float32, 0 where unknown; None without depth.
+        """Read depth along z in meters, (H, W) float32, 0 where unknown; None without depth.
 
         Pixels are those of `depth_camera`, or of `camera` when that is None. Raises ImageError when
         the file cannot be decoded or has another size than its camera.
@@ -58,7 +58,7 @@ class Dataset:
 
     name: str
     frames: list[Frame]
-    metric: bool  # whether poses are in metres
+    metric: bool  # whether poses are in meters
     skipped: list[str] = field(default_factory=list)  # what was left out: 'name: reason'
 
     def __len__(self) -> int:

@@ -48,8 +48,8 @@ class Calibration:
     """A camera, and how depth images that go with it are to be read."""
 
     camera: Camera
-    depth_camera: Camera | None = None  # None: depth is registered to the colour image
-    depth_scale: float | None = None  # raw units per metre; None: the layout's own
+    depth_camera: Camera | None = None  # None: depth is registered to the color image
+    depth_scale: float | None = None  # raw units per meter; None: the layout's own
 
 
 def find_calibration(folder: Path) -> Path | None:
@@ -172,7 +172,7 @@ def _depth_scale(values: Mapping[str, Any]) -> float | None:
         return None
     scale = _numbers([values['depth_scale']])[0]
     if not (np.isfinite(scale) and scale > 0):
-        raise CameraError(f'depth_scale is {scale:g}; give the raw units per metre, such as 1000')
+        raise CameraError(f'depth_scale is {scale:g}; give the raw units per meter, such as 1000')
     return float(scale)
 
 

@@ -1,7 +1,7 @@
 """COLMAP models, text or binary: cameras and images; points are not read.
 
 Formats: https://colmap.github.io/format.html. Poses are cam_from_world with w first. COLMAP puts
-the centre of the top-left pixel at (0.5, 0.5), so half a pixel is taken off cx and cy here.
+the center of the top-left pixel at (0.5, 0.5), so half a pixel is taken off cx and cy here.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class _Image:
     tvec: tuple[float, ...]
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether `path` is a COLMAP model or a folder with one."""
     return _find_model(path) is not None
 

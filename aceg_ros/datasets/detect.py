@@ -1,4 +1,4 @@
-"""Opening a dataset whose layout is recognised by its contents."""
+"""Opening a dataset whose layout is recognized by its contents."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def open_dataset(path: str | Path, topics: BagTopics | None = None) -> Dataset:
     usable, CameraError for a bad or missing calibration.
     """
     path = Path(path)
-    if rosbag.recognise(path):
+    if rosbag.recognize(path):
         return rosbag.read(path, topics)
     if topics is not None:
         raise DatasetError(f'{path} is no rosbag, so there are no topics to choose from')
@@ -37,7 +37,7 @@ def open_dataset(path: str | Path, topics: BagTopics | None = None) -> Dataset:
         kind = 'is a file, not a folder' if path.exists() else 'does not exist'
         raise DatasetError(f'{path} {kind}; give the folder of a dataset, or a rosbag')
     for layout in LAYOUTS.values():
-        if layout.recognise(path):
+        if layout.recognize(path):
             return layout.read(path)
     signatures = {name: layout.SIGNATURE for name, layout in LAYOUTS.items()}
     signatures['ROS 2'] = rosbag.SIGNATURE

@@ -1,6 +1,6 @@
 """Pixels of image messages to arrays, by the names of their encodings; knows nothing of ROS itself.
 
-Colour and grey images of 8 or 16 bits, Bayer patterns and packed YUV, as cv_bridge takes them, and
+Color and gray images of 8 or 16 bits, Bayer patterns and packed YUV, as cv_bridge takes them, and
 depth as REP 118 has it. Rows may be padded.
 """
 
@@ -39,12 +39,12 @@ _YUV = {
 }
 _ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8'}
 
-COLOUR_ENCODINGS = (
+COLOR_ENCODINGS = (
     *(f'{name}{bits}' for name in (*_LAYOUTS, *_BAYER) for bits in (8, 16)),
     *_YUV,
     *_ALIASES,
 )
-# Metres in one unit.
+# Meters in one unit.
 DEPTH_ENCODINGS = {'16UC1': 1e-3, 'mono16': 1e-3, '32FC1': 1.0}
 # What compressed_depth_image_transport puts before the PNG file: a format and two numbers.
 _COMPRESSED_DEPTH_HEADER = 12
@@ -55,7 +55,7 @@ def decode(
 ) -> NDArray[np.uint8]:
     """RGB (height, width, 3) uint8 of an image message's fields; an array of its own.
 
-    `data` is anything with the buffer protocol, `step` the bytes of a row. Grey is repeated in
+    `data` is anything with the buffer protocol, `step` the bytes of a row. Gray is repeated in
     three channels, 16 bits are scaled to 8, alpha is dropped. Raises ImageError for an encoding
     that is no picture, an empty image, or data too short for it.
     """
@@ -66,11 +66,11 @@ def decode(
         pixels = _pixels(name, height, width, 2, step, np.dtype(np.uint8), data)
         return cv2.cvtColor(np.ascontiguousarray(pixels), _YUV[name]).astype(np.uint8, copy=False)
     layout, bits = (name[:-2], 16) if name.endswith('16') else (name[:-1], 8)
-    if name not in COLOUR_ENCODINGS:
+    if name not in COLOR_ENCODINGS:
         raise ImageError(
             f'images of encoding {encoding!r} cannot be used'
             + ('; it is for depth images' if encoding in DEPTH_ENCODINGS else '')
-            + f'; publish one of {", ".join(COLOUR_ENCODINGS)}'
+            + f'; publish one of {", ".join(COLOR_ENCODINGS)}'
         )
     dtype = np.dtype(np.uint8 if bits == 8 else '>u2' if is_bigendian else '<u2')
     channels, order = _LAYOUTS.get(layout, (1, slice(3)))
@@ -90,19 +90,19 @@ def decode(
 def decode_depth(
     encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any
 ) -> NDArray[np.float32]:
-    """Metres (height, width) float32, 0 where unknown, of a depth image message's fields.
+    """Meters (height, width) float32, 0 where unknown, of a depth image message's fields.
 
     Raises ImageError for an encoding that is no depth, an empty image, or data too short for it.
     """
     if encoding not in DEPTH_ENCODINGS:
         raise ImageError(
-            f'depth images of encoding {encoding!r} cannot be used; publish 16UC1 (millimetres) or '
-            '32FC1 (metres)'
+            f'depth images of encoding {encoding!r} cannot be used; publish 16UC1 (millimeters) or '
+            '32FC1 (meters)'
         )
     kind = 'f4' if encoding == '32FC1' else 'u2'
     dtype = np.dtype(('>' if is_bigendian else '<') + kind)
     pixels = _pixels(encoding, height, width, 1, step, dtype, data)[:, :, 0]
-    return _to_metres(pixels, DEPTH_ENCODINGS[encoding])
+    return _to_meters(pixels, DEPTH_ENCODINGS[encoding])
 
 
 def decode_compressed(data: Any) -> NDArray[np.uint8]:
@@ -114,25 +114,25 @@ def decode_compressed(data: Any) -> NDArray[np.uint8]:
 
 
 def decode_compressed_depth(image_format: str, data: Any) -> NDArray[np.float32]:
-    """Metres (H, W) float32, 0 where unknown, of a compressed depth message: 16 bits in a PNG.
+    """Meters (H, W) float32, 0 where unknown, of a compressed depth message: 16 bits in a PNG.
 
     `image_format` is the message's own, such as '16UC1; compressedDepth'. Raises ImageError for
-    depth that is not whole millimetres, and when the data cannot be decoded.
+    depth that is not whole millimeters, and when the data cannot be decoded.
     """
     encoding, _, compression = image_format.partition(';')
     if encoding.strip() not in ('16UC1', 'mono16'):
         raise ImageError(
             f'compressed depth images of format {image_format!r} cannot be used; publish 16UC1 '
-            '(millimetres), or depth that is not compressed'
+            '(millimeters), or depth that is not compressed'
         )
     file = _buffer(data)[_COMPRESSED_DEPTH_HEADER if 'compressedDepth' in compression else 0 :]
     raw = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED) if file else None
     if raw is None or raw.ndim != 2:
         raise ImageError('compressed depth image cannot be decoded')
-    return _to_metres(raw, DEPTH_ENCODINGS['16UC1'])
+    return _to_meters(raw, DEPTH_ENCODINGS['16UC1'])
 
 
-def _to_metres(raw: NDArray[Any], unit: float) -> NDArray[np.float32]:
+def _to_meters(raw: NDArray[Any], unit: float) -> NDArray[np.float32]:
     depth = raw.astype(np.float32) * np.float32(unit)
     depth[~(np.isfinite(depth) & (depth > 0))] = 0.0
     return depth

@@ -23,7 +23,7 @@ CAMERA = 'cam0'
 GROUND_TRUTH = Path('state_groundtruth_estimate0', 'data.csv')
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether `path` is a sequence of this layout, or its mav0 folder."""
     return _root(path) is not None
 

@@ -1,7 +1,7 @@
 """The plain layout, also that of recordings: images, a TUM pose file and a calibration file.
 
     images/1305031229.528748.png     named by time stamp, or by anything
-    depth/1305031229.528748.png      optional, 16 bits, `depth_scale` units per metre (default 1000)
+    depth/1305031229.528748.png      optional, 16 bits, `depth_scale` units per meter (default 1000)
     poses.txt                        TUM trajectory of world_from_cam
     calibration.yaml                 see `aceg_ros.datasets.calibration`
 
@@ -30,12 +30,12 @@ IMAGE_FOLDERS = ('images', 'rgb', '')
 DEPTH_FOLDER = 'depth'
 POSE_NAMES = ('poses.txt', 'groundtruth.txt', 'trajectory.txt', 'poses.tum', 'trajectory.tum')
 CALIBRATION_NAME = 'calibration.yaml'
-DEPTH_UNITS_PER_METRE = 1000.0
+DEPTH_UNITS_PER_METER = 1000.0
 
 SIGNATURE = 'images/, poses.txt (TUM) and calibration.yaml'
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether `path` holds a pose file and images."""
     return _pose_file(path) is not None and bool(_images(path))
 
@@ -57,7 +57,7 @@ def read(path: Path) -> Dataset:
     collector = FrameCollector()
     for line, reason in problems:
         collector.skip(line, reason)
-    units = calibration.depth_scale or DEPTH_UNITS_PER_METRE
+    units = calibration.depth_scale or DEPTH_UNITS_PER_METER
     for index, file in enumerate(images):
         stamp = float(trajectory.stamps[index]) if stamps is None else stamps[index]
         depth = path / DEPTH_FOLDER / f'{file.stem}.png'

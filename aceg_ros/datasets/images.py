@@ -1,6 +1,6 @@
 """Image files to arrays.
 
-Pillow decodes, because it refuses truncated files where OpenCV fills the rest with grey. Pixels are
+Pillow decodes, because it refuses truncated files where OpenCV fills the rest with gray. Pixels are
 taken as stored: an EXIF orientation is ignored, as it is by the tools that made the poses.
 """
 
@@ -35,7 +35,7 @@ _DAMAGE = (
 def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read an image file as RGB (H, W, 3) uint8.
 
-    Grey is repeated in three channels, 16 bits are scaled to 8, an alpha channel is dropped.
+    Gray is repeated in three channels, 16 bits are scaled to 8, an alpha channel is dropped.
     Raises ImageError when the file is missing, truncated, or no image.
     """
     return to_rgb(_decode(path, str(path)), str(path))
@@ -49,21 +49,21 @@ def decode_image(file: BinaryIO, name: str) -> NDArray[np.uint8]:
 def to_rgb(image: Image.Image, name: str = 'image') -> NDArray[np.uint8]:
     """Convert any Pillow image to RGB (H, W, 3) uint8; `name` is for the ImageError."""
     if image.mode.startswith('I'):
-        # 16-bit grey, which Pillow's own conversion would clip at 255.
+        # 16-bit gray, which Pillow's own conversion would clip at 255.
         deep = np.asarray(image).astype(np.int64)
         if deep.min() < 0 or deep.max() > 65535:
             raise ImageError(f'{name}: has more than 16 bits a pixel; convert it to 8 or 16 bits')
-        grey = ((deep + 128) // 257).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        gray = ((deep + 128) // 257).astype(np.uint8)
+        return np.repeat(gray[:, :, None], 3, axis=2)
     if image.mode == 'F':
         raise ImageError(f'{name}: has floating point pixels; convert it to 8 or 16 bits')
     return np.array(image.convert('RGB'))
 
 
 def read_depth(
-    path: str | Path, units_per_metre: float, unknown: int | None = None
+    path: str | Path, units_per_meter: float, unknown: int | None = None
 ) -> NDArray[np.float32]:
-    """Read a 16-bit depth image as metres (H, W) float32, 0 where unknown.
+    """Read a 16-bit depth image as meters (H, W) float32, 0 where unknown.
 
     `unknown` is a raw value that, besides 0, says that nothing was measured. Raises ImageError when
     the file is missing, truncated, or not one integer a pixel.
@@ -71,7 +71,7 @@ def read_depth(
     raw = np.array(_decode(path, str(path)))
     if raw.ndim != 2 or not np.issubdtype(raw.dtype, np.integer):
         raise ImageError(f'{path}: is no depth image; one 16-bit integer a pixel is expected')
-    depth = raw.astype(np.float32) / np.float32(units_per_metre)
+    depth = raw.astype(np.float32) / np.float32(units_per_meter)
     if unknown is not None:
         depth[raw == unknown] = 0.0
     return depth

@@ -1,7 +1,7 @@
 """NeRF layout: transforms.json of instant-ngp and nerfstudio, or transforms_{train,val,test}.json.
 
 Poses are world_from_cam with OpenGL's camera axes (y up, z backwards), at an arbitrary scale.
-Intrinsics stand at the top or in each frame; pixel centres are at 0.5, as in COLMAP.
+Intrinsics stand at the top or in each frame; pixel centers are at 0.5, as in COLMAP.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GL_FROM_CV = np.diag([1.0, -1.0, -1.0, 1.0])
 SPLITS = ('train', 'val', 'test')
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether `path` is a folder of this layout."""
     return bool(_files(path))
 

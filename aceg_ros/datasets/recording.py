@@ -13,7 +13,7 @@ from PIL import Image
 
 from aceg_ros.datasets.base import Dataset
 from aceg_ros.datasets.calibration import Calibration, read_calibration, write_calibration
-from aceg_ros.datasets.folder import CALIBRATION_NAME, DEPTH_FOLDER, DEPTH_UNITS_PER_METRE
+from aceg_ros.datasets.folder import CALIBRATION_NAME, DEPTH_FOLDER, DEPTH_UNITS_PER_METER
 from aceg_ros.datasets.trajectory import INDEX_HEADER, format_tum_line, read_trajectory
 from aceg_ros.errors import DatasetError, ImageError, PoseError, StorageError
 from aceg_ros.files import leftovers, write_atomically
@@ -62,7 +62,7 @@ class RecordingWriter:
             if camera is None:
                 self._calibration = self._resume()
             else:
-                self._calibration = Calibration(camera, depth_camera, DEPTH_UNITS_PER_METRE)
+                self._calibration = Calibration(camera, depth_camera, DEPTH_UNITS_PER_METER)
                 self._begin()
         except OSError as error:
             raise StorageError(f'{self.path}: cannot record there ({error})') from error
@@ -82,9 +82,9 @@ class RecordingWriter:
         stamp: float,
         depth: NDArray[np.float32] | None = None,
     ) -> str:
-        """Write one frame: RGB (H, W, 3) uint8, pose (4, 4), seconds, depth (H, W) metres or None.
+        """Write one frame: RGB (H, W, 3) uint8, pose (4, 4), seconds, depth (H, W) meters or None.
 
-        Gives the image's name. Depth is stored in millimetres up to 65.5 m, nan as unknown. Raises
+        Gives the image's name. Depth is stored in millimeters up to 65.5 m, nan as unknown. Raises
         ImageError for an array that does not fit the camera, PoseError, DatasetError when two
         frames have one stamp or another program records here too, and StorageError when the disk
         does not take the frame.
@@ -208,8 +208,8 @@ def _check_shape(what: str, shape: tuple[int, ...], expected: tuple[int, ...]) -
 
 
 def _to_raw(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Millimetres (H, W) uint16, 0 where unknown or too far to be stored."""
-    raw = np.nan_to_num(depth * DEPTH_UNITS_PER_METRE, nan=0.0, posinf=0.0, neginf=0.0).round()
+    """Millimeters (H, W) uint16, 0 where unknown or too far to be stored."""
+    raw = np.nan_to_num(depth * DEPTH_UNITS_PER_METER, nan=0.0, posinf=0.0, neginf=0.0).round()
     return np.where((raw > 0) & (raw <= 65535), raw, 0).astype(np.uint16)
 
 

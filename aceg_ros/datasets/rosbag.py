@@ -44,7 +44,7 @@ class BagTopics:
     poses: PoseChoice = field(default_factory=PoseChoice)
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether `path` is a bag, or a file of one."""
     if path.is_file():
         return path.suffix in STORAGE_SUFFIXES
@@ -112,19 +112,19 @@ def _image_topic(bag: BagFile, wanted: str) -> str:
     if wanted:
         return _existing(bag, wanted, found, 'images')
     # A camera's compressed images are the same as its raw ones.
-    colour = [
+    color = [
         topic
         for topic in found
         if topic.removesuffix(_COMPRESSED) == topic or topic.removesuffix(_COMPRESSED) not in found
         if not _is_depth(bag.first(topic))
     ]
-    if len(colour) == 1:
-        return colour[0]
-    if not colour:
+    if len(color) == 1:
+        return color[0]
+    if not color:
         raise DatasetError(f'{bag.path}: has no images; record a topic of {IMAGE_TYPES[0]}')
     raise DatasetError(
         f'{bag.path}: has several image topics; name one: '
-        + '; '.join(f'--image-topic {topic}' for topic in colour)
+        + '; '.join(f'--image-topic {topic}' for topic in color)
     )
 
 

@@ -1,8 +1,8 @@
-"""7-Scenes layout (Shotton et al., CVPR 2013): sequences of colour, depth and pose files.
+"""7-Scenes layout (Shotton et al., CVPR 2013): sequences of color, depth and pose files.
 
 A scene holds `seq-01`, `seq-02`, ... and optionally TrainSplit.txt and TestSplit.txt with lines
 such as `sequence1`. A sequence holds `frame-000000.color.png` (or .jpg), `.pose.txt`
-(world_from_cam) and optionally `.depth.png` (millimetres, 65535 where unknown).
+(world_from_cam) and optionally `.depth.png` (millimeters, 65535 where unknown).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from aceg_ros.geometry.cameras import Camera
 
 SIGNATURE = 'seq-*/frame-*.color.{png,jpg} and .pose.txt'
 
-# The Kinect's colour and depth cameras, whose images are not registered to each other.
+# The Kinect's color and depth cameras, whose images are not registered to each other.
 DEFAULT_CALIBRATION = Calibration(
     camera=Camera.pinhole(640, 480, 525.0, 525.0, 320.0, 240.0),
     depth_camera=Camera.pinhole(640, 480, 585.0, 585.0, 320.0, 240.0),
 )
-DEPTH_UNITS_PER_METRE = 1000.0
+DEPTH_UNITS_PER_METER = 1000.0
 DEPTH_UNKNOWN = 65535
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether `path` is a scene or one sequence of this layout."""
     return bool(_frame_files(path) or _sequences(path))
 
@@ -39,7 +39,7 @@ def recognise(path: Path) -> bool:
 def read(path: Path) -> Dataset:
     """Read a scene or one sequence.
 
-    A calibration file in the folder replaces the Kinect's calibration, for colour and depth. Splits
+    A calibration file in the folder replaces the Kinect's calibration, for color and depth. Splits
     are the sequence's name and, from the split files, 'train' and 'test'. Raises DatasetError or
     CameraError.
     """
@@ -58,18 +58,18 @@ def _read_sequence(sequence: Path, scene: Path, collector: FrameCollector) -> No
     file = find_calibration(sequence) or find_calibration(scene)
     calibration = None if file is None else read_calibration(file)
     splits = (sequence.name, *_splits_of(sequence.name, scene))
-    colour_files = _frame_files(sequence)
-    for colour in colour_files:
-        stem = colour.name.split('.')[0]
+    color_files = _frame_files(sequence)
+    for color in color_files:
+        stem = color.name.split('.')[0]
         name = f'{sequence.name}/{stem}'
         with collector.skipping(name):
             pose = _read_pose(sequence / f'{stem}.pose.txt')
-            used = calibration or _default_calibration(image_size(colour))
+            used = calibration or _default_calibration(image_size(color))
             depth = sequence / f'{stem}.depth.png'
-            units = used.depth_scale or DEPTH_UNITS_PER_METRE
+            units = used.depth_scale or DEPTH_UNITS_PER_METER
             collector.add(
                 name,
-                colour,
+                color,
                 used.camera,
                 pose,
                 load_depth=(
@@ -78,7 +78,7 @@ def _read_sequence(sequence: Path, scene: Path, collector: FrameCollector) -> No
                 depth_camera=used.depth_camera,
                 splits=splits,
             )
-    stems = {colour.name.split('.')[0] for colour in colour_files}
+    stems = {color.name.split('.')[0] for color in color_files}
     for pose_file in sorted(sequence.glob('frame-*.pose.txt')):
         stem = pose_file.name.split('.')[0]
         if stem not in stems:

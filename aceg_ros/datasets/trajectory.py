@@ -34,7 +34,7 @@ class Trajectory:
         return pose_from_tum(self._numbers[index])
 
     def at(self, stamp: float, max_gap: float = MAX_GAP) -> NDArray[np.float64]:
-        """Pose (4, 4) at `stamp`, interpolated where the neighbours are at most `max_gap` s apart.
+        """Pose (4, 4) at `stamp`, interpolated where the neighbors are at most `max_gap` s apart.
 
         Raises PoseError when there is no pose that close, or one that is needed is no pose.
         """
@@ -48,7 +48,7 @@ def read_trajectory(path: Path) -> tuple[Trajectory, list[tuple[str, str]]]:
     """Read a TUM trajectory file; also gives the lines it could not use, each with the reason.
 
     Numbers may be separated by blanks or commas; `#` starts a comment. A line whose stamp can be
-    read stays in, so that the time of an unusable pose is never bridged by its neighbours. Raises
+    read stays in, so that the time of an unusable pose is never bridged by its neighbors. Raises
     DatasetError when the file cannot be read or no line of it holds a stamp.
     """
     stamps, numbers, problems = [], [], []

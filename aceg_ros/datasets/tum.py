@@ -1,7 +1,7 @@
 """TUM RGB-D layout (Sturm et al., IROS 2012): image lists and a motion-capture trajectory.
 
 `rgb.txt` and `depth.txt` list `stamp file`; `groundtruth.txt` is a TUM trajectory. Depth is
-registered to colour, 5000 units per metre. Without a calibration file in the folder, the published
+registered to color, 5000 units per meter. Without a calibration file in the folder, the published
 one of freiburg1, 2 or 3 is taken if the folder's name says which.
 """
 
@@ -22,7 +22,7 @@ from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
 
 SIGNATURE = 'rgb.txt and groundtruth.txt'
 
-DEPTH_UNITS_PER_METRE = 5000.0
+DEPTH_UNITS_PER_METER = 5000.0
 # Half the distance of two images at 30 Hz, with a little room.
 MAX_DEPTH_OFFSET = 0.02
 
@@ -46,7 +46,7 @@ PUBLISHED_CAMERAS = {
 }
 
 
-def recognise(path: Path) -> bool:
+def recognize(path: Path) -> bool:
     """Whether `path` is a sequence of this layout."""
     return (path / 'rgb.txt').is_file() and (path / 'groundtruth.txt').is_file()
 
@@ -59,7 +59,7 @@ def read(path: Path) -> Dataset:
     calibration = _calibration(path)
     trajectory, problems = read_trajectory(path / 'groundtruth.txt')
     depth_stamps, depth_files = _read_list(path / 'depth.txt')
-    units = calibration.depth_scale or DEPTH_UNITS_PER_METRE
+    units = calibration.depth_scale or DEPTH_UNITS_PER_METER
     collector = FrameCollector()
     for line, reason in problems:
         collector.skip(line, reason)

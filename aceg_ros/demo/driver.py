@@ -55,7 +55,7 @@ class Mapped:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class Detection:
     """A pose that the localizer published."""
 
     world_from_cam: Array  # (4, 4)
@@ -67,7 +67,7 @@ class Sighting:
 class Run:
     """What the localizer did with a tour."""
 
-    shown: list[tuple[Frame, Sighting | None]] = field(default_factory=list)
+    shown: list[tuple[Frame, Detection | None]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)  # of images: dropped, refused, failed, ...
     oldest_ms: float = 0.0  # age of the oldest image when work on it began
     memory_mb: list[float] = field(default_factory=list)  # of the localizer, once a second
@@ -97,7 +97,7 @@ class Driver:
         self._fit_heard = 0.0
         self._status = ''
         self._map_stamp = 0.0
-        self._poses: dict[int, Sighting] = {}
+        self._poses: dict[int, Detection] = {}
         self._values: dict[str, dict[str, str]] = {}
         self._oldest_ms = 0.0
         self._diagnosed = 0.0
@@ -285,7 +285,7 @@ class Driver:
 
     def _on_pose(self, message: PoseWithCovarianceStamped) -> None:
         stamp = message.header.stamp
-        self._poses[_nanoseconds(stamp)] = Sighting(
+        self._poses[_nanoseconds(stamp)] = Detection(
             pose_of(message),
             np.array(message.pose.covariance).reshape(6, 6),
             time.time() - to_seconds(stamp),

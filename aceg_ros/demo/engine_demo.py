@@ -33,7 +33,7 @@ class WorldTours:
     views: int = 80  # recorded
     queries: int = 50
     step: int = 3  # of the smooth tour, from view to view
-    offset: float = 0.3  # metres at most between the two tours
+    offset: float = 0.3  # meters at most between the two tours
     degrees: float = 20.0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aceg_ros.demo.driver import Run, Sighting
+from aceg_ros.demo.driver import Detection, Run
 from aceg_ros.evaluation.metrics import Evaluation, FrameResult
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.result import Localization, LocalizationFailure
@@ -31,9 +31,9 @@ def evaluation_of(run: Run, engine: Evaluation) -> Evaluation:
     return Evaluation(results, engine.skipped, engine.without_pose)
 
 
-def _result(alone: FrameResult, seen: Sighting | None) -> FrameResult:
+def _result(alone: FrameResult, seen: Detection | None) -> FrameResult:
     if seen is None:
-        return replace(alone, answer=NO_POSE, seconds=math.nan, metres=math.inf, degrees=math.inf)
+        return replace(alone, answer=NO_POSE, seconds=math.nan, meters=math.inf, degrees=math.inf)
     evidence = alone.answer
     if not isinstance(evidence, Localization):
         none = np.zeros((0, 3))
@@ -41,8 +41,8 @@ def _result(alone: FrameResult, seen: Sighting | None) -> FrameResult:
             seen.world_from_cam, seen.covariance, none[:, :2], none, none[:, 0], none[:, 0] > 0
         )
     answer = replace(evidence, world_from_cam=seen.world_from_cam, covariance=seen.covariance)
-    metres, degrees = map(float, pose_error(seen.world_from_cam, alone.world_from_cam))
-    return replace(alone, answer=answer, seconds=seen.latency, metres=metres, degrees=degrees)
+    meters, degrees = map(float, pose_error(seen.world_from_cam, alone.world_from_cam))
+    return replace(alone, answer=answer, seconds=seen.latency, meters=meters, degrees=degrees)
 
 
 def figures_of(run: Run, evaluation: Evaluation, engine: Evaluation) -> dict[str, Any]:

@@ -18,18 +18,18 @@ class PatchFeatures:
 
     features: torch.Tensor  # (B, D, H', W') float32, see `Encoder.encode`
     reliability: torch.Tensor  # (B, H', W') in 0..1: how likely the patch is to be found again
-    stride: int  # px between neighbouring patches
+    stride: int  # px between neighboring patches
 
-    def centres(self) -> np.ndarray:
-        """Patch centres in the encoder's input image, (H' * W', 2) px, row by row."""
+    def centers(self) -> np.ndarray:
+        """Patch centers in the encoder's input image, (H' * W', 2) px, row by row."""
         height, width = self.reliability.shape[-2:]
         return self.grid(width, height, self.stride)
 
     @staticmethod
     def grid(columns: int, rows: int, stride: int) -> np.ndarray:
-        """Centres (rows * columns, 2) px of a patch grid, row by row.
+        """Centers (rows * columns, 2) px of a patch grid, row by row.
 
-        The top-left pixel's centre is (0, 0), so the first patch of stride 8 sits at (3.5, 3.5).
+        The top-left pixel's center is (0, 0), so the first patch of stride 8 sits at (3.5, 3.5).
         """
         x, y = np.meshgrid(np.arange(columns), np.arange(rows))
         return np.stack([x, y], axis=-1).reshape(-1, 2) * float(stride) + (stride - 1) / 2
@@ -44,8 +44,8 @@ class Encoder(Protocol):
     stride: int
     dim: int
     device: torch.device
-    # An image whose patches are more alike (see `likeness`) shows nothing to be recognised by.
-    max_likeness: float
+    # An image whose patches are more alike (see `similarity`) shows nothing to be recognized by.
+    max_similarity: float
 
     def view(self, image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
         """``image`` (H, W, 3) uint8 RGB at the size the encoder works at, and its camera there.
@@ -61,7 +61,7 @@ class Encoder(Protocol):
         """
 
 
-def likeness(features: torch.Tensor) -> float:
+def similarity(features: torch.Tensor) -> float:
     """How much patches (P, D) of an image are alike: 1 when all are the same."""
     return float(F.normalize(features.float(), dim=1).mean(dim=0).norm())
 

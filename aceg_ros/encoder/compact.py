@@ -34,9 +34,9 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Seq
 
 
 class CompactNetwork(nn.Module):
-    """Grey image -> unit features at stride 8 with context from strides 16 and 32.
+    """Gray image -> unit features at stride 8 with context from strides 16 and 32.
 
-    The image is standardised by its own mean and deviation, so that gain and offset of the exposure
+    The image is standardized by its own mean and deviation, so that gain and offset of the exposure
     cancel. 0.87 M parameters.
     """
 
@@ -56,13 +56,13 @@ class CompactNetwork(nn.Module):
 
         ``images`` are (B, C, H, W).
         """
-        grey = images.float().mean(dim=1, keepdim=True)
-        grey = F.instance_norm(grey, eps=1e-3)
-        rows, columns = grey.shape[-2] // STRIDE, grey.shape[-1] // STRIDE
-        bottom, right = -grey.shape[-2] % _COARSEST, -grey.shape[-1] % _COARSEST
-        grey = F.pad(grey, (0, right, 0, bottom), mode='replicate')
+        gray = images.float().mean(dim=1, keepdim=True)
+        gray = F.instance_norm(gray, eps=1e-3)
+        rows, columns = gray.shape[-2] // STRIDE, gray.shape[-1] // STRIDE
+        bottom, right = -gray.shape[-2] % _COARSEST, -gray.shape[-1] % _COARSEST
+        gray = F.pad(gray, (0, right, 0, bottom), mode='replicate')
 
-        fine = self.level8(self.stem(grey))
+        fine = self.level8(self.stem(gray))
         middle = self.level16(fine)
         coarse = self.level32(middle)
         size = fine.shape[-2:]
@@ -111,7 +111,7 @@ class CompactEncoder:
     stride = STRIDE
     dim = DIM
     # Of real images at most 0.4; blank, noisy, black or white ones have 0.66 to 1.
-    max_likeness = 0.55
+    max_similarity = 0.55
 
     def __init__(
         self, network: CompactNetwork, whitening: Whitening, identity: str, device: torch.device
@@ -162,6 +162,6 @@ class CompactEncoder:
         batch = images.to(self.device).float().contiguous(memory_format=torch.channels_last)
         with half_precision(self.device):
             features, reliability = self.network(batch)
-        centred = features - self._mean[None, :, None, None]
-        whitened = torch.einsum('ij,bjhw->bihw', self._matrix, centred)
+        centered = features - self._mean[None, :, None, None]
+        whitened = torch.einsum('ij,bjhw->bihw', self._matrix, centered)
         return PatchFeatures(F.normalize(whitened, dim=1), reliability.sigmoid(), STRIDE)

@@ -51,7 +51,7 @@ class Dinov2Encoder:
 
     name = 'dinov2'
     stride = STRIDE
-    max_likeness = 1.0  # how much alike patches of blank images are was not measured
+    max_similarity = 1.0  # how much alike patches of blank images are was not measured
 
     def __init__(self, model: Any, identity: str, device: torch.device, unit: bool):
         self.model = model.to(device).float().eval().requires_grad_(False)

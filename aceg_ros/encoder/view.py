@@ -48,7 +48,7 @@ def cropped_view(
 
 def full_size(points2d: np.ndarray, view: Camera, camera: Camera) -> np.ndarray:
     """Pixels (N, 2) of a view as pixels of the image it was made of, taken by ``camera``."""
-    # The images' corners, not the centres of their first pixels, are in the same place.
+    # The images' corners, not the centers of their first pixels, are in the same place.
     scale = camera.K[[0, 1], [0, 1]] / view.K[[0, 1], [0, 1]]
     return (points2d + 0.5) * scale - 0.5
 
@@ -78,9 +78,9 @@ def _check(image: np.ndarray, camera: Camera) -> None:
 
 @lru_cache(maxsize=64)
 def patch_rays(camera: Camera, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centres (P, 2) px and unit viewing rays (P, 3) of the patches of an image, row by row.
+    """Centers (P, 2) px and unit viewing rays (P, 3) of the patches of an image, row by row.
 
     Rays of patches outside the camera model's domain are nan.
     """
-    centres = PatchFeatures.grid(camera.width // stride, camera.height // stride, stride)
-    return centres, camera.rays(centres)
+    centers = PatchFeatures.grid(camera.width // stride, camera.height // stride, stride)
+    return centers, camera.rays(centers)

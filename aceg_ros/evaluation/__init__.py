@@ -1,4 +1,4 @@
-"""How good localisation is: errors, pictures, and a comparison with other methods."""
+"""How good localization is: errors, pictures, and a comparison with other methods."""
 
 from aceg_ros.evaluation.metrics import Evaluation, FrameResult, evaluate
 from aceg_ros.evaluation.report import write_report

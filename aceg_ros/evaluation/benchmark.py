@@ -106,7 +106,7 @@ def run_isolated(
 def run(
     name: str, method: Method, map_frames: Sequence[Frame], query_frames: Sequence[Frame]
 ) -> BenchmarkRow:
-    """Map `map_frames` and localise `query_frames` in this process."""
+    """Map `map_frames` and localize `query_frames` in this process."""
     start = time.perf_counter()
     try:
         localizer, map_bytes = method.build(map_frames)

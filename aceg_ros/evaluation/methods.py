@@ -36,7 +36,7 @@ from aceg_ros.maps.file import read_map, write_map
 
 
 class Method(Protocol):
-    """A way to map a scene and localise in it.
+    """A way to map a scene and localize in it.
 
     It must pickle, because each run has a process of its own; large things like networks are
     better loaded in `build` than carried along.
@@ -146,10 +146,10 @@ class PatchDescriber:
     encoder: Encoder
 
     def __call__(self, image: np.ndarray, camera: Camera) -> tuple[torch.Tensor, np.ndarray]:
-        """Features (P, D) and centres (P, 2) px of the patches of `image` (H, W, 3) uint8 RGB."""
+        """Features (P, D) and centers (P, 2) px of the patches of `image` (H, W, 3) uint8 RGB."""
         view, view_camera = self.encoder.view(image, camera)
         patches = self.encoder.encode(image_tensor(view, self.encoder.device))
-        points2d = full_size(patches.centres(), view_camera, camera)
+        points2d = full_size(patches.centers(), view_camera, camera)
         return patches.features[0].flatten(1).T.contiguous(), points2d
 
 

@@ -1,4 +1,4 @@
-"""How well images are localised, and whether the reported covariances are honest."""
+"""How well images are localized, and whether the reported covariances are honest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aceg_ros.datasets import Frame
 from aceg_ros.errors import DatasetError, ImageError
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.result import Localization, LocalizationFailure, Localizes
-from aceg_ros.pose.consistency import normalised_errors
+from aceg_ros.pose.consistency import normalized_errors
 from aceg_ros.progress import Progress, silent
 
 Array = NDArray[np.float64]
@@ -35,8 +35,8 @@ class FrameResult:
     world_from_cam: Array  # (4, 4), the truth
     answer: Localization | LocalizationFailure
     seconds: float  # wall time of the answer; nan where there was none
-    metres: float  # between the camera centres; infinite when not localised
-    degrees: float  # between the rotations; infinite when not localised
+    meters: float  # between the camera centers; infinite when not localized
+    degrees: float  # between the rotations; infinite when not localized
 
     @property
     def localized(self) -> bool:
@@ -45,14 +45,14 @@ class FrameResult:
 
     def within(self, cm: float, degrees: float = RECALL_DEG) -> bool:
         """Whether a pose was given that is right to less than both limits."""
-        return self.metres * 100.0 < cm and self.degrees < degrees
+        return self.meters * 100.0 < cm and self.degrees < degrees
 
     def row(self) -> dict[str, Any]:
         """The result as JSON-able values, None for errors that do not exist."""
         return {
             'name': self.frame.name,
             'localized': self.localized,
-            'cm': _finite(100.0 * self.metres),
+            'cm': _finite(100.0 * self.meters),
             'deg': _finite(self.degrees),
             'ms': _finite(1000.0 * self.seconds),
             'failure': None if isinstance(self.answer, Localization) else self.answer.reason,
@@ -76,12 +76,12 @@ class Evaluation:
         )
 
     def summary(self) -> dict[str, float | int | None]:
-        """The figures to quote; frames that were not localised count as infinitely wrong.
+        """The figures to quote; frames that were not localized count as infinitely wrong.
 
         Recalls are fractions of all frames; a median is None when half of the frames or more
         failed.
         """
-        cm = 100.0 * np.array([result.metres for result in self.results])
+        cm = 100.0 * np.array([result.meters for result in self.results])
         degrees = np.array([result.degrees for result in self.results])
         seconds = np.array([result.seconds for result in self.results])
         milliseconds = 1000.0 * seconds[np.isfinite(seconds)]
@@ -111,15 +111,15 @@ class Evaluation:
         return dict(reasons.most_common())
 
     def calibration(self) -> dict[str, Any]:
-        """Whether the covariances of the localised frames match their errors.
+        """Whether the covariances of the localized frames match their errors.
 
-        For the whole `pose` and for its `position`: the normalised error squared of each frame,
+        For the whole `pose` and for its `position`: the normalized error squared of each frame,
         its median and what that should be, and the fraction of frames inside the ellipsoids that
-        should hold 50, 90 and 95 % of them. Medians are None when no frame was localised.
+        should hold 50, 90 and 95 % of them. Medians are None when no frame was localized.
         """
         nees = np.array(
             [
-                normalised_errors(result.answer, result.world_from_cam)
+                normalized_errors(result.answer, result.world_from_cam)
                 for result in self.results
                 if isinstance(result.answer, Localization)
             ]
@@ -136,7 +136,7 @@ def evaluate(
     frames: Sequence[Frame],
     progress: Progress = silent,
 ) -> Evaluation:
-    """Localise each of `frames` that has a pose to compare with.
+    """Localize each of `frames` that has a pose to compare with.
 
     Raises DatasetError when not one frame can be evaluated.
     """
@@ -156,10 +156,10 @@ def evaluate(
         start = time.perf_counter()
         answer = localizer.localize(image, frame.camera)
         seconds = time.perf_counter() - start
-        metres, degrees = math.inf, math.inf
+        meters, degrees = math.inf, math.inf
         if isinstance(answer, Localization):
-            metres, degrees = map(float, pose_error(answer.world_from_cam, frame.world_from_cam))
-        results.append(FrameResult(frame, frame.world_from_cam, answer, seconds, metres, degrees))
+            meters, degrees = map(float, pose_error(answer.world_from_cam, frame.world_from_cam))
+        results.append(FrameResult(frame, frame.world_from_cam, answer, seconds, meters, degrees))
     if not results:
         raise DatasetError(
             f'none of the {len(frames)} frames can be evaluated: {without_pose} have no pose, '

@@ -50,16 +50,16 @@ def write_report(
     evaluation: Evaluation,
     keyframes: np.ndarray,
     points3d: np.ndarray,
-    colours: np.ndarray,
+    colors: np.ndarray,
     title: str = 'Localization report',
 ) -> Path:
     """Write pictures, `index.html` and `evaluation.json` into `folder`; the page's path.
 
-    `keyframes` (K, 4, 4) world_from_cam of the mapped images, `points3d` (N, 3) metres and
-    `colours` (N, 3) uint8 of the scene, all in the map's frame; each may be empty.
+    `keyframes` (K, 4, 4) world_from_cam of the mapped images, `points3d` (N, 3) meters and
+    `colors` (N, 3) uint8 of the scene, all in the map's frame; each may be empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    draw_trajectory(folder / 'trajectory.png', evaluation, keyframes, points3d, colours)
+    draw_trajectory(folder / 'trajectory.png', evaluation, keyframes, points3d, colors)
     draw_errors(folder / 'errors.png', evaluation)
     draw_images(folder / 'images.png', choose_results(evaluation.results, IMAGES_SHOWN))
     details = {
@@ -79,7 +79,7 @@ def write_report(
 
 def choose_results(results: Sequence[FrameResult], count: int) -> list[FrameResult]:
     """`count` results or fewer, from the best to the worst, evenly spread over the ranking."""
-    ranked = sorted(results, key=lambda result: result.metres)
+    ranked = sorted(results, key=lambda result: result.meters)
     chosen = np.linspace(0, len(ranked) - 1, min(count, len(ranked))).round().astype(int)
     return [ranked[index] for index in chosen]
 
@@ -89,8 +89,8 @@ def _body(evaluation: Evaluation) -> str:
         _table(*_summary_cells(evaluation)),
         _notes(evaluation),
         '<h2>Where the frames are, and where they were found</h2>',
-        '<p class="note">Circles are true poses; a line leads to each estimate, coloured by its '
-        'error. Grey dots and strokes are the mapped images and where they look.</p>',
+        '<p class="note">Circles are true poses; a line leads to each estimate, colored by its '
+        'error. Gray dots and strokes are the mapped images and where they look.</p>',
         '<img src="trajectory.png" alt="Map, true and estimated positions from above">',
         '<h2>How many frames reach which accuracy</h2>',
         '<img src="errors.png" alt="Cumulative errors in position and rotation">',
@@ -153,7 +153,7 @@ def _calibration(evaluation: Evaluation) -> str:
         )
     header = [
         '',
-        'median of the normalised error squared (honest)',
+        'median of the normalized error squared (honest)',
         'in 50 %',
         'in 90 %',
         'in 95 %',
@@ -166,7 +166,7 @@ def _calibration(evaluation: Evaluation) -> str:
 
 
 def _worst(results: Sequence[FrameResult]) -> str:
-    worst = sorted(results, key=lambda result: -result.metres)[:WORST_LISTED]
+    worst = sorted(results, key=lambda result: -result.meters)[:WORST_LISTED]
     rows = []
     for row in (result.row() for result in worst):
         state = row['failure'] or 'localized'

@@ -1,6 +1,6 @@
 """Camera models: pixels from points in the camera frame, and viewing rays from pixels.
 
-Pixels follow OpenCV and ROS: the centre of the top-left pixel is (0, 0). The camera frame is the
+Pixels follow OpenCV and ROS: the center of the top-left pixel is (0, 0). The camera frame is the
 optical one: x right, y down, z forward. Coefficients are in OpenCV's order.
 """
 
@@ -107,14 +107,14 @@ class Camera:
                 plane = points[:, :2] / depth[:, None]
             if self._lens is not None:
                 plane = self._lens.distort(plane)
-        return plane * self._focal_lengths + self._centre
+        return plane * self._focal_lengths + self._center
 
     def rays(self, points2d: Array) -> Array:
         """Unit bearing vectors (N, 3) in the camera frame of pixels (N, 2).
 
         Equidistant cameras may look beyond 90 degrees (z < 0). nan where no ray meets the pixel.
         """
-        plane = (_table(points2d, 2) - self._centre) / self._focal_lengths
+        plane = (_table(points2d, 2) - self._center) / self._focal_lengths
         if isinstance(self._lens, FisheyeDistortion):
             return self._lens.unproject(plane)
         if self._lens is not None:
@@ -128,8 +128,8 @@ class Camera:
             raise CameraError(f'image size {width}x{height} is not positive; give it in pixels')
         factors = np.array([width / self.width, height / self.height])
         fx, fy = self._focal_lengths * factors
-        # The image's edge, half a pixel before the first centre, is what stays in place.
-        cx, cy = (self._centre + 0.5) * factors - 0.5
+        # The image's edge, half a pixel before the first center, is what stays in place.
+        cx, cy = (self._center + 0.5) * factors - 0.5
         return Camera(self.model, width, height, intrinsic_matrix(fx, fy, cx, cy), self.distortion)
 
     def to_dict(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class Camera:
         return self.K[[0, 1], [0, 1]]
 
     @cached_property
-    def _centre(self) -> Array:
+    def _center(self) -> Array:
         return self.K[:2, 2]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Lens distortion on normalised coordinates, forward and inverse.
+"""Lens distortion on normalized coordinates, forward and inverse.
 
 Both families bend a radial coordinate t by t * N(t^2) / D(t^2) with polynomials N and D: in the
 perspective models (OpenCV calib3d, `plumb_bob` and `rational_polynomial` in ROS) t is the distance

@@ -1,7 +1,7 @@
 """Rigid transforms as 4x4 float64 matrices.
 
 A matrix is named destination_from_source: `cam_from_world` maps world points into the camera.
-Translations are metres, rotation vectors radians, quaternions (x, y, z, w). Functions that take
+Translations are meters, rotation vectors radians, quaternions (x, y, z, w). Functions that take
 matrices accept leading batch dimensions unless they say otherwise.
 """
 
@@ -99,14 +99,14 @@ def rotation_angle_deg(rotation_a: Array, rotation_b: Array) -> Array:
 
 
 def pose_error(world_from_cam_a: Array, world_from_cam_b: Array) -> tuple[Array, Array]:
-    """Distance of the camera centres in metres and angle in degrees, each of shape (...)."""
+    """Distance of the camera centers in meters and angle in degrees, each of shape (...)."""
     offset = world_from_cam_a[..., :3, 3] - world_from_cam_b[..., :3, 3]
     angle = rotation_angle_deg(world_from_cam_a[..., :3, :3], world_from_cam_b[..., :3, :3])
     return np.linalg.norm(offset, axis=-1), angle
 
 
 def rotation_from_quaternion(xyzw: ArrayLike) -> Array:
-    """Rotation matrix (3, 3) of one quaternion (x, y, z, w), which is normalised.
+    """Rotation matrix (3, 3) of one quaternion (x, y, z, w), which is normalized.
 
     Raises PoseError when it is not four finite numbers of norm 1 within 10 %.
     """

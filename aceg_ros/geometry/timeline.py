@@ -68,7 +68,7 @@ def bracket(
     """Indices before and after `stamp` in increasing `stamps`, and how far between it is (0 to 1).
 
     Both indices are the same where a stamp is hit. Raises PoseError when `stamp` is outside, or its
-    neighbours are more than `max_gap` seconds apart.
+    neighbors are more than `max_gap` seconds apart.
     """
     why = 'there are no poses'
     if len(stamps):

@@ -11,14 +11,14 @@ SIDE = 8  # samples along a side of a square
 
 @dataclass(frozen=True)
 class Landmarks:
-    """L points, each the centre of a square that faces the keyframe it was cut out of.
+    """L points, each the center of a square that faces the keyframe it was cut out of.
 
     They make poses exact that the tokens have found: a token's patch is known to a few pixels, a
     landmark to a fraction of one.
     """
 
-    points3d: np.ndarray  # (L, 3) float32, metres, map frame
-    looks: np.ndarray  # (L, SIDE, SIDE) uint8, grey
+    points3d: np.ndarray  # (L, 3) float32, meters, map frame
+    templates: np.ndarray  # (L, SIDE, SIDE) uint8, gray
     keyframe: np.ndarray  # (L,) uint16, which keyframe of the map
     angle: np.ndarray  # (L,) float32, rad between samples, as that keyframe sees them
 
@@ -38,5 +38,5 @@ class Landmarks:
     def subset(self, index: np.ndarray) -> Landmarks:
         """Those of an index or mask."""
         return Landmarks(
-            self.points3d[index], self.looks[index], self.keyframe[index], self.angle[index]
+            self.points3d[index], self.templates[index], self.keyframe[index], self.angle[index]
         )

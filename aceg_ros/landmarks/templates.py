@@ -1,7 +1,7 @@
-"""Squares of a scene, found in an image to a fraction of a pixel.
+"""PlanarPatches of a scene, found in an image to a fraction of a pixel.
 
 A pose that is right to a few pixels says where each square has to appear and how it is turned and
-scaled; the place around where the image looks most like it is then measured, by normalised
+scaled; the place around where the image looks most like it is then measured, by normalized
 cross-correlation (Lewis, Fast Normalized Cross-Correlation, 1995), which brightness and contrast
 do not change.
 """
@@ -31,45 +31,45 @@ _MOST_ROWS = 30_000  # OpenCV's remap takes no more than 32767
 
 
 @dataclass(frozen=True)
-class Squares:
+class PlanarPatches:
     """N squares in the map frame, and what they look like."""
 
-    centres: Array  # (N, 3) metres
-    axes: Array  # (N, 2, 3) metres from one sample to the next, along rows and along columns
-    looks: Floats  # (N, SIDE, SIDE), each of mean 0 and length 1
+    centers: Array  # (N, 3) meters
+    axes: Array  # (N, 2, 3) meters from one sample to the next, along rows and along columns
+    templates: Floats  # (N, SIDE, SIDE), each of mean 0 and length 1
 
     def __len__(self) -> int:
-        return len(self.centres)
+        return len(self.centers)
 
-    def subset(self, index: NDArray[np.generic]) -> Squares:
+    def subset(self, index: NDArray[np.generic]) -> PlanarPatches:
         """Those of an index or mask."""
-        return Squares(self.centres[index], self.axes[index], self.looks[index])
+        return PlanarPatches(self.centers[index], self.axes[index], self.templates[index])
 
 
 @dataclass(frozen=True)
-class Sightings:
+class Detections:
     """Where M squares were found."""
 
     index: NDArray[np.int64]  # (M,) which ones
     points2d: Array  # (M, 2) px
-    likeness: Floats  # (M,) correlation, at most 1
+    similarity: Floats  # (M,) correlation, at most 1
     sought: int  # how many were looked for
 
 
-def squares_of(landmarks: Landmarks, keyframes: Array) -> Squares:
+def planar_patches(landmarks: Landmarks, keyframes: Array) -> PlanarPatches:
     """The landmarks of a map whose keyframes are (K, 4, 4) world_from_cam."""
     poses = keyframes[landmarks.keyframe]
-    centres = landmarks.points3d.astype(np.float64)
-    axes = facing_axes(centres, poses, landmarks.angle.astype(np.float64))
-    return Squares(centres, axes, normalised(landmarks.looks.astype(np.float32)))
+    centers = landmarks.points3d.astype(np.float64)
+    axes = facing_axes(centers, poses, landmarks.angle.astype(np.float64))
+    return PlanarPatches(centers, axes, normalized(landmarks.templates.astype(np.float32)))
 
 
-def facing_axes(centres: Array, world_from_cam: Array, angle: Array) -> Array:
+def facing_axes(centers: Array, world_from_cam: Array, angle: Array) -> Array:
     """Axes (N, 2, 3) of squares (N, 3) that face the cameras (N, 4, 4) or (4, 4).
 
     Rows run along the camera's x axis as far as they can; ``angle`` (N,) rad is between samples.
     """
-    towards = centres - world_from_cam[..., :3, 3]
+    towards = centers - world_from_cam[..., :3, 3]
     distance = np.linalg.norm(towards, axis=1, keepdims=True)
     towards = towards / distance
     right = np.broadcast_to(world_from_cam[..., :3, 0], towards.shape)
@@ -79,43 +79,43 @@ def facing_axes(centres: Array, world_from_cam: Array, angle: Array) -> Array:
     return np.asarray(axes * (angle * distance[:, 0])[:, None, None])
 
 
-def normalised(looks: Floats) -> Floats:
-    """Squares (N, SIDE, SIDE) brought to mean 0 and length 1."""
-    centred = looks - looks.mean(axis=(1, 2), keepdims=True)
-    lengths = np.linalg.norm(centred, axis=(1, 2), keepdims=True)
-    return np.asarray(centred / np.maximum(lengths, _MIN_CONTRAST), np.float32)
+def normalized(templates: Floats) -> Floats:
+    """PlanarPatches (N, SIDE, SIDE) brought to mean 0 and length 1."""
+    centered = templates - templates.mean(axis=(1, 2), keepdims=True)
+    lengths = np.linalg.norm(centered, axis=(1, 2), keepdims=True)
+    return np.asarray(centered / np.maximum(lengths, _MIN_CONTRAST), np.float32)
 
 
-def most_frontal(squares: Squares, centre: Array, max_angle: float) -> NDArray[np.int64]:
-    """Which squares are seen from ``centre`` (3,) within ``max_angle`` (rad) of how they face.
+def most_frontal(squares: PlanarPatches, center: Array, max_angle: float) -> NDArray[np.int64]:
+    """Which squares are seen from ``center`` (3,) within ``max_angle`` (rad) of how they face.
 
     The most frontal ones come first.
     """
     faces = np.cross(squares.axes[:, 0], squares.axes[:, 1])
-    offsets = squares.centres - centre
+    offsets = squares.centers - center
     lengths = np.linalg.norm(faces, axis=1) * np.linalg.norm(offsets, axis=1)
     cosine = (faces * offsets).sum(axis=1) / np.maximum(lengths, np.finfo(float).tiny)
     order = np.argsort(-cosine, kind='stable')
     return order[: int((cosine > np.cos(max_angle)).sum())]
 
 
-def look_at(
-    gray: Gray, camera: Camera, world_from_cam: Array, centres: Array, axes: Array
+def sample_templates(
+    gray: Gray, camera: Camera, world_from_cam: Array, centers: Array, axes: Array
 ) -> Floats:
     """What squares (N, SIDE, SIDE) look like in an image (H, W) that shows all of them."""
-    where, linear = _project(camera, world_from_cam, centres, axes)
+    where, linear = _project(camera, world_from_cam, centers, axes)
     return _sample(gray, where, linear, 0)
 
 
-def find_squares(
+def find_planar_patches(
     gray: Gray,
     camera: Camera,
     world_from_cam: Array,
-    squares: Squares,
+    squares: PlanarPatches,
     reach: int,
-    min_likeness: float,
+    min_similarity: float,
     most: int | None = None,
-) -> Sightings:
+) -> Detections:
     """Look for squares up to ``reach`` samples around where a pose expects them.
 
     ``gray`` (H, W) is the image, ``world_from_cam`` (4, 4) the pose; of the squares that should be
@@ -123,7 +123,7 @@ def find_squares(
     show whole or at about their own scale, that look otherwise, or best at the very edge of what
     was searched.
     """
-    where, linear = _project(camera, world_from_cam, squares.centres, squares.axes)
+    where, linear = _project(camera, world_from_cam, squares.centers, squares.axes)
     scale = np.sqrt(np.abs(np.linalg.det(np.nan_to_num(linear))))
     margin = (SIDE / 2 + reach) * _MAX_SCALE
     with np.errstate(invalid='ignore'):
@@ -131,18 +131,18 @@ def find_squares(
     shown = inside.all(axis=1) & (scale > _MIN_SCALE) & (scale < _MAX_SCALE)
     index = np.flatnonzero(shown)[:most]
     where, linear = where[index], linear[index]
-    likeness = _correlation(_sample(gray, where, linear, reach), squares.looks[index])
-    best, shift = _peaks(likeness)
+    similarity = _correlation(_sample(gray, where, linear, reach), squares.templates[index])
+    best, shift = _peaks(similarity)
     points2d = where + np.einsum('nab,nb->na', linear, shift - reach)
-    alike = best > min_likeness
-    return Sightings(index[alike], points2d[alike], best[alike], len(index))
+    alike = best > min_similarity
+    return Detections(index[alike], points2d[alike], best[alike], len(index))
 
 
 def _project(
-    camera: Camera, world_from_cam: Array, centres: Array, axes: Array
+    camera: Camera, world_from_cam: Array, centers: Array, axes: Array
 ) -> tuple[Array, Array]:
     """Pixels (N, 2) of squares, and how they change per sample (N, 2, 2); nan out of sight."""
-    corners = np.stack([centres, centres + _STEP * axes[:, 0], centres + _STEP * axes[:, 1]])
+    corners = np.stack([centers, centers + _STEP * axes[:, 0], centers + _STEP * axes[:, 1]])
     in_view = (corners.reshape(-1, 3) - world_from_cam[:3, 3]) @ world_from_cam[:3, :3]
     pixels = camera.project(in_view).reshape(3, -1, 2)
     return pixels[0], np.stack([pixels[1] - pixels[0], pixels[2] - pixels[0]], axis=2) / _STEP
@@ -164,10 +164,10 @@ def _sample(gray: Gray, where: Array, linear: Array, reach: int) -> Floats:
     return np.concatenate(sampled).reshape(-1, size, size).astype(np.float32)
 
 
-def _correlation(around: Floats, looks: Floats) -> Floats:
-    """Normalised correlation (N, k, k) of squares with each shift of what is around them."""
+def _correlation(around: Floats, templates: Floats) -> Floats:
+    """Normalized correlation (N, k, k) of squares with each shift of what is around them."""
     windows = sliding_window_view(around, (SIDE, SIDE), axis=(1, 2))
-    products = np.einsum('nabij,nij->nab', windows, looks, optimize=True)
+    products = np.einsum('nabij,nij->nab', windows, templates, optimize=True)
     sums, squares = _box_sums(around), _box_sums(around.astype(np.float64) ** 2)
     contrast = np.sqrt(np.maximum(squares - sums**2 / SIDE**2, _MIN_CONTRAST))
     return np.asarray(products / contrast, np.float32)
@@ -181,17 +181,17 @@ def _box_sums(images: Floats | Array) -> Array:
     return np.asarray(rows[:, :, SIDE:] - rows[:, :, :-SIDE])
 
 
-def _peaks(likeness: Floats) -> tuple[Floats, Array]:
+def _peaks(similarity: Floats) -> tuple[Floats, Array]:
     """Greatest values (N,) and their places (N, 2) as x, y, to fractions; -1 at the border.
 
     The place is the top of the quadratic through the first and second differences around it.
     """
-    count, size = len(likeness), likeness.shape[1]
-    row, column = np.divmod(likeness.reshape(count, size**2).argmax(axis=1), size)
+    count, size = len(similarity), similarity.shape[1]
+    row, column = np.divmod(similarity.reshape(count, size**2).argmax(axis=1), size)
     within = (row > 0) & (row < size - 1) & (column > 0) & (column < size - 1)
     row, column = row.clip(1, size - 2), column.clip(1, size - 2)
     steps = np.arange(-1, 2)
-    around = likeness[
+    around = similarity[
         np.arange(count)[:, None, None],
         row[:, None, None] + steps[:, None],
         column[:, None, None] + steps,

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from aceg_ros.encoder.base import Encoder, image_tensor, likeness
+from aceg_ros.encoder.base import Encoder, image_tensor, similarity
 from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, transform_points
-from aceg_ros.landmarks.templates import find_squares, most_frontal, squares_of
+from aceg_ros.landmarks.templates import find_planar_patches, most_frontal, planar_patches
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.maps.code import MapCode
 from aceg_ros.pose.ransac import ransac_pose
@@ -26,7 +26,7 @@ from aceg_ros.regressor.base import SceneRegressor
 from aceg_ros.regressor.blocks import Surroundings
 
 _FEW_LANDMARKS = 50  # fewer say little about a pose
-_LEAST_LIKENESS = 0.1  # cosine
+_LEAST_SIMILARITY = 0.1  # cosine
 _FLOOR_PX = 0.3  # deviation that even the best of matches have
 _NOT_FOUND = {
     'no_pose': 'no pose agrees with the map',
@@ -61,22 +61,22 @@ class LocalizerOptions:
     landmarks: int = 250  # looked for in the image, at most, those seen most as they were before
     landmark_angle: float = 40.0  # degrees at most between the two directions
     landmark_reach: int = 3  # px around where the pose expects one
-    landmark_likeness: float = 0.7  # least correlation
+    landmark_similarity: float = 0.7  # least correlation
     landmark_sigma_px: float = 0.5
     settled_threshold_px: float = 6.0  # reprojection error of an inlier of the final pose
     min_inliers: int = 60
     min_inlier_ratio: float = 0.22  # of the correspondences
-    # How much of the image a pose must explain: a patch's likeness to what the map has near its
-    # ray, as a part of its likeness to the most similar token of all, on average. Less will do
+    # How much of the image a pose must explain: a patch's similarity to what the map has near its
+    # ray, as a part of its similarity to the most similar token of all, on average. Less will do
     # where such a share of the landmarks in view is found again.
-    min_explained: float = 0.76
-    min_found_again: float = 0.5
+    min_support_ratio: float = 0.76
+    min_redetected_share: float = 0.5
     max_position_std: float = 0.12  # of the distance to the scene; a vaguer pose is no pose
     max_rotation_std_deg: float = 5.0
 
 
 class Localizer:
-    """Localises images in one map."""
+    """Localizes images in one map."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Localizer:
         self._encoder = encoder
         self._regressor = regressor.to(encoder.device).eval()
         self._tensors = code.tensors(encoder.device)
-        self._squares = squares_of(code.landmarks, code.keyframes)
+        self._planar_patches = planar_patches(code.landmarks, code.keyframes)
 
     def localize(
         self, image: np.ndarray, camera: Camera, prior: np.ndarray | None = None
@@ -105,7 +105,7 @@ class Localizer:
         view, view_camera = self._encoder.view(image, camera)
         patches = self._encode(view, view_camera)
         clock.lap('encode')
-        if likeness(patches.features) > self._encoder.max_likeness:
+        if similarity(patches.features) > self._encoder.max_similarity:
             return LocalizationFailure(
                 'featureless',
                 'all parts of the image look alike: it is blank, too dark, overexposed or blurred',
@@ -148,7 +148,7 @@ class Localizer:
     def _encode(self, view: np.ndarray, camera: Camera) -> _Patches:
         """The most reliable patches of the image; all of them for a free code."""
         encoded = self._encoder.encode(image_tensor(view, self._encoder.device))
-        centres, rays = patch_rays(camera, encoded.stride)
+        centers, rays = patch_rays(camera, encoded.stride)
         reliability = encoded.reliability[0].flatten()
         usable = torch.from_numpy(np.isfinite(rays).all(axis=1)).to(reliability.device)
         reliability = reliability.masked_fill(~usable, -1.0)
@@ -158,16 +158,16 @@ class Localizer:
         chosen = reliability.topk(count).indices
         features = encoded.features[0].flatten(1).T[chosen]
         index = chosen.cpu().numpy()
-        return _Patches(features, rays[index], centres[index], camera.focal)
+        return _Patches(features, rays[index], centers[index], camera.focal)
 
     @torch.inference_mode()
     def _read(self, patches: _Patches) -> tuple[_Patches, _Matches]:
-        """The patches, now with their likeness, and what the map tells them."""
+        """The patches, now with their similarity, and what the map tells them."""
         around = None
         if self._regressor.looks_around:
             around = Surroundings.of(torch.from_numpy(patches.rays).to(patches.features))
         read = self._regressor(patches.features, self._tensors, around=around)
-        return replace(patches, likeness=read.likeness), self._surest(patches, read)
+        return replace(patches, similarity=read.similarity), self._surest(patches, read)
 
     @torch.inference_mode()
     def _read_again(self, patches: _Patches, pose: np.ndarray) -> _Matches:
@@ -175,13 +175,13 @@ class Localizer:
         tokens = self._tokens_near(patches, pose)
         some = (tokens >= 0).any(dim=1)
         patches, tokens = patches.subset(some), tokens[some]
-        # what lies near the ray is no matter of likeness any more
+        # what lies near the ray is no matter of similarity any more
         read = self._regressor(patches.features, self._tensors, tokens, corrected=False)
         matches = self._surest(patches, read)
-        if read.likeness is None or patches.likeness is None or not len(tokens):
+        if read.similarity is None or patches.similarity is None or not len(tokens):
             return matches
-        explained = (read.likeness / patches.likeness.clamp_min(_LEAST_LIKENESS)).mean()
-        return replace(matches, explained=float(explained))
+        support_ratio = (read.similarity / patches.similarity.clamp_min(_LEAST_SIMILARITY)).mean()
+        return replace(matches, support_ratio=float(support_ratio))
 
     def _surest(self, patches: _Patches, read: SceneCoordinates) -> _Matches:
         """The most certain of the readings."""
@@ -191,11 +191,11 @@ class Localizer:
         if self.code.free:
             limit = self.options.free_factor * np.quantile(sigma, self.options.free_quantile)
             best = best[sigma[best] < limit]
-            return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
+            return _Matches(patches.rays[best], patches.centers[best], points3d[best], sigma[best])
         best = best[: self.options.correspondences]
         distance = np.linalg.norm(points3d[best] - self.code.mean, axis=1)
         best = best[sigma[best] * patches.focal < self.options.max_sigma_px * distance]
-        return _Matches(patches.rays[best], patches.centres[best], points3d[best], sigma[best])
+        return _Matches(patches.rays[best], patches.centers[best], points3d[best], sigma[best])
 
     @property
     def _threshold_px(self) -> float:
@@ -224,10 +224,10 @@ class Localizer:
             if settled is None:
                 reason = 'undetermined'
                 continue
-            share, explained = float(settled[0].inliers.mean()), settled[1].explained
-            if explained > most:
-                best, most = settled, explained
-            if share >= self.options.sure_share and explained >= self.options.min_explained:
+            share, support_ratio = float(settled[0].inliers.mean()), settled[1].support_ratio
+            if support_ratio > most:
+                best, most = settled, support_ratio
+            if share >= self.options.sure_share and support_ratio >= self.options.min_support_ratio:
                 break
         return reason if best is None else best
 
@@ -266,20 +266,20 @@ class Localizer:
         self, view: np.ndarray, camera: Camera, pose: RefinedPose, matches: _Matches
     ) -> tuple[RefinedPose, _Matches]:
         """Measure landmarks in the image, and refine the pose on them and the matches together."""
-        options, centre = self.options, pose.world_from_cam[:3, 3]
-        frontal = most_frontal(self._squares, centre, np.radians(options.landmark_angle))
-        squares = self._squares.subset(frontal)
-        seen = find_squares(
+        options, center = self.options, pose.world_from_cam[:3, 3]
+        frontal = most_frontal(self._planar_patches, center, np.radians(options.landmark_angle))
+        squares = self._planar_patches.subset(frontal)
+        seen = find_planar_patches(
             np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.uint8),
             camera,
             pose.world_from_cam,
             squares,
             options.landmark_reach,
-            options.landmark_likeness,
+            options.landmark_similarity,
             options.landmarks,
         )
-        points3d = squares.centres[seen.index]
-        distance = np.linalg.norm(points3d - centre, axis=1)
+        points3d = squares.centers[seen.index]
+        distance = np.linalg.norm(points3d - center, axis=1)
         sigma = options.landmark_sigma_px * distance / camera.focal
         together = matches.joined(
             _Matches(camera.rays(seen.points2d), seen.points2d, points3d, sigma)
@@ -296,8 +296,8 @@ class Localizer:
         if refined is None:
             return pose, matches
         agreeing = refined.inliers[len(matches.rays) :].sum()
-        found_again = float(agreeing) / max(seen.sought, _FEW_LANDMARKS)
-        return refined, replace(together, found_again=found_again)
+        redetected_share = float(agreeing) / max(seen.sought, _FEW_LANDMARKS)
+        return refined, replace(together, redetected_share=redetected_share)
 
     def _tokens_near(self, patches: _Patches, pose: np.ndarray) -> torch.Tensor:
         """The tokens (P, k) nearest to each patch's ray, -1 in the place of farther ones."""
@@ -321,9 +321,9 @@ class Localizer:
     def _too_strange(self, matches: _Matches) -> tuple[str, str] | None:
         """Repeated things agree on a pose too, but the rest of the image is not as mapped there."""
         options = self.options
-        if self.code.free or matches.explained >= options.min_explained:
+        if self.code.free or matches.support_ratio >= options.min_support_ratio:
             return None
-        if matches.found_again >= options.min_found_again:
+        if matches.redetected_share >= options.min_redetected_share:
             return None
         return 'unlike_map', 'repeated things agree on a pose, but the rest is not as mapped there'
 
@@ -366,16 +366,18 @@ class _Patches:
 
     features: torch.Tensor  # (P, D)
     rays: np.ndarray  # (P, 3)
-    centres: np.ndarray  # (P, 2) px in the working image
+    centers: np.ndarray  # (P, 2) px in the working image
     focal: float
-    likeness: torch.Tensor | None = None  # (P,) to the token of the map most alike, once it is read
+    similarity: torch.Tensor | None = (
+        None  # (P,) to the token of the map most alike, once it is read
+    )
 
     def subset(self, kept: torch.Tensor) -> _Patches:
         """Those of a mask (P,)."""
         index = kept.cpu().numpy()
-        likeness = None if self.likeness is None else self.likeness[kept]
+        similarity = None if self.similarity is None else self.similarity[kept]
         return _Patches(
-            self.features[kept], self.rays[index], self.centres[index], self.focal, likeness
+            self.features[kept], self.rays[index], self.centers[index], self.focal, similarity
         )
 
 
@@ -386,9 +388,11 @@ class _Matches:
     rays: np.ndarray  # (N, 3)
     points2d: np.ndarray  # (N, 2) px in the working image
     points3d: np.ndarray  # (N, 3)
-    sigma: np.ndarray  # (N,) metres
-    explained: float = 0.0  # how well the pose they were read at explains the patches, and
-    found_again: float = 0.0  # the share of landmarks that agree with it; see `LocalizerOptions`
+    sigma: np.ndarray  # (N,) meters
+    support_ratio: float = 0.0  # how well the pose they were read at explains the patches, and
+    redetected_share: float = (
+        0.0  # the share of landmarks that agree with it; see `LocalizerOptions`
+    )
 
     def joined(self, others: _Matches) -> _Matches:
         """These and others, with what is said of these."""
@@ -397,7 +401,7 @@ class _Matches:
         rays, points2d, points3d, sigma = (
             np.concatenate(pair) for pair in zip(parts, more, strict=True)
         )
-        return _Matches(rays, points2d, points3d, sigma, self.explained, self.found_again)
+        return _Matches(rays, points2d, points3d, sigma, self.support_ratio, self.redetected_share)
 
     def sigma_px(self, pose: np.ndarray, focal: float) -> np.ndarray:
         """Sigma as the camera at ``pose`` sees it, (N,) px."""

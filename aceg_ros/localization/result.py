@@ -14,15 +14,15 @@ from aceg_ros.geometry.cameras import Camera
 class Localization:
     """A camera pose in the map, and the correspondences it rests on.
 
-    ``covariance`` orders x, y, z (metres), then rotations about the map's fixed x, y, z axes
+    ``covariance`` orders x, y, z (meters), then rotations about the map's fixed x, y, z axes
     (radians), as ROS does.
     """
 
     world_from_cam: np.ndarray  # (4, 4)
     covariance: np.ndarray  # (6, 6)
     points2d: np.ndarray  # (N, 2) px in the image as given
-    points3d: np.ndarray  # (N, 3) metres, map frame
-    sigma: np.ndarray  # (N,) metres
+    points3d: np.ndarray  # (N, 3) meters, map frame
+    sigma: np.ndarray  # (N,) meters
     inliers: np.ndarray  # (N,) bool
     seconds: dict[str, float] = field(default_factory=dict)  # time of each stage
 

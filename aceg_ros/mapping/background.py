@@ -50,7 +50,7 @@ class FitResult:
     keyframes: int
     seconds: float
     map_bytes: int
-    quality: dict[str, Any]  # the map's judgement of itself, see `judge`
+    quality: dict[str, Any]  # the map's judgment of itself, see `judge`
     skipped: list[str]  # frames left out: 'name: reason'
     device: str
 

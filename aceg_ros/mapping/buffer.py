@@ -22,7 +22,7 @@ class PatchBuffer:
     group: torch.Tensor  # (N,) long
     # (N, 3, 3), map axes: rows are two unit vectors across the viewing ray, and the ray
     frames: torch.Tensor
-    centres: torch.Tensor  # (N, 3) camera centre
+    centers: torch.Tensor  # (N, 3) camera center
     focal: torch.Tensor  # (N,) px
 
     def __len__(self) -> int:
@@ -44,13 +44,13 @@ def fill_buffer(keyframes: Sequence[Keyframe], size: int, augmented: float) -> P
             axes = torch.from_numpy(tangent_frames(patches.rays.double().numpy())).permute(2, 1, 0)
             rotation = torch.from_numpy(keyframe.world_from_cam[:3, :3])
             count = len(patches.features)
-            centre = torch.from_numpy(keyframe.centre).float()
+            center = torch.from_numpy(keyframe.center).float()
             parts.append(
                 (
                     patches.features,
                     torch.full((count,), 2 * index + copy),
                     (axes @ rotation.T).float(),
-                    centre.expand(count, 3),
+                    center.expand(count, 3),
                     torch.full((count,), keyframe.camera.focal),
                 )
             )

@@ -1,4 +1,4 @@
-"""Fitting a code to the buffer by minimising the reprojection error."""
+"""Fitting a code to the buffer by minimizing the reprojection error."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def _step_loss(
     """
     read = regressor(buffer.features[batch].float(), code, tokens, corrected=False)
     frames, focal = buffer.frames[batch], buffer.focal[batch]
-    local = torch.einsum('nij,nj->ni', frames, read.points3d - buffer.centres[batch])
+    local = torch.einsum('nij,nj->ni', frames, read.points3d - buffer.centers[batch])
     z = local[:, 2].clamp_min(_NEAREST * depth)
     error = (local[:, :2] / z[:, None] * focal[:, None]).norm(dim=1)
     valid = (local[:, 2] > _NEAREST * depth) & (error < _FARTHEST_PX)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from aceg_ros.datasets.base import Frame
-from aceg_ros.encoder.base import Encoder, PatchFeatures, image_tensor, likeness
+from aceg_ros.encoder.base import Encoder, PatchFeatures, image_tensor, similarity
 from aceg_ros.encoder.view import patch_rays
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
@@ -51,13 +51,13 @@ class Keyframe:
     world_from_cam: np.ndarray  # (4, 4)
     feature_map: torch.Tensor  # (D, H', W') float16
     patches: Patches  # all of them, row by row
-    colors: np.ndarray  # (P, 3) uint8, at the patch centres
+    colors: np.ndarray  # (P, 3) uint8, at the patch centers
     gray: np.ndarray  # (H, W) uint8, the working image
     augmented: Patches  # most reliable patches of a changed copy
 
     @property
-    def centre(self) -> np.ndarray:
-        """Camera centre in the map, (3,)."""
+    def center(self) -> np.ndarray:
+        """Camera center in the map, (3,)."""
         return self.world_from_cam[:3, 3]
 
 
@@ -101,11 +101,11 @@ def pose_of(frame: Frame) -> np.ndarray:
 
 def patches_of(encoded: PatchFeatures, camera: Camera) -> Patches:
     """All patches of one encoded image, row by row; ``camera`` is that of its working size."""
-    centres, rays = patch_rays(camera, encoded.stride)
+    centers, rays = patch_rays(camera, encoded.stride)
     return Patches(
         encoded.features[0].flatten(1).T.half().cpu(),
         encoded.reliability[0].flatten().cpu(),
-        torch.from_numpy(centres).float(),
+        torch.from_numpy(centers).float(),
         torch.from_numpy(rays).float(),
     )
 
@@ -117,9 +117,9 @@ def _encode(
     image, camera = encoder.view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
     patches = patches_of(encoded, camera)
-    if likeness(patches.best(_JUDGED).features) > encoder.max_likeness:
+    if similarity(patches.best(_JUDGED).features) > encoder.max_similarity:
         raise ImageError('looks alike everywhere: blank, too dark, overexposed or blurred')
-    columns, rows = encoded.centres().round().astype(int).T
+    columns, rows = encoded.centers().round().astype(int).T
     return Keyframe(
         frame=frame,
         camera=camera,
@@ -143,8 +143,8 @@ def _encode_changed(
     zoom = float(np.exp(rng.uniform(-np.log(_ZOOM), np.log(_ZOOM))))
     turn = float(rng.uniform(-_TURN_DEG, _TURN_DEG))
     height, width = image.shape[:2]
-    centre = ((width - 1) / 2, (height - 1) / 2)
-    affine = cv2.getRotationMatrix2D(centre, turn, zoom)
+    center = ((width - 1) / 2, (height - 1) / 2)
+    affine = cv2.getRotationMatrix2D(center, turn, zoom)
     gain, offset = 1 + rng.uniform(-_LIGHT, _LIGHT), 255 * rng.uniform(-_LIGHT, _LIGHT)
     smoothing = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
     changed = cv2.warpAffine(image, affine, (width, height), flags=smoothing)
@@ -152,7 +152,7 @@ def _encode_changed(
 
     encoded = encoder.encode(image_tensor(changed, encoder.device))
     backward = cv2.invertAffineTransform(affine)
-    points2d = (encoded.centres() @ backward[:, :2].T + backward[:, 2]).astype(np.float64)
+    points2d = (encoded.centers() @ backward[:, :2].T + backward[:, 2]).astype(np.float64)
     border = encoder.stride
     within = (points2d > border) & (points2d < [width - border, height - border])
     inside = np.all(within, axis=1)

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
 from aceg_ros.landmarks.templates import (
-    Squares,
+    PlanarPatches,
     facing_axes,
-    find_squares,
-    look_at,
-    normalised,
+    find_planar_patches,
+    normalized,
+    sample_templates,
 )
 from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.sweep import Candidates
-from aceg_ros.mapping.views import ViewPairs, neighbours
+from aceg_ros.mapping.views import ViewPairs, neighbors
 from aceg_ros.progress import Cancelled, Progress, check
 
 Array = NDArray[np.float64]
@@ -30,12 +30,12 @@ _VIEWS = 10  # other keyframes a landmark is looked for in
 _MIN_SCORE = 0.3  # of a candidate whose depth starts a landmark
 _TRIES = 3.0  # corners tried per landmark wanted, and
 _SPARE = 1.3  # those kept of each keyframe, because some keyframes have few
-_CORNER_REACH = 4  # px around a patch's centre that a corner is looked for in
+_CORNER_REACH = 4  # px around a patch's center that a corner is looked for in
 _CORNER_WINDOW = 7  # px
-_MIN_CORNER = 20.0  # smaller eigenvalue of the gradients, of grey values
+_MIN_CORNER = 20.0  # smaller eigenvalue of the gradients, of gray values
 _BORDER = _CORNER_REACH + SIDE  # px
 _MIN_FORWARD = 0.25  # z of a ray: squares at the rim of a fisheye image are not flat in it
-# Samples searched, likeness wanted and width of the robust kernel in px, as depths get better.
+# Samples searched, similarity wanted and width of the robust kernel in px, as depths get better.
 _ROUNDS = ((6, 0.7, 4.0), (4, 0.75, 1.5), (2, 0.8, 1.5))
 _ROBUST_STEPS = 6
 _CONFIRMED_PX = 1.5  # deviation of a view that confirms a landmark
@@ -57,7 +57,7 @@ def make_landmarks(
     A corner near a candidate's patch is placed along its own ray where other keyframes, searched
     for what it looks like, say that it is.
     """
-    others = neighbours(pairs, _VIEWS)
+    others = neighbors(pairs, _VIEWS)
     share = count / len(keyframes)
     found = []
     for index, keyframe in enumerate(keyframes):
@@ -73,7 +73,7 @@ def make_landmarks(
         found.append(Landmarks(placed[0].astype(np.float32), placed[1], owner, angle))
     together = Landmarks(
         np.concatenate([part.points3d for part in found]),
-        np.concatenate([part.looks for part in found]),
+        np.concatenate([part.templates for part in found]),
         np.concatenate([part.keyframe for part in found]),
         np.concatenate([part.angle for part in found]),
     )
@@ -115,26 +115,28 @@ def _place(
     views: Sequence[Keyframe],
     count: int,
 ) -> tuple[Array, NDArray[np.uint8]]:
-    """The best confirmed corners, at most ``count``: points (N, 3) and their looks."""
+    """The best confirmed corners, at most ``count``: points (N, 3) and their templates."""
     pose, camera = keyframe.world_from_cam, keyframe.camera
     towards = rays @ pose[:3, :3].T
     angle = np.full(len(rays), 1 / camera.focal)
-    centres = pose[:3, 3] + towards * distances[:, None]
-    looks = look_at(keyframe.gray, camera, pose, centres, facing_axes(centres, pose, angle))
-    for reach, min_likeness, width in _ROUNDS:
-        axes = facing_axes(centres, pose, angle)
-        squares = Squares(centres, axes, normalised(looks))
+    centers = pose[:3, 3] + towards * distances[:, None]
+    templates = sample_templates(
+        keyframe.gray, camera, pose, centers, facing_axes(centers, pose, angle)
+    )
+    for reach, min_similarity, width in _ROUNDS:
+        axes = facing_axes(centers, pose, angle)
+        squares = PlanarPatches(centers, axes, normalized(templates))
         lines = _Lines(pose[:3, 3], towards, distances)
         for view in views:
-            seen = find_squares(
-                view.gray, view.camera, view.world_from_cam, squares, reach, min_likeness
+            seen = find_planar_patches(
+                view.gray, view.camera, view.world_from_cam, squares, reach, min_similarity
             )
             lines.add(view, seen.index, seen.points2d)
         distances, confirming, deviation = lines.intersect(width)
-        centres = pose[:3, 3] + towards * distances[:, None]
+        centers = pose[:3, 3] + towards * distances[:, None]
     good = (confirming >= _MIN_CONFIRMING) & (deviation < _MAX_DEPTH_STD)
     best = np.argsort(np.where(good, -confirming, 0), kind='stable')[: min(count, good.sum())]
-    return centres[best], looks[best].round().astype(np.uint8)
+    return centers[best], templates[best].round().astype(np.uint8)
 
 
 class _Lines:
@@ -151,12 +153,12 @@ class _Lines:
         """Rays ``index`` (M,) are seen by ``view`` at ``points2d`` (M, 2)."""
         seen = view.camera.rays(points2d) @ view.world_from_cam[:3, :3].T
         points3d = self._origin + self._towards[index] * self._distances[index, None]
-        per_metre = view.camera.focal / np.linalg.norm(points3d - view.centre, axis=1)
+        per_meter = view.camera.focal / np.linalg.norm(points3d - view.center, axis=1)
         across = np.eye(3) - seen[:, :, None] * seen[:, None, :]
-        across = across * per_metre[:, None, None]
+        across = across * per_meter[:, None, None]
         self._index.append(index)
         self._slope.append(np.einsum('mij,mj->mi', across, self._towards[index]))
-        self._offset.append(across @ (self._origin - view.centre))
+        self._offset.append(across @ (self._origin - view.center))
 
     def intersect(self, width: float) -> tuple[Array, NDArray[np.signedinteger[Any]], Array]:
         """Distances (N,), numbers of confirming views (N,) and relative deviations (N,).

@@ -21,7 +21,7 @@ from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
-from aceg_ros.mapping.validation import held_out_frames, judge
+from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.mapping.views import ViewPairs, compare_views
 from aceg_ros.maps.code import MapCode, MapInfo
 from aceg_ros.progress import Cancelled, Progress, never, silent
@@ -103,7 +103,7 @@ def map_scene(
     )
     colors = start.candidates.colors[start.chosen]
     code = _assemble(fitted, colors, landmarks, keyframes, encoder, regressor, metric)
-    code = judge(code, kept_out, start.depths, encoder, regressor, progress, skipped)
+    code = validate_map(code, kept_out, start.depths, encoder, regressor, progress, skipped)
     return MappingResult(code, history, skipped, time.monotonic() - began)
 
 
@@ -117,7 +117,7 @@ class CodeStart:
     chosen: torch.Tensor  # (n,) which candidates became tokens
     code: CodeTensors
     owner: torch.Tensor  # (n,) the keyframe of each token
-    origins: torch.Tensor  # (n, 3) its camera centre
+    origins: torch.Tensor  # (n, 3) its camera center
     hidden: torch.Tensor  # (2 K, K) bool, see `_hidden_views`
 
 
@@ -137,7 +137,7 @@ def start_code(
     )
     chosen = choose_tokens(candidates, depths, options.tokens, generator)
     owner = candidates.keyframe[chosen]
-    centres = torch.from_numpy(np.stack([k.centre for k in keyframes])).float()
+    centers = torch.from_numpy(np.stack([k.center for k in keyframes])).float()
     return CodeStart(
         depths,
         pairs,
@@ -145,7 +145,7 @@ def start_code(
         chosen,
         anchored_code(candidates, chosen, depths),
         owner,
-        centres[owner],
+        centers[owner],
         torch.from_numpy(_hidden_views(pairs, options.near_view_angle)),
     )
 
@@ -166,7 +166,7 @@ def _hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:
     """(2 K, K) bool: the keyframes that each group of the buffer must not read.
 
     An image as it was taken does not read its own tokens. Its changed copy does not read those of
-    near views either, and so has to be recognised from afar; no more than half of all keyframes
+    near views either, and so has to be recognized from afar; no more than half of all keyframes
     are hidden that way, or slow recordings would lose them all.
     """
     count = len(pairs.overlap)

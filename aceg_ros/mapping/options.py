@@ -23,7 +23,7 @@ class FitOptions:
     augmented: float = 0.2  # part of the buffer taken from turned, scaled and relit copies
     near_view_angle: float = 4.0  # degrees of parallax; nearer views are hidden from changed copies
     held_out: float = 0.08  # part of the keyframes kept out to judge the map, at most 12
-    use_depth: bool = False  # take anchors from depth images registered to the colour image
+    use_depth: bool = False  # take anchors from depth images registered to the color image
     seed: int = 0
 
     def __post_init__(self) -> None:

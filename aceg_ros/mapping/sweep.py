@@ -1,7 +1,7 @@
 """First depths by plane sweep: which depth along a patch's ray agrees with the other views.
 
 Multi-view stereo in its oldest form (Collins, A Space-Sweep Approach to True Multi-Image Matching,
-CVPR 1996), on patch features instead of colours. It needs no start value and no gradient, so the
+CVPR 1996), on patch features instead of colors. It needs no start value and no gradient, so the
 fit begins with a scene instead of with noise.
 """
 
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from aceg_ros.encoder.view import full_size
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.keyframes import Keyframe
-from aceg_ros.mapping.views import ViewPairs, compare_views, neighbours
+from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
 from aceg_ros.progress import Cancelled, Progress, check
 
 _PLANES = 128
@@ -27,7 +27,7 @@ _COARSE_PATCHES, _MIN_COARSE_PATCHES = 2400, 24  # in all and per keyframe, to f
 _MIN_AGREEING = 0.04  # part of the patches that get a depth; of a turning camera a tenth
 _VIEWS = 10  # other keyframes a depth is tested in
 _PEAK = 6  # planes on either side of the best that belong to the same peak
-_MIN_PARALLAX_DEG = 0.4  # of the typical keyframe with its neighbours; less is a turning camera
+_MIN_PARALLAX_DEG = 0.4  # of the typical keyframe with its neighbors; less is a turning camera
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneDe
 
     Raises FitError when all keyframes were taken from one spot, or do not agree on what they see.
     """
-    centres = np.stack([keyframe.centre for keyframe in keyframes])
-    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
-    spread = np.linalg.norm(centres - centres.mean(axis=0), axis=1).max()
+    centers = np.stack([keyframe.center for keyframe in keyframes])
+    steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
+    spread = np.linalg.norm(centers - centers.mean(axis=0), axis=1).max()
     unit = max(float(np.median(steps)), float(spread) / 30)
     if unit < 1e-9:
         raise FitError(
@@ -67,7 +67,7 @@ def scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneDe
         )
     nearest, farthest = (bound * unit for bound in _COARSE_RANGE)
     planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), _COARSE_PLANES)
-    others = neighbours(compare_views(keyframes, 10 * unit), _VIEWS)
+    others = neighbors(compare_views(keyframes, 10 * unit), _VIEWS)
     patches = max(_COARSE_PATCHES // len(keyframes), _MIN_COARSE_PATCHES)
     distances, tried = [], 0
     for index, keyframe in enumerate(keyframes):
@@ -102,7 +102,7 @@ def sweep(
     ``pairs`` compares the keyframes at the scene's median depth. With ``use_depth`` a patch whose
     depth was measured keeps that instead of the swept one.
     """
-    others = neighbours(pairs, _VIEWS)
+    others = neighbors(pairs, _VIEWS)
     _require_parallax(pairs.parallax, others, depths)
     planes = torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), _PLANES)
     found = []
@@ -134,7 +134,7 @@ def sweep(
     if not found:
         raise FitError(
             'no keyframe shares its view with two others: record the place in one slow sweep, with '
-            'neighbouring images showing mostly the same things'
+            'neighboring images showing mostly the same things'
         )
     return Candidates(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
@@ -171,7 +171,7 @@ def _best_depth(
     shape = (len(chosen), len(inverse))
     agreement, seen_by = torch.zeros(shape), torch.zeros(shape)
     for view in views:
-        in_view = (points - view.centre) @ view.world_from_cam[:3, :3]
+        in_view = (points - view.center) @ view.world_from_cam[:3, :3]
         pixels = torch.from_numpy(view.camera.project(in_view)).float().view(*shape, 2)
         rows, columns = view.feature_map.shape[1:]
         stride = torch.tensor([view.camera.width // columns, view.camera.height // rows])
@@ -182,7 +182,7 @@ def _best_depth(
         read = F.grid_sample(
             similarity.view(-1, 1, rows, columns),
             torch.nan_to_num(grid, nan=2.0).clamp(-2.0, 2.0)[:, :, None],
-            mode='bicubic',  # a bilinear surface has its peaks at patch centres only
+            mode='bicubic',  # a bilinear surface has its peaks at patch centers only
             align_corners=False,
         )[:, 0, :, 0]
         agreement += torch.where(inside, read.clamp_min(0).square(), torch.zeros_like(read))

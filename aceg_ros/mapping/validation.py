@@ -1,4 +1,4 @@
-"""A map's judgement of itself: how well keyframes it never saw are found, and where it is thin."""
+"""A map's judgment of itself: how well keyframes it never saw are found, and where it is thin."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MIN_KEYFRAMES
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.maps.code import MapCode
-from aceg_ros.pose.consistency import normalised_errors
+from aceg_ros.pose.consistency import normalized_errors
 from aceg_ros.progress import Progress
 from aceg_ros.regressor.base import SceneRegressor
 
@@ -43,7 +43,7 @@ def held_out_frames(frames: Sequence[Frame], part: float) -> tuple[list[Frame], 
     return mapped, [frames[index] for index in sorted(chosen)]
 
 
-def judge(
+def validate_map(
     code: MapCode,
     held_out: Sequence[Frame],
     depths: SceneDepths,
@@ -95,15 +95,15 @@ def judge(
 
 
 def _angular_error(found: list[tuple[Localization, np.ndarray]]) -> float:
-    """The error (rad) that makes the covariances of localised views honest, given their true poses.
+    """The error (rad) that makes the covariances of localized views honest, given their true poses.
 
-    With it the median normalised error squared is that of chi-squared with six degrees of freedom;
+    With it the median normalized error squared is that of chi-squared with six degrees of freedom;
     drawn towards the usual when there are few views.
     """
 
     def excess(angle: float) -> float:
-        normalised = [normalised_errors(with_map_error(f, angle), pose)[0] for f, pose in found]
-        return float(np.median(normalised)) - float(chi2.median(6))
+        normalized = [normalized_errors(with_map_error(f, angle), pose)[0] for f, pose in found]
+        return float(np.median(normalized)) - float(chi2.median(6))
 
     if not found or excess(0.0) <= 0:
         measured = 0.0

@@ -32,7 +32,7 @@ def compare_views(keyframes: Sequence[Keyframe], depth: float) -> ViewPairs:
         rays = first.patches.rays.numpy().astype(np.float64)
         rays = rays[np.isfinite(rays).all(axis=1)]
         rays = rays[:: max(1, len(rays) // _SAMPLES**2)]
-        points = rays * depth @ first.world_from_cam[:3, :3].T + first.centre
+        points = rays * depth @ first.world_from_cam[:3, :3].T + first.center
         for camera, members in groups.items():
             offset = points[None] - poses[members, None, :3, 3]
             in_view = np.einsum('kpj,kjc->kpc', offset, poses[members, :3, :3])
@@ -40,8 +40,8 @@ def compare_views(keyframes: Sequence[Keyframe], depth: float) -> ViewPairs:
             with np.errstate(invalid='ignore'):
                 inside = ((seen >= 0) & (seen < [camera.width, camera.height])).all(axis=1)
             overlap[i, members] = inside.reshape(len(members), -1).mean(axis=1)
-    centres = np.stack([keyframe.centre for keyframe in keyframes])
-    baselines = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    centers = np.stack([keyframe.center for keyframe in keyframes])
+    baselines = np.linalg.norm(centers[:, None] - centers[None], axis=2)
     return ViewPairs(overlap, np.degrees(np.arctan(baselines / depth)))
 
 
@@ -52,7 +52,7 @@ def _by_camera(keyframes: Sequence[Keyframe]) -> dict[Camera, list[int]]:
     return groups
 
 
-def neighbours(pairs: ViewPairs, count: int) -> list[np.ndarray]:
+def neighbors(pairs: ViewPairs, count: int) -> list[np.ndarray]:
     """For each keyframe up to ``count`` others to triangulate with, best first."""
     # a smooth preference: rises with parallax up to the good one, falls slowly beyond
     ratio = pairs.parallax / _GOOD_PARALLAX_DEG

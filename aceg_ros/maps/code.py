@@ -19,7 +19,7 @@ class MapInfo:
 
     encoder: str  # Encoder.identity
     regressor: str  # SceneRegressor.codes()
-    metric: bool  # whether the unit of length is the metre
+    metric: bool  # whether the unit of length is the meter
     cameras: tuple[Camera, ...]  # those seen, each once
     frame_id: str = 'map'
     created: str = ''  # ISO 8601, UTC
@@ -32,25 +32,25 @@ class MapCode:
     """n tokens that say where things are, and landmarks, in the frame of the mapping poses.
 
     A token of an *anchored* code is an embedding to be found by and an anchor in the scene; anchors
-    with their colours also serve for display. A *free* code (see `CodeTensors`) is embeddings and
-    the scene's mean; it has no anchors, colours or landmarks, and an imported one no keyframes.
+    with their colors also serve for display. A *free* code (see `CodeTensors`) is embeddings and
+    the scene's mean; it has no anchors, colors or landmarks, and an imported one no keyframes.
     """
 
     embeddings: np.ndarray  # (n, D) float32
-    anchors: np.ndarray  # (n, 3) float32, metres; (0, 3) of a free code, and so on
-    log_sigma: np.ndarray  # (n,) float32, log metres
+    anchors: np.ndarray  # (n, 3) float32, meters; (0, 3) of a free code, and so on
+    log_sigma: np.ndarray  # (n,) float32, log meters
     log_prior: np.ndarray  # (n,) float32
     colors: np.ndarray  # (n, 3) uint8 RGB
     keyframes: np.ndarray  # (K, 4, 4) float64, world_from_cam
     info: MapInfo
     landmarks: Landmarks = field(default_factory=Landmarks.none)
-    free_mean: np.ndarray | None = None  # (3,) float32, metres; of a free code only
+    free_mean: np.ndarray | None = None  # (3,) float32, meters; of a free code only
 
     @classmethod
     def free_code(
         cls, embeddings: np.ndarray, mean: np.ndarray, keyframes: np.ndarray, info: MapInfo
     ) -> MapCode:
-        """A free code: ``embeddings`` (n, D) float32, ``mean`` (3,) float32 metres."""
+        """A free code: ``embeddings`` (n, D) float32, ``mean`` (3,) float32 meters."""
         return cls(
             embeddings=embeddings,
             anchors=np.zeros((0, 3), np.float32),
@@ -69,14 +69,14 @@ class MapCode:
 
     @property
     def mean(self) -> np.ndarray:
-        """Mean of the mapping cameras' centres, (3,) metres."""
+        """Mean of the mapping cameras' centers, (3,) meters."""
         if self.free_mean is not None:
             return self.free_mean.astype(np.float64)
         return self.keyframes[:, :3, 3].mean(axis=0)
 
     @property
     def extent(self) -> np.ndarray:
-        """Least and greatest corner (2, 3) of the anchors less the outermost hundredth, metres.
+        """Least and greatest corner (2, 3) of the anchors less the outermost hundredth, meters.
 
         Of a free code it is that of the mapping cameras.
         """

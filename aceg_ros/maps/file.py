@@ -36,7 +36,7 @@ _ANCHORED: _Layout = {
     'colors': ('token', np.uint8, (3,)),
     'keyframes': ('keyframe', np.float64, (4, 4)),
     'landmarks': ('landmark', np.float32, (3,)),
-    'landmark_looks': ('landmark', np.uint8, (SIDE, SIDE)),
+    'landmark_templates': ('landmark', np.uint8, (SIDE, SIDE)),
     'landmark_keyframes': ('landmark', np.uint16, ()),
     'landmark_angles': ('landmark', np.float32, ()),
 }
@@ -121,9 +121,9 @@ def _free_tensors(code: MapCode) -> dict[str, np.ndarray]:
 def _anchored_tensors(code: MapCode) -> dict[str, np.ndarray]:
     scales = np.abs(code.embeddings).max(axis=1).clip(1e-4) / 127
     scales = scales.astype(np.float16)
-    quantised = np.round(code.embeddings / scales[:, None].astype(np.float32)).clip(-127, 127)
+    quantized = np.round(code.embeddings / scales[:, None].astype(np.float32)).clip(-127, 127)
     return {
-        'embeddings': quantised.astype(np.int8),
+        'embeddings': quantized.astype(np.int8),
         'embedding_scales': scales,
         'anchors': code.anchors.astype(np.float32),
         'log_sigma': code.log_sigma.astype(np.float16),
@@ -131,7 +131,7 @@ def _anchored_tensors(code: MapCode) -> dict[str, np.ndarray]:
         'colors': code.colors.astype(np.uint8),
         'keyframes': code.keyframes.astype(np.float64),
         'landmarks': code.landmarks.points3d.astype(np.float32),
-        'landmark_looks': code.landmarks.looks.astype(np.uint8),
+        'landmark_templates': code.landmarks.templates.astype(np.uint8),
         'landmark_keyframes': code.landmarks.keyframe.astype(np.uint16),
         'landmark_angles': code.landmarks.angle.astype(np.float32),
     }
@@ -149,7 +149,7 @@ def _anchored_code(tensors: dict[str, np.ndarray], info: MapInfo) -> MapCode:
         info=info,
         landmarks=Landmarks(
             tensors['landmarks'],
-            tensors['landmark_looks'],
+            tensors['landmark_templates'],
             tensors['landmark_keyframes'],
             tensors['landmark_angles'],
         ),

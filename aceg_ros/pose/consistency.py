@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 def pose_residual(world_from_cam: Array, estimate: Array) -> Array:
     """Error (6,) of an `estimate`, in the axes and order of `Localization.covariance`.
 
-    The step from the estimate to the truth `world_from_cam`: metres along the map's x, y, z, then
+    The step from the estimate to the truth `world_from_cam`: meters along the map's x, y, z, then
     the rotation vector, in radians about the same axes, of exp(r) R_estimate = R_truth.
     """
     shift = world_from_cam[:3, 3] - estimate[:3, 3]
@@ -24,8 +24,8 @@ def pose_residual(world_from_cam: Array, estimate: Array) -> Array:
     return np.concatenate([shift, turn])
 
 
-def normalised_errors(answer: Localization, world_from_cam: Array) -> tuple[float, float]:
-    """Normalised estimation error squared of the whole pose and of its position alone.
+def normalized_errors(answer: Localization, world_from_cam: Array) -> tuple[float, float]:
+    """Normalized estimation error squared of the whole pose and of its position alone.
 
     e' P^-1 e with the error e and its covariance P, which is chi-squared with 6 and 3 degrees of
     freedom when P is honest (Bar-Shalom et al., "Estimation with Applications to Tracking and

@@ -1,6 +1,6 @@
 """Uncertainty of a pose whose measurements' errors are correlated across the image.
 
-Neighbouring patches read the same parts of the map, so they err together and N of them weigh less
+Neighboring patches read the same parts of the map, so they err together and N of them weigh less
 than N independent ones. How much less is measured, not assumed: the image is cut into blocks, and
 the covariance is the jackknife over blocks (the cluster-robust "sandwich" of Liang and Zeger,
 Biometrika 1986, in its leave-one-cluster-out form CR3 of Bell and McCaffrey, Survey Methodology
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 # Blocks per side of the measured part of the image. Larger blocks hold longer correlations, more
-# blocks make a steadier estimate. In simulation 4 keeps the normalised error squared between 5 and
+# blocks make a steadier estimate. In simulation 4 keeps the normalized error squared between 5 and
 # 10 (6 is perfect) for errors correlated over nothing up to a sixteenth of the image's width.
 GRID = 4
 # Reciprocal condition of the normal matrix, freed of units, below which the pose is undetermined.
 MIN_CONDITION = 1e-12
 # Least part of the information about a direction that is taken to remain without any one block.
 MIN_REMAINDER = 0.1
-# Standard deviation of the rotation in radians beyond which a linearised covariance says nothing.
+# Standard deviation of the rotation in radians beyond which a linearized covariance says nothing.
 MAX_ROTATION_STD = 1.0
 
 

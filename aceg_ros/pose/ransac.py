@@ -43,7 +43,7 @@ def ransac_pose(
 ) -> tuple[Array, Mask] | None:
     """Find the pose most matches agree on: world_from_cam (4, 4) and inliers (N,), or None.
 
-    `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) metres; rows that are not
+    `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) meters; rows that are not
     finite are outliers. Inliers have a residual (see `reprojection`) below `threshold_px`. `prior`
     is a guess of world_from_cam: one more hypothesis, fitted to the matches near it and taken only
     when they agree with it better than with what sampling found. None when fewer than 6 matches

@@ -39,8 +39,8 @@ CONVERGED = 1e-5
 class RefinedPose:
     """A pose fitted to its inliers.
 
-    `covariance` orders x, y, z in metres, then rotations in radians about the world's axes: the
-    true pose has its centre at p + dp and the rotation exp(dtheta) R.
+    `covariance` orders x, y, z in meters, then rotations in radians about the world's axes: the
+    true pose has its center at p + dp and the rotation exp(dtheta) R.
     """
 
     world_from_cam: Array  # (4, 4)
@@ -59,13 +59,13 @@ def refine_pose(
 ) -> RefinedPose | None:
     """Fit the pose to all matches, starting from one within about `threshold_px` of them.
 
-    `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) metres, `sigma_px` (N,)
+    `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) meters, `sigma_px` (N,)
     the deviation per axis expected of each residual in pixels, to which `floor_px` is added in
     squares; a factor common to all is measured from the residuals. Rows that are not finite are
     outliers. An inlier's residual is below `threshold_px` and in keeping with its sigma.
 
     The cost is Geman and McClure's s^2 / (1 + s^2 / c^2), whose width c shrinks from the threshold
-    to what the residuals show (graduated non-convexity, Blake and Zisserman 1987), minimised by
+    to what the residuals show (graduated non-convexity, Blake and Zisserman 1987), minimized by
     Levenberg and Marquardt's method on reweighted residuals. Should the result have a higher cost
     than `world_from_cam`, that pose is kept. None with fewer than 6 inliers or when they do not
     determine a pose.
@@ -99,7 +99,7 @@ class RobustFit:
 def fit_pose(
     start: Array, problem: Reprojection, sigma: Array, threshold_px: float, reach_px: float
 ) -> RobustFit:
-    """Minimise the robust cost from `start`, where true matches are up to about `reach_px` off.
+    """Minimize the robust cost from `start`, where true matches are up to about `reach_px` off.
 
     `sigma` (N,) is the deviation expected of each residual in pixels. Never raises the cost at the
     final width; without enough matches in reach that is `start` itself.
@@ -166,7 +166,7 @@ def _descend(
 
     cost, damping = cost_at(pose), 1e-4
     for _ in range(max_steps):
-        residuals, jacobian = problem.linearised(pose)
+        residuals, jacobian = problem.linearized(pose)
         root = _kernel_root((residuals**2).sum(axis=0) / sigma**2, width)
         weighted = (jacobian * (root / sigma) ** 2).reshape(6, -1)
         normal = weighted @ jacobian.reshape(6, -1).T
@@ -191,7 +191,7 @@ def _descend(
 def _covariance(fit: RobustFit, problem: Reprojection, sigma: Array, rays: Array) -> Array | None:
     """Covariance (6, 6) of the fit about the world's axes."""
     sigma, rays = sigma[fit.inliers], rays[fit.inliers]
-    residuals, jacobian = problem.subset(fit.inliers).linearised(fit.world_from_cam)
+    residuals, jacobian = problem.subset(fit.inliers).linearized(fit.world_from_cam)
     residuals, jacobian = residuals / sigma, jacobian / sigma
     root = _kernel_root((residuals**2).sum(axis=0), fit.width)
     weights = root**2

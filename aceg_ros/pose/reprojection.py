@@ -18,12 +18,12 @@ from aceg_ros.geometry.poses import make_pose, so3_exp
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# Metres along the ray below which a point counts as behind the camera.
+# Meters along the ray below which a point counts as behind the camera.
 MIN_DEPTH = 1e-6
 
 
 class Reprojection:
-    """Tangent-plane residuals of unit `rays` (N, 3) against `points3d` (N, 3) in metres.
+    """Tangent-plane residuals of unit `rays` (N, 3) against `points3d` (N, 3) in meters.
 
     `focal` is in pixels. All numbers are taken to be finite; `usable_rows` tells which ones are.
     What is computed has the measurements along its last axis, which is the fast way round. Raises
@@ -42,7 +42,7 @@ class Reprojection:
         _, plane, inverse_depth = self._local(world_from_cam)
         return np.where(inverse_depth > 0, np.sqrt((plane**2).sum(axis=0)), np.inf)
 
-    def linearised(self, world_from_cam: Array) -> tuple[Array, Array]:
+    def linearized(self, world_from_cam: Array) -> tuple[Array, Array]:
         """Residuals (2, N) px and their Jacobian (6, 2, N) by `moved`'s step; zeros when behind."""
         points_cam, plane, inverse_depth = self._local(world_from_cam)
         axes, bearing = self._frames[:, :2], self._frames[:, 2:]
@@ -67,8 +67,8 @@ class Reprojection:
 
     def _local(self, world_from_cam: Array) -> tuple[Array, Array, Array]:
         """Points in the camera (3, N), residuals (2, N), 1 / b.p (N,); the last two 0 if behind."""
-        rotation, centre = world_from_cam[:3, :3], world_from_cam[:3, 3]
-        points_cam = rotation.T @ (self._points3d - centre[:, None])
+        rotation, center = world_from_cam[:3, :3], world_from_cam[:3, 3]
+        points_cam = rotation.T @ (self._points3d - center[:, None])
         x, y, z = points_cam
         u, v, depth = self._frames[0] * x + self._frames[1] * y + self._frames[2] * z
         ahead = depth > MIN_DEPTH
@@ -77,7 +77,7 @@ class Reprojection:
 
 
 def moved(world_from_cam: Array, step: NDArray[np.floating]) -> Array:
-    """Shift a camera by `step[:3]` metres and turn it by `step[3:]` radians about its own axes."""
+    """Shift a camera by `step[:3]` meters and turn it by `step[3:]` radians about its own axes."""
     rotation = world_from_cam[:3, :3]
     return make_pose(rotation @ so3_exp(step[3:]), world_from_cam[:3, 3] + rotation @ step[:3])
 

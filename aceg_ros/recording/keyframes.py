@@ -59,15 +59,15 @@ def sharpness(image: NDArray[np.uint8]) -> float:
     motion blurs along one. Sharp photographs have 0.55 to 0.8, motion blur over 3 % of the width
     leaves 0.35.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    if grey.shape[1] > _JUDGED_WIDTH:
-        height = max(round(grey.shape[0] * _JUDGED_WIDTH / grey.shape[1]), 1)
-        grey = cv2.resize(grey, (_JUDGED_WIDTH, height), interpolation=cv2.INTER_AREA)
-    grey = grey.astype(np.float32)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if gray.shape[1] > _JUDGED_WIDTH:
+        height = max(round(gray.shape[0] * _JUDGED_WIDTH / gray.shape[1]), 1)
+        gray = cv2.resize(gray, (_JUDGED_WIDTH, height), interpolation=cv2.INTER_AREA)
+    gray = gray.astype(np.float32)
     kept = []
     for axis, kernel in enumerate([(1, _BLUR), (_BLUR, 1)]):
-        contrast = np.abs(np.diff(grey, axis=axis))
-        blurred = np.abs(np.diff(cv2.blur(grey, kernel), axis=axis))
+        contrast = np.abs(np.diff(gray, axis=axis))
+        blurred = np.abs(np.diff(cv2.blur(gray, kernel), axis=axis))
         lost = np.maximum(contrast - blurred, 0.0).sum()
         kept.append(float(lost / contrast.sum()) if contrast.any() else 0.0)
     return min(kept)

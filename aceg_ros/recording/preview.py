@@ -29,15 +29,15 @@ _NOTHING: tuple[Points, Colors] = np.zeros((0, 3)), np.zeros((0, 3), np.uint8)
 
 @dataclass(frozen=True)
 class _View:
-    centre: NDArray[np.float64]  # (3,)
+    center: NDArray[np.float64]  # (3,)
     rays: Points  # (N, 3) unit, world axes
     descriptors: NDArray[Any]  # (N, 32) uint8
 
 
 class ScenePreview:
-    """Points that neighbouring keyframes agree on, or that depth gives; the newest are kept.
+    """Points that neighboring keyframes agree on, or that depth gives; the newest are kept.
 
-    `cloud` has them, world (N, 3) metres and RGB (N, 3); it is replaced as a whole, so that another
+    `cloud` has them, world (N, 3) meters and RGB (N, 3); it is replaced as a whole, so that another
     thread may read it.
     """
 
@@ -81,7 +81,7 @@ class ScenePreview:
             matches = self._matcher.match(view.descriptors, other.descriptors)
             own = np.array([match.queryIdx for match in matches], dtype=int)
             theirs = np.array([match.trainIdx for match in matches], dtype=int)
-            points, good = intersect(view.centre, view.rays[own], other.centre, other.rays[theirs])
+            points, good = intersect(view.center, view.rays[own], other.center, other.rays[theirs])
             found.append(points[good])
             colors.append(image[rows[own[good]], columns[own[good]]])
         self._views.append(view)
@@ -89,21 +89,21 @@ class ScenePreview:
 
 
 def intersect(
-    centre_a: NDArray[np.float64], rays_a: Points, centre_b: NDArray[np.float64], rays_b: Points
+    center_a: NDArray[np.float64], rays_a: Points, center_b: NDArray[np.float64], rays_b: Points
 ) -> tuple[Points, NDArray[np.bool_]]:
-    """Points (N, 3) nearest to pairs of rays (N, 3) from two centres (3,), and which are good.
+    """Points (N, 3) nearest to pairs of rays (N, 3) from two centers (3,), and which are good.
 
     A pair is good when it meets in front of both cameras, under an angle that tells the depth.
     """
-    baseline = centre_b - centre_a
+    baseline = center_b - center_a
     cosine = (rays_a * rays_b).sum(axis=1)
     along_a, along_b = rays_a @ baseline, rays_b @ baseline
     with np.errstate(divide='ignore', invalid='ignore'):
         parting = 1.0 - cosine**2
         distance_a = (along_a - cosine * along_b) / parting
         distance_b = (cosine * along_a - along_b) / parting
-        near_a = centre_a + distance_a[:, None] * rays_a
-        near_b = centre_b + distance_b[:, None] * rays_b
+        near_a = center_a + distance_a[:, None] * rays_a
+        near_b = center_b + distance_b[:, None] * rays_b
         miss = np.linalg.norm(near_a - near_b, axis=1)
         good = (
             (np.arccos(np.clip(cosine, -1.0, 1.0)) > _MIN_PARALLAX)

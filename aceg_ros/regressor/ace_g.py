@@ -39,7 +39,7 @@ class PublishedConfig:
     mlp_ratio: float = 4.0
     out_layers: int = 2
     out_ratio: float = 1.0  # width of the output MLP, by that of the blocks
-    out_norm: bool = True  # whether that MLP normalises
+    out_norm: bool = True  # whether that MLP normalizes
 
     def __post_init__(self) -> None:
         """Raise ValueError for numbers that make no network."""
@@ -98,7 +98,7 @@ class PublishedRegressor(nn.Module):
     ) -> SceneCoordinates:
         """Read a free code (n, dim) for patch features (P, dim_in) as the encoder gives them.
 
-        Blocks follow the caller's autocast; the output, whose steps would be centimetres in half
+        Blocks follow the caller's autocast; the output, whose steps would be centimeters in half
         precision, is always computed in full. Each patch is read by itself, so ``around`` makes no
         difference, nor does ``corrected``. Raises ValueError for ``tokens``.
         """

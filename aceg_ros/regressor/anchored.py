@@ -34,7 +34,7 @@ class RegressorConfig:
 
 @dataclass(frozen=True)
 class CodeTensors:
-    """A map code as the regressor reads it, all on one device; lengths in metres.
+    """A map code as the regressor reads it, all on one device; lengths in meters.
 
     An *anchored* code has one 3D anchor and one key per token, born from mapping patches. A *free*
     code (the paper's) has random embeddings and every anchor at the scene's mean: all the geometry
@@ -43,7 +43,7 @@ class CodeTensors:
 
     embeddings: torch.Tensor  # (n, dim_in)
     anchors: torch.Tensor  # (n, 3)
-    log_sigma: torch.Tensor  # (n,) log metres
+    log_sigma: torch.Tensor  # (n,) log meters
     log_prior: torch.Tensor  # (n,) logit added to the token's similarity
 
 
@@ -51,9 +51,9 @@ class CodeTensors:
 class SceneCoordinates:
     """What the regressor says of P patches."""
 
-    points3d: torch.Tensor  # (P, 3) metres, map frame
-    sigma: torch.Tensor  # (P,) metres, of the Laplace error in 3D
-    likeness: torch.Tensor | None = None  # (P,) cosine to the token most alike; of anchored codes
+    points3d: torch.Tensor  # (P, 3) meters, map frame
+    sigma: torch.Tensor  # (P,) meters, of the Laplace error in 3D
+    similarity: torch.Tensor | None = None  # (P,) cosine to the token most alike; of anchored codes
 
 
 class Regressor(nn.Module):
@@ -134,10 +134,10 @@ class Regressor(nn.Module):
         given = self.candidates(features, code, tokens)
         if self.corrector is not None and corrected:
             last = self.rounds(given, code, around)[-1]
-            return SceneCoordinates(last.points3d, last.sigma, given.likeness)
+            return SceneCoordinates(last.points3d, last.sigma, given.similarity)
         read = weigh(given.logits, given.anchors, given.log_sigma)
         sigma = read.sigma(self.config.spread_weight)
-        return SceneCoordinates(read.points3d, sigma, given.likeness)
+        return SceneCoordinates(read.points3d, sigma, given.similarity)
 
     def candidates(
         self, features: torch.Tensor, code: CodeTensors, tokens: torch.Tensor | None = None
@@ -154,9 +154,9 @@ class Regressor(nn.Module):
         keys, anchors, log_sigma, log_prior = rows.split([keys.shape[1], 3, 1, 1], dim=2)
         similarity = (features[:, None] * keys).sum(dim=2) * self.config.temperature
         similarity = similarity.masked_fill(tokens < 0, -torch.inf)
-        likeness = similarity.detach().amax(dim=1) / self.config.temperature
+        similarity = similarity.detach().amax(dim=1) / self.config.temperature
         logits = similarity + log_prior[:, :, 0]
-        return Candidates(anchors, logits, log_sigma[:, :, 0], log_prior[:, :, 0], likeness)
+        return Candidates(anchors, logits, log_sigma[:, :, 0], log_prior[:, :, 0], similarity)
 
     def rounds(
         self, given: Candidates, code: CodeTensors, around: Surroundings | None

@@ -4,7 +4,7 @@ By itself a patch cannot tell which of its matches to believe. Patches side by s
 mostly see places side by side: round by round every patch reads its tokens, says how sure it is,
 and takes what the patches around it read as evidence for the next round. Only how places lie to
 each other and how alike features are is looked at, never the features themselves nor any length by
-itself. The work is patches x tokens x neighbours, whatever the size of the code.
+itself. The work is patches x tokens x neighbors, whatever the size of the code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from scipy.spatial import cKDTree
 from torch import nn
 
-NEIGHBOURS = 16  # patches of the same image, the nearest
+NEIGHBORS = 16  # patches of the same image, the nearest
 _APART = 5.0  # between images; rays of one are at most 2 apart
 _MODE, _WIDE = 0.05, 0.2  # of the scene's size: anchors that are one reading, and that agree
 # Places seen under an angle t are up to about _REACH + t apart, as a part of the scene's size;
@@ -46,7 +46,7 @@ class Surroundings:
         if images is not None:
             places = np.concatenate([places, _APART * images.cpu().numpy()[:, None]], axis=1)
         chord, beside = cKDTree(places).query(
-            places, k=range(2, NEIGHBOURS + 2), distance_upper_bound=_APART / 2
+            places, k=range(2, NEIGHBORS + 2), distance_upper_bound=_APART / 2
         )
         beside[beside == len(places)] = 0
         return cls(torch.from_numpy(beside).to(rays.device), torch.from_numpy(chord).to(rays))
@@ -56,11 +56,11 @@ class Surroundings:
 class Candidates:
     """The k tokens that each of P patches may weigh."""
 
-    anchors: torch.Tensor  # (P, k, 3) metres
+    anchors: torch.Tensor  # (P, k, 3) meters
     logits: torch.Tensor  # (P, k) similarity and prior, -inf where there is no token
-    log_sigma: torch.Tensor  # (P, k) log metres
+    log_sigma: torch.Tensor  # (P, k) log meters
     log_prior: torch.Tensor  # (P, k)
-    likeness: torch.Tensor  # (P,) cosine to the token most alike
+    similarity: torch.Tensor  # (P,) cosine to the token most alike
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def weigh(logits: torch.Tensor, anchors: torch.Tensor, log_sigma: torch.Tensor) 
 
 @dataclass(frozen=True)
 class Round:
-    """What a block makes of the candidates; lengths in metres."""
+    """What a block makes of the candidates; lengths in meters."""
 
     logits: torch.Tensor  # (P, k)
     points3d: torch.Tensor  # (P, 3)
@@ -105,19 +105,19 @@ class _Scene:
     squares: torch.Tensor  # (P, k, k) of distances between them
     close: torch.Tensor  # (P, k, k) 1 where two are one reading, towards 0 where they are not
     wide: torch.Tensor  # (P, k, k) the same for rough agreement
-    centre: torch.Tensor  # (3,) metres, where places are measured from
-    size: torch.Tensor  # () metres
+    center: torch.Tensor  # (3,) meters, where places are measured from
+    size: torch.Tensor  # () meters
 
     @classmethod
     @torch.no_grad()
     def of(cls, anchors: torch.Tensor, size: torch.Tensor) -> _Scene:
-        """Of anchors (P, k, 3) metres; no gradient moves them for the sake of how they lie."""
-        centre = anchors.mean(dim=(0, 1))
-        places = (anchors - centre) / size
+        """Of anchors (P, k, 3) meters; no gradient moves them for the sake of how they lie."""
+        center = anchors.mean(dim=(0, 1))
+        places = (anchors - center) / size
         offsets = places - places.mean(dim=1, keepdim=True)
-        squares = _squares(offsets, offsets)
+        squares = _planar_patches(offsets, offsets)
         close, wide = (_kernel(squares, 1 / reach**2) for reach in (_MODE, _WIDE))
-        return cls(places, squares, close, wide, centre, size)
+        return cls(places, squares, close, wide, center, size)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Votes:
     @torch.no_grad()
     def of(cls, now: Round, scene: _Scene, around: Surroundings | None) -> _Votes:
         """Those of the readings ``now``; M is 0 where nothing is known of the image."""
-        places = (now.points3d - scene.centre) / scene.size
+        places = (now.points3d - scene.center) / scene.size
         if around is None:
             none = places[:, :0]
             return cls(none[:, :, None].expand(-1, -1, 3), none, none)
@@ -154,7 +154,7 @@ class SparseBlocks(nn.Module):
     def forward(
         self, given: Candidates, size: torch.Tensor, around: Surroundings | None
     ) -> list[Round]:
-        """The reading after each block; ``size`` () is the scene's, metres."""
+        """The reading after each block; ``size`` () is the scene's, meters."""
         scene = _Scene.of(given.anchors, size)
         now = self._read(given, scene, given.logits, given.logits[:, :0])
         rounds: list[Round] = []
@@ -227,7 +227,7 @@ def _describe(
     near = [torch.zeros_like(weights)] * len(_NEAR)
     heard = torch.zeros_like(weights[:, 0])
     if count:
-        squares = _squares(scene.places, votes.places).div_(votes.reach.square()[:, None])
+        squares = _planar_patches(scene.places, votes.places).div_(votes.reach.square()[:, None])
         share = votes.weight / count
         near = [_logarithm(_density(_kernel(squares, factor), share)) for factor in _NEAR]
         heard = votes.weight.mean(dim=1)
@@ -250,7 +250,7 @@ def _describe(
     return torch.stack(columns, dim=2), torch.stack(patches, dim=1)
 
 
-def _squares(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def _planar_patches(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Squared distances (P, n, m) of points (P, n, 3) and (P, m, 3)."""
     squares = torch.baddbmm(
         first.square().sum(dim=2)[:, :, None], first, second.transpose(1, 2), alpha=-2

@@ -23,9 +23,9 @@ AnyRegressor: TypeAlias = Regressor | PublishedRegressor
 
 SUFFIX = '.safetensors'
 FORMAT = 'aceg-regressor'
-LICENCE = (
-    'Weights published by the authors of ACE-G under a licence that allows non-commercial use '
-    'only; the licence of aceg_ros does not cover them.'
+LICENSE = (
+    'Weights published by the authors of ACE-G under a license that allows non-commercial use '
+    'only; the license of aceg_ros does not cover them.'
 )
 ANCHORED, PUBLISHED = 'anchored', 'published'  # kinds of regressor: what codes they read
 _REMEDY = 'take the file from where it came, or make one ("aceg import-regressor", "aceg pretrain")'
@@ -132,7 +132,7 @@ def save_regressor(
         **(about or {}),
     }
     if published:
-        metadata['licence'] = LICENCE
+        metadata['license'] = LICENSE
     try:
         write_atomically(path, save(tensors, metadata))
     except OSError as error:

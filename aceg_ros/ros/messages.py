@@ -32,7 +32,7 @@ from aceg_ros.geometry.poses import (
 
 NANOSECONDS = 1_000_000_000
 
-# A camera's outline at distance 1: its centre, then the corners of its image, clockwise.
+# A camera's outline at distance 1: its center, then the corners of its image, clockwise.
 _OUTLINE = np.array([[0, 0, 0], [-0.6, -0.45, 1], [0.6, -0.45, 1], [0.6, 0.45, 1], [-0.6, 0.45, 1]])
 _EDGES = np.array([[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4], [4, 1]])
 
@@ -110,17 +110,17 @@ def path(header: Header, poses: Sequence[tuple[Time, Array]]) -> Path:
 
 
 def point_cloud(
-    header: Header, points: Array, colours: NDArray[np.uint8] | None = None
+    header: Header, points: Array, colors: NDArray[np.uint8] | None = None
 ) -> PointCloud2:
-    """Cloud of points (N, 3) m in the header's frame, with RGB colours (N, 3) uint8 or without.
+    """Cloud of points (N, 3) m in the header's frame, with RGB colors (N, 3) uint8 or without.
 
-    Fields are x, y, z and, with colours, rgb, which viewers know.
+    Fields are x, y, z and, with colors, rgb, which viewers know.
     """
-    names = ['x', 'y', 'z'] if colours is None else ['x', 'y', 'z', 'rgb']
+    names = ['x', 'y', 'z'] if colors is None else ['x', 'y', 'z', 'rgb']
     cloud = np.zeros((len(points), len(names)), dtype='<f4')
     cloud[:, :3] = points
-    if colours is not None:
-        red, green, blue = colours.astype('<u4').T
+    if colors is not None:
+        red, green, blue = colors.astype('<u4').T
         cloud[:, 3] = (red << 16 | green << 8 | blue).astype('<u4').view('<f4')
     return PointCloud2(
         header=header,
@@ -142,7 +142,7 @@ def frusta(
     header: Header,
     world_from_cams: Sequence[Array],
     size: float = 0.1,
-    colour: tuple[float, float, float] = (0.1, 0.6, 1.0),
+    color: tuple[float, float, float] = (0.1, 0.6, 1.0),
 ) -> MarkerArray:
     """Outlines of cameras at poses (4, 4) in the header's frame, `size` m deep, RGB 0 to 1.
 
@@ -153,7 +153,7 @@ def frusta(
         ns='cameras',
         type=Marker.LINE_LIST,
         action=Marker.ADD if len(world_from_cams) else Marker.DELETE,
-        color=ColorRGBA(r=colour[0], g=colour[1], b=colour[2], a=1.0),
+        color=ColorRGBA(r=color[0], g=color[1], b=color[2], a=1.0),
     )
     marker.pose.orientation.w = 1.0
     marker.scale.x = size / 20.0

@@ -18,7 +18,7 @@ BODY_FROM_OPTICAL = np.array(
 def carry(map_from_a: Array, covariance: Array, a_from_b: Array) -> tuple[Array, Array]:
     """Pose map_from_b (4, 4) and its covariance (6, 6) of a frame b held rigidly by frame a.
 
-    Covariances order x, y, z (metres), then rotations about the map's fixed axes (radians). A turn
+    Covariances order x, y, z (meters), then rotations about the map's fixed axes (radians). A turn
     of a moves b by the lever arm between the two, so b's position is less certain than a's.
     """
     map_from_b = map_from_a @ a_from_b

@@ -21,8 +21,8 @@ class GateOptions:
 
     max_speed: float = 2.0  # m/s, where there is no odometry
     max_turn_rate: float = math.radians(180.0)  # rad/s, where there is no odometry
-    # Standard deviation of odometry as part of the way: metres per metre, and radians per radian
-    # turned or metre driven.
+    # Standard deviation of odometry as part of the way: meters per meter, and radians per radian
+    # turned or meter driven.
     odometry_drift: float = 0.1
     max_mahalanobis: float = 5.0  # deviations from what is expected, over all six directions
     jump_fixes: int = 3  # consistent ones that make a jump believed
@@ -59,12 +59,12 @@ class Gate:
         self._last_odom: Array | None = None
         self._reference: _Reference | None = None
         self._candidate: _Reference | None = None
-        self._hint: tuple[Array, Array] | None = None
+        self._pose_prior: tuple[Array, Array] | None = None
         self._repeats = 0
 
     def forget(self) -> None:
         """Believe the next fix, wherever it is."""
-        self._reference = self._candidate = self._hint = self._last_odom = None
+        self._reference = self._candidate = self._pose_prior = self._last_odom = None
         self._repeats = 0
 
     def expect(self, map_from_body: Array, covariance: Array) -> None:
@@ -73,7 +73,7 @@ class Gate:
         It is the body's at the next call of `advance`. `covariance` (6, 6) as in `Fix`.
         """
         self.forget()
-        self._hint = map_from_body, covariance
+        self._pose_prior = map_from_body, covariance
 
     def advance(self, stamp: float, odom_from_body: Array | None) -> None:
         """Follow the motion up to an image; odometry (4, 4) at its stamp where there is some."""
@@ -81,15 +81,15 @@ class Gate:
             if self._last_odom is not None:
                 self._way = self._way.extended(self._last_odom, odom_from_body)
             self._last_odom = odom_from_body
-        if self._hint is not None:
-            fix = Fix(stamp, *self._hint, odom_from_body)
+        if self._pose_prior is not None:
+            fix = Fix(stamp, *self._pose_prior, odom_from_body)
             self._reference = _Reference(fix, self._way)
-            self._hint = None
+            self._pose_prior = None
 
     def predicted(self, odom_from_body: Array | None) -> Array | None:
         """Best guess of map_from_body (4, 4) from what is believed so far; None without any."""
-        if self._hint is not None:
-            return self._hint[0]
+        if self._pose_prior is not None:
+            return self._pose_prior[0]
         return None if self._reference is None else self._reference.moved(odom_from_body)
 
     def check(self, fix: Fix) -> Verdict:
@@ -109,7 +109,7 @@ class Gate:
         self._candidate = present
         return Verdict(
             False,
-            f'jump of {step.metres:.2f} m and {step.degrees:.1f} deg from where {step.expected} '
+            f'jump of {step.meters:.2f} m and {step.degrees:.1f} deg from where {step.expected} '
             f'({step.mahalanobis:.1f} deviations, {self.options.max_mahalanobis:g} allowed); '
             f'{self._repeats} of {self.options.jump_fixes} consistent fixes',
         )
@@ -129,14 +129,14 @@ class Gate:
         moved = earlier.moved(now.odom_from_body)
         before_from_moved = inverse(before.map_from_body) @ moved
         _, covariance = carry(before.map_from_body, before.covariance, before_from_moved)
-        metres = present.way.metres - earlier.way.metres
+        meters = present.way.meters - earlier.way.meters
         radians = present.way.radians - earlier.way.radians
         drift = self.options.odometry_drift
-        drifted = [(drift * metres) ** 2] * 3 + [(drift * (radians + metres)) ** 2] * 3
+        drifted = [(drift * meters) ** 2] * 3 + [(drift * (radians + meters)) ** 2] * 3
         error = pose_residual(now.map_from_body, moved)
         spread = covariance + np.diag(drifted) + now.covariance
         distance, angle = pose_error(now.map_from_body, moved)
-        where = f'the last fix and {metres:.2f} m of odometry lead'
+        where = f'the last fix and {meters:.2f} m of odometry lead'
         return _Step(math.sqrt(mahalanobis2(error, spread)), float(distance), float(angle), where)
 
     def _bounded_step(self, before: Fix, now: Fix) -> _Step:
@@ -162,12 +162,12 @@ class Gate:
 class _Way:
     """Length of the way that odometry went, and how much it turned on it."""
 
-    metres: float = 0.0
+    meters: float = 0.0
     radians: float = 0.0
 
     def extended(self, odom_from_before: Array, odom_from_now: Array) -> _Way:
-        metres, degrees = pose_error(odom_from_before, odom_from_now)
-        return _Way(self.metres + float(metres), self.radians + math.radians(float(degrees)))
+        meters, degrees = pose_error(odom_from_before, odom_from_now)
+        return _Way(self.meters + float(meters), self.radians + math.radians(float(degrees)))
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class _Step:
     """How a fix differs from what an earlier one lets expect, and what that is in words."""
 
     mahalanobis: float
-    metres: float
+    meters: float
     degrees: float
     expected: str
 

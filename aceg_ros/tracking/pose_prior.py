@@ -10,7 +10,7 @@ from aceg_ros.errors import PoseError
 Array = NDArray[np.float64]
 
 # Tools that place a pose on a floor plan leave height, roll and pitch at variance 0: not known.
-# One metre and 30 degrees.
+# One meter and 30 degrees.
 _UNKNOWN = np.array([1.0] * 3 + [np.radians(30.0)] * 3) ** 2
 _NEXT_TO_NOTHING = 1e-9
 

@@ -100,8 +100,8 @@ class TestLocalize:
         assert len(poses) >= 7
         for stamp, pose in zip(stamps, poses, strict=True):
             truth = queries[round((stamp - 100.0) / 0.5)].world_from_cam
-            metres, degrees = pose_error(pose, truth)
-            assert (metres < 0.25, degrees < 10) == (True, True)
+            meters, degrees = pose_error(pose, truth)
+            assert (meters < 0.25, degrees < 10) == (True, True)
 
     def test_images_without_poses(self, aceg, mapping, questions, tmp_path):
         """A folder of pictures and a calibration from elsewhere are enough."""
@@ -127,7 +127,7 @@ class TestLocalize:
         assert numbers[0] == pytest.approx(101.0)
         assert np.linalg.norm(numbers[1:4] - queries[2].world_from_cam[:3, 3]) < 0.25
 
-    def test_grey_deep_and_transparent_images(self, aceg, mapping, questions, tmp_path):
+    def test_gray_deep_and_transparent_images(self, aceg, mapping, questions, tmp_path):
         files = sorted((questions / 'images').iterdir())[:3]
         for file, mode in zip(files, ('L', 'I;16', 'RGBA'), strict=True):
             image = Image.open(file)
@@ -176,7 +176,7 @@ class TestInfo:
 
 
 class TestExport:
-    def test_points_with_colours(self, aceg, mapping, tmp_path):
+    def test_points_with_colors(self, aceg, mapping, tmp_path):
         outcome = aceg('export', mapping / 'room.aceg', tmp_path / 'points.ply')
         assert outcome.status == 0
         points3d, colors = parse_ply((tmp_path / 'points.ply').read_bytes())
@@ -186,7 +186,7 @@ class TestExport:
 
 
 def parse_ply(data: bytes):
-    """Vertices and colours of a binary PLY file, read by its own header."""
+    """Vertices and colors of a binary PLY file, read by its own header."""
     head, body = data.split(b'end_header\n', 1)
     lines = head.decode('ascii').splitlines()
     assert lines[:2] == ['ply', 'format binary_little_endian 1.0']
@@ -201,7 +201,7 @@ def parse_ply(data: bytes):
 
 class TestBadFramesInARecording:
     def test_are_left_out_and_named(self, aceg, recording, tmp_path):
-        """Grey, deep and transparent images are mapped; what cannot be used is named."""
+        """Gray, deep and transparent images are mapped; what cannot be used is named."""
         shutil.copytree(recording, tmp_path / 'mixed')
         files = sorted((tmp_path / 'mixed/images').iterdir())
         Image.open(files[0]).convert('L').save(files[0])

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'pretraining'))
 from made_up_scenes import make_scene
 
 from aceg_ros.lab.pretraining.shards import write_scene
@@ -17,7 +13,7 @@ from aceg_ros.regressor.files import load_regressor
 
 CONFIG = """
 reader: {blocks: 1, dim: 16, tokens_read: 8}
-regimen: {iterations: 4, network_every: 2, pool: 2, patches: 30}
+schedule: {iterations: 4, network_every: 2, pool: 2, patches: 30}
 scenes: {worlds: 0}
 """
 
@@ -46,8 +42,8 @@ def test_trains_then_evaluates(aceg, setting, tmp_path):
 
 
 def test_a_knob_that_does_not_exist(aceg, setting):
-    done = aceg('pretrain', *setting, '--set', 'regimen.querry=0')
-    assert done.status == 1 and 'regimen.querry' in done.err
+    done = aceg('pretrain', *setting, '--set', 'schedule.querry=0')
+    assert done.status == 1 and 'schedule.querry' in done.err
 
 
 def test_no_scenes(aceg, setting, tmp_path):

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from dinov2_networks import tiny_dinov2
+from published_heads import CONFIG, published_state, random_network
 
-for helpers in ('encoder', 'regressor'):
-    sys.path.append(str(Path(__file__).resolve().parents[1] / helpers))
-
-from dinov2_networks import tiny_dinov2  # noqa: E402
-from published_heads import CONFIG, published_state, random_network  # noqa: E402
-
-from aceg_ros.evaluation.benchmark import run as run_here  # noqa: E402
-from aceg_ros.mapping.ace_g.schedule import SCHEDULES, PaperSchedule  # noqa: E402
-from aceg_ros.maps.file import read_map  # noqa: E402
+from aceg_ros.evaluation.benchmark import run as run_here
+from aceg_ros.mapping.ace_g.schedule import SCHEDULES, PaperSchedule
+from aceg_ros.maps.file import read_map
 
 TINY = PaperSchedule('paper-5min', steps=3, batch=64, buffer=300, tokens=20, per_view=20)
 
@@ -63,7 +58,7 @@ def their_map(tmp_path) -> Path:
 
 
 class TestRegressor:
-    def test_import_says_identity_and_licence(self, aceg, networks, tmp_path):
+    def test_import_says_identity_and_license(self, aceg, networks, tmp_path):
         outcome = aceg('import-regressor', networks / 'ace_g_pretrained.pt')
         assert outcome.status == 0
         assert random_network().identity() in outcome.out

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aceg_ros.datasets.encodings import (
-    COLOUR_ENCODINGS,
+    COLOR_ENCODINGS,
     decode,
     decode_compressed,
     decode_compressed_depth,
@@ -29,7 +29,7 @@ def padded(pixels: np.ndarray, padding: int) -> tuple[int, bytes]:
     return rows.shape[1] + padding, np.pad(rows, ((0, 0), (0, padding))).tobytes()
 
 
-class TestColours:
+class TestColors:
     @pytest.mark.parametrize('padding', [0, 5])
     @pytest.mark.parametrize('order', ['rgb', 'bgr', 'rgba', 'bgra'])
     def test_eight_bits(self, order, padding):
@@ -45,25 +45,25 @@ class TestColours:
         step, data = padded(np.ascontiguousarray(pixels), 4)
         np.testing.assert_array_equal(decode(f'{order}16', H, W, step, big, data), RGB)
 
-    def test_grey(self):
-        grey = RGB[..., 0]
-        expected = np.repeat(grey[..., None], 3, 2)
-        np.testing.assert_array_equal(decode('mono8', H, W, W, False, grey.tobytes()), expected)
-        np.testing.assert_array_equal(decode('8UC1', H, W, W, False, grey.tobytes()), expected)
-        deep = (grey.astype('>u2') * 257).tobytes()
+    def test_gray(self):
+        gray = RGB[..., 0]
+        expected = np.repeat(gray[..., None], 3, 2)
+        np.testing.assert_array_equal(decode('mono8', H, W, W, False, gray.tobytes()), expected)
+        np.testing.assert_array_equal(decode('8UC1', H, W, W, False, gray.tobytes()), expected)
+        deep = (gray.astype('>u2') * 257).tobytes()
         np.testing.assert_array_equal(decode('mono16', H, W, 2 * W, True, deep), expected)
 
     @pytest.mark.parametrize('bits', [8, 16])
     @pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
     def test_bayer(self, pattern, bits):
-        """Areas of pure colours, seen through the mosaic, are found again."""
+        """Areas of pure colors, seen through the mosaic, are found again."""
         scene = np.zeros((32, 48, 3), np.uint8)
         for channel in range(3):
             scene[:, 16 * channel : 16 * channel + 16, channel] = 200
         mosaic = np.zeros(scene.shape[:2], np.uint8)
-        for index, colour in enumerate(pattern):
+        for index, color in enumerate(pattern):
             row, column = divmod(index, 2)
-            mosaic[row::2, column::2] = scene[row::2, column::2, 'rgb'.index(colour)]
+            mosaic[row::2, column::2] = scene[row::2, column::2, 'rgb'.index(color)]
         pixels = mosaic if bits == 8 else mosaic.astype('<u2') * 257
         step, data = padded(pixels, 2)
         found = decode(f'bayer_{pattern}{bits}', 32, 48, step, False, data)
@@ -73,7 +73,7 @@ class TestColours:
 
     @pytest.mark.parametrize('name', ['uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2'])
     def test_yuv(self, name):
-        """One colour: full-range values of BT.601 in and its RGB out."""
+        """One color: full-range values of BT.601 in and its RGB out."""
         y, u, v = 81, 90, 240  # red in the standard's range
         pair = [u, y, v, y] if name in ('uyvy', 'yuv422') else [y, u, y, v]
         data = bytes(pair * (W // 2) * H)
@@ -100,7 +100,7 @@ class TestRefused:
         for name in ('rgb10', 'mono', '', '32FC1', 'rgb'):
             with pytest.raises(ImageError) as caught:
                 decode(name, H, W, 100, False, bytes(10_000))
-            assert all(known in str(caught.value) for known in COLOUR_ENCODINGS)
+            assert all(known in str(caught.value) for known in COLOR_ENCODINGS)
 
     def test_depth_as_image(self):
         with pytest.raises(ImageError, match='depth'):
@@ -130,12 +130,12 @@ class TestDepth:
         expected = [[0.0, 1.0], [65.535, 1.234]]
         step, data = padded(raw, 3)
         np.testing.assert_allclose(decode_depth('16UC1', 2, 2, step, big, data), expected)
-        metres = np.array([[np.nan, 1.5], [np.inf, -1.0]], f'{order}f4')
-        step, data = padded(metres, 0)
+        meters = np.array([[np.nan, 1.5], [np.inf, -1.0]], f'{order}f4')
+        step, data = padded(meters, 0)
         found = decode_depth('32FC1', 2, 2, step, big, data)
         np.testing.assert_array_equal(found, [[0.0, 1.5], [0.0, 0.0]])
 
-    def test_colours_are_no_depth(self):
+    def test_colors_are_no_depth(self):
         with pytest.raises(ImageError, match='16UC1'):
             decode_depth('rgb8', H, W, 3 * W, False, RGB.tobytes())
 

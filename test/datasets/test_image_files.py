@@ -29,7 +29,7 @@ class TestKinds:
         Image.fromarray(red).save(tmp_path / 'a.jpg')
         assert read_image(tmp_path / 'a.jpg')[20, 20].argmax() == 0
 
-    def test_grey_is_repeated(self, tmp_path, pixels):
+    def test_gray_is_repeated(self, tmp_path, pixels):
         Image.fromarray(pixels[..., 0]).save(tmp_path / 'a.png')
         image = read_image(tmp_path / 'a.png')
         np.testing.assert_array_equal(image, np.repeat(pixels[..., :1], 3, axis=2))
@@ -39,18 +39,18 @@ class TestKinds:
         Image.fromarray(transparent).save(tmp_path / 'a.png')
         np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), pixels)
 
-    def test_grey_with_alpha(self, tmp_path, pixels):
+    def test_gray_with_alpha(self, tmp_path, pixels):
         Image.fromarray(pixels[..., :2], mode='LA').save(tmp_path / 'a.png')
         image = read_image(tmp_path / 'a.png')
         np.testing.assert_array_equal(image, np.repeat(pixels[..., :1], 3, axis=2))
 
-    def test_16_bit_grey_is_scaled(self, tmp_path):
+    def test_16_bit_gray_is_scaled(self, tmp_path):
         deep = np.array([[0, 256, 257], [32768, 65279, 65535]], np.uint16)
         Image.fromarray(deep).save(tmp_path / 'a.png')
         expected = np.round(deep / 65535.0 * 255.0)
         np.testing.assert_array_equal(read_image(tmp_path / 'a.png')[..., 1], expected)
 
-    def test_16_bit_colour_is_scaled(self, tmp_path, pixels):
+    def test_16_bit_color_is_scaled(self, tmp_path, pixels):
         cv2.imwrite(str(tmp_path / 'a.png'), pixels[..., ::-1].astype(np.uint16) * 257)
         np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), pixels)
 
@@ -93,7 +93,7 @@ class TestDamage:
 
 
 class TestDepth:
-    def test_metres(self, tmp_path, write_depth):
+    def test_meters(self, tmp_path, write_depth):
         depth = read_depth(write_depth(tmp_path / 'd.png'), 1000.0, unknown=65535)
         assert depth.dtype == np.float32
         np.testing.assert_array_equal(depth[0, :3], [0.0, 0.0, 2.0])
@@ -102,6 +102,6 @@ class TestDepth:
         depth = read_depth(write_depth(tmp_path / 'd.png'), 5000.0)
         assert depth[0, 1] == pytest.approx(13.107)
 
-    def test_colour_is_no_depth(self, tmp_path, write_image):
+    def test_color_is_no_depth(self, tmp_path, write_image):
         with pytest.raises(ImageError, match='no depth image'):
             read_depth(write_image(tmp_path / 'd.png'), 1000.0)

@@ -1,4 +1,4 @@
-"""The plain layout: reading, images alone, and recognising layouts."""
+"""The plain layout: reading, images alone, and recognizing layouts."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class TestImagesOnly:
             images_only(tmp_path / name, CAMERA)
 
 
-class TestRecognising:
+class TestRecognizing:
     def test_unknown_lists_what_was_looked_for(self, tmp_path):
         with pytest.raises(DatasetError) as caught:
             open_dataset(tmp_path)

@@ -82,7 +82,7 @@ def test_redkitchen_splits(shared):
 
 
 @pytest.mark.parametrize('name', ['redkitchen', 'tum_fr1_rpy'])
-def test_depth_is_in_metres(shared, name):
+def test_depth_is_in_meters(shared, name):
     depth = open_dataset(shared / 'data' / name).frames[0].depth()
     known = depth[depth > 0]
     assert known.size > 100_000

@@ -12,7 +12,7 @@ UNIT = [0.0, 0.0, 0.0, 1.0]
 
 
 class TestAt:
-    def test_between_close_neighbours(self):
+    def test_between_close_neighbors(self):
         trajectory = Trajectory([1.05, 1.0], [[1.0, 0.0, 0.0, *UNIT], [0.0, 0.0, 0.0, *UNIT]])
         assert trajectory.at(1.02)[0, 3] == pytest.approx(0.4)
 

@@ -43,7 +43,7 @@ class TestOutput:
         assert encoded.features.shape == (2, DIM, rows, columns)
         assert encoded.reliability.shape == (2, rows, columns)
         assert encoded.features.dtype == torch.float32
-        assert encoded.centres().shape == (rows * columns, 2)
+        assert encoded.centers().shape == (rows * columns, 2)
 
     def test_features_have_unit_length(self, encoder, picture):
         length = encoder.encode(picture).features.norm(dim=1)
@@ -76,7 +76,7 @@ class TestOutput:
         cosine = (first.features * second.features).sum(dim=1)
         assert cosine.min() > 0.999
 
-    def test_colour_alone_is_not_seen(self, encoder, picture):
+    def test_color_alone_is_not_seen(self, encoder, picture):
         first, second = encoder.encode(picture), encoder.encode(picture.flip(1))
         torch.testing.assert_close(first.features, second.features, atol=1e-3, rtol=0)
 
@@ -223,11 +223,11 @@ class TestView:
 
     def test_rays_go_through_the_middle_of_each_patch(self):
         camera = Camera.pinhole(67, 70, 50.0, 51.0, 33.0, 30.0)
-        centres, rays = patch_rays(camera, 8)
-        assert centres.shape == (8 * 8, 2)
-        np.testing.assert_allclose(centres[[0, 1, 8]], [[3.5, 3.5], [11.5, 3.5], [3.5, 11.5]])
-        np.testing.assert_allclose(camera.project(rays), centres, atol=1e-9)
+        centers, rays = patch_rays(camera, 8)
+        assert centers.shape == (8 * 8, 2)
+        np.testing.assert_allclose(centers[[0, 1, 8]], [[3.5, 3.5], [11.5, 3.5], [3.5, 11.5]])
+        np.testing.assert_allclose(camera.project(rays), centers, atol=1e-9)
 
     def test_grid_is_that_of_the_features(self):
         features = PatchFeatures(torch.zeros(1, 4, 3, 5), torch.zeros(1, 3, 5), 8)
-        np.testing.assert_array_equal(features.centres(), PatchFeatures.grid(5, 3, 8))
+        np.testing.assert_array_equal(features.centers(), PatchFeatures.grid(5, 3, 8))

@@ -59,8 +59,8 @@ class TestView:
     def test_rays_stay_those_of_the_image(self):
         big = CAMERA.scaled(1920, 1440)
         _, camera = cropped_view(noise(1440, 1920, 3), big, 480, 14)
-        centres, rays = patch_rays(camera, 14)
-        whole = full_size(centres, camera, big)
+        centers, rays = patch_rays(camera, 14)
+        whole = full_size(centers, camera, big)
         np.testing.assert_allclose(big.rays(whole), rays, atol=1e-9)
         np.testing.assert_allclose(whole[0], 3 * (6.5 + 0.5) - 0.5)
 
@@ -82,7 +82,7 @@ class TestEncoding:
         torch.testing.assert_close(
             encoded.features[0].flatten(1).T, tokens, atol=0.03, rtol=0.03
         )  # half precision where the processor has it
-        np.testing.assert_allclose(encoded.centres()[:2], [[6.5, 6.5], [20.5, 6.5]])
+        np.testing.assert_allclose(encoded.centers()[:2], [[6.5, 6.5], [20.5, 6.5]])
 
     def test_unit_features(self, folder):
         encoder = Dinov2Encoder.load(folder, unit=True)

@@ -41,12 +41,12 @@ from aceg_ros.geometry.cameras import Camera
 
 
 class FakeEncoder:
-    """Mean colours of blocks of 8 px."""
+    """Mean colors of blocks of 8 px."""
 
     name = identity = 'fake'
     stride, dim = 8, 3
     device = torch.device('cpu')
-    max_likeness = 1.0
+    max_similarity = 1.0
     view = staticmethod(bounded_view)
 
     def encode(self, images: torch.Tensor) -> PatchFeatures:

@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.metrics import evaluate
-from aceg_ros.pose.consistency import normalised_errors, pose_residual
+from aceg_ros.pose.consistency import normalized_errors, pose_residual
 
 KEYS = [
     'frames',
@@ -28,12 +28,12 @@ KEYS = [
 ]
 
 
-def shifted(frames, centimetres, degrees=0.0):
+def shifted(frames, centimeters, degrees=0.0):
     """Estimates off by these distances and by `degrees` about the map's y axis."""
     step = np.array([0.0, 0.0, 0.0, 0.0, math.radians(degrees), 0.0])
     return [
         moved(frame.world_from_cam, step + np.array([cm / 100, 0, 0, 0, 0, 0]))
-        for frame, cm in zip(frames, centimetres, strict=True)
+        for frame, cm in zip(frames, centimeters, strict=True)
     ]
 
 
@@ -175,7 +175,7 @@ class TestCalibration:
         answer = FakeLocalizer([frame.world_from_cam], claimed).localize(
             frame.image(), frame.camera
         )
-        assert normalised_errors(answer, frame.world_from_cam) == (math.inf, math.inf)
+        assert normalized_errors(answer, frame.world_from_cam) == (math.inf, math.inf)
 
 
 def test_pose_residual_leads_from_the_estimate_to_the_truth():

@@ -1,4 +1,4 @@
-"""The nearest-neighbour yardstick."""
+"""The nearest-neighbor yardstick."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def test_stored_views_are_found(views: list[Frame], engine: Engine) -> None:
     localizer = NearestLocalizer.fit(views, engine.encoder)
     found = localizer.localize(views[3].image(), views[3].camera)
     assert isinstance(found, Localization)
-    metres, degrees = pose_error(found.world_from_cam, views[3].world_from_cam)
-    assert metres < 0.02
+    meters, degrees = pose_error(found.world_from_cam, views[3].world_from_cam)
+    assert meters < 0.02
     assert degrees < 0.5
 
 

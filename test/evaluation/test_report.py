@@ -36,7 +36,7 @@ class Page(HTMLParser):
 
 
 def answers(count, lost=()):
-    """An evaluation with growing errors; frames in `lost` are not localised."""
+    """An evaluation with growing errors; frames in `lost` are not localized."""
     frames = numbered_frames(count)
     estimates = [
         None if i in lost else moved(frame.world_from_cam, np.full(6, 0.004 * i))
@@ -78,7 +78,7 @@ class TestReport:
         assert '<b>&' not in page.read_text()
         assert 'left out: <b>&: the file is truncated' in Page(page.read_text()).text
 
-    def test_nothing_localised_and_nothing_mapped(self, tmp_path):
+    def test_nothing_localized_and_nothing_mapped(self, tmp_path):
         nothing = np.zeros((0, 4, 4)), np.zeros((0, 3)), np.zeros((0, 3), dtype=np.uint8)
         page = write_report(tmp_path, answers(2, lost=(0, 1)), *nothing)
         assert '– cm' in Page(page.read_text()).text  # noqa: RUF001

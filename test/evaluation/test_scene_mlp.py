@@ -53,13 +53,13 @@ class TestFit:
             predicted = network(features_of(points3d)).numpy()
         assert np.median(np.linalg.norm(predicted - points3d, axis=1)) < 0.15
 
-    def test_a_new_view_is_localised(self, network, points3d):
+    def test_a_new_view_is_localized(self, network, points3d):
         image = view(points3d, 0.35)
         localizer = SceneMlpLocalizer(network, lambda *_: (image.features, image.points2d))
         answer = localizer.localize(np.zeros((240, 320, 3), dtype=np.uint8), CAMERA)
         assert isinstance(answer, Localization)
-        metres, degrees = pose_error(answer.world_from_cam, image.world_from_cam)
-        assert metres < 0.1 and degrees < 2.0
+        meters, degrees = pose_error(answer.world_from_cam, image.world_from_cam)
+        assert meters < 0.1 and degrees < 2.0
 
     def test_patches_without_ray_are_left_out(self, points3d):
         image = view(points3d, 0.0)
@@ -79,10 +79,10 @@ class TestFit:
 class TestNetwork:
     def test_starts_around_the_cameras(self):
         torch.manual_seed(0)
-        centre = torch.tensor([10.0, -4.0, 2.0])
-        predicted = SceneMlp(32, centre, SceneMlpOptions())(torch.randn(100, 32))
+        center = torch.tensor([10.0, -4.0, 2.0])
+        predicted = SceneMlp(32, center, SceneMlpOptions())(torch.randn(100, 32))
         assert predicted.shape == (100, 3)
-        assert (predicted - centre).norm(dim=1).max() < 2.0
+        assert (predicted - center).norm(dim=1).max() < 2.0
 
     def test_map_bytes_counts_all_weights(self):
         network = SceneMlp(64, torch.zeros(3), SceneMlpOptions())

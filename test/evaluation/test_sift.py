@@ -60,8 +60,8 @@ class TestLocalizer:
         frame = scene_frames(3, BENT_CAMERA)[1]
         answer = localizer.localize(frame.image(), BENT_CAMERA)
         assert isinstance(answer, Localization)
-        metres, degrees = pose_error(answer.world_from_cam, frame.world_from_cam)
-        assert metres < 0.02 and degrees < 0.3
+        meters, degrees = pose_error(answer.world_from_cam, frame.world_from_cam)
+        assert meters < 0.02 and degrees < 0.3
 
 
 class TestFit:
@@ -94,7 +94,7 @@ class TestRealPhotographs:
 
 
 class TestSelectPairs:
-    def test_neighbours_come_first_and_pairs_are_unique(self):
+    def test_neighbors_come_first_and_pairs_are_unique(self):
         poses = np.array([frame.world_from_cam for frame in scene_frames(30)])
         pairs = select_pairs(poses)
         assert len(pairs) == len(set(pairs))

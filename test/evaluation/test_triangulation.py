@@ -19,15 +19,15 @@ def rng():
     return np.random.default_rng(0)
 
 
-def observe(points, centres, noise=0.0, rng=None):
-    """Every point seen from every centre, point by point."""
-    views = np.tile(np.arange(len(centres)), len(points))
-    offsets = np.repeat(points, len(centres), axis=0) - centres[views]
+def observe(points, centers, noise=0.0, rng=None):
+    """Every point seen from every center, point by point."""
+    views = np.tile(np.arange(len(centers)), len(points))
+    offsets = np.repeat(points, len(centers), axis=0) - centers[views]
     rays = offsets / np.linalg.norm(offsets, axis=1, keepdims=True)
     if noise:
         rays = rays + rng.normal(scale=noise, size=rays.shape)
         rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    return Observations(centres[views], rays, views, np.full(len(rays), MAX_ERROR))
+    return Observations(centers[views], rays, views, np.full(len(rays), MAX_ERROR))
 
 
 def chain(count, length):
@@ -39,16 +39,16 @@ def chain(count, length):
 class TestExactRays:
     def test_points_are_found(self, rng):
         points = rng.uniform(-2, 2, size=(40, 3)) + [0, 0, 6]
-        centres = rng.uniform(-1, 1, size=(5, 3))
-        found, point_of = triangulate(observe(points, centres), chain(40, 5), 1.0)
+        centers = rng.uniform(-1, 1, size=(5, 3))
+        found, point_of = triangulate(observe(points, centers), chain(40, 5), 1.0)
         assert len(found) == 40
         assert found[point_of] == pytest.approx(np.repeat(points, 5, axis=0), abs=1e-6)
 
     def test_all_directions_serve(self, rng):
         points = rng.normal(size=(30, 3)) * 3.0  # around the cameras, not before them
         points += 4.0 * points / np.linalg.norm(points, axis=1, keepdims=True)
-        centres = rng.uniform(-1, 1, size=(4, 3))
-        found, point_of = triangulate(observe(points, centres), chain(30, 4), 1.0)
+        centers = rng.uniform(-1, 1, size=(4, 3))
+        found, point_of = triangulate(observe(points, centers), chain(30, 4), 1.0)
         assert found[point_of] == pytest.approx(np.repeat(points, 4, axis=0), abs=1e-5)
 
     def test_unmatched_observations_make_no_point(self, rng):
@@ -68,8 +68,8 @@ class TestExactRays:
 class TestBadRays:
     def test_noise_averages_out(self, rng):
         points = rng.uniform(-2, 2, size=(50, 3)) + [0, 0, 6]
-        centres = rng.uniform(-1.5, 1.5, size=(12, 3))
-        observations = observe(points, centres, noise=0.001, rng=rng)
+        centers = rng.uniform(-1.5, 1.5, size=(12, 3))
+        observations = observe(points, centers, noise=0.001, rng=rng)
         found, point_of = triangulate(observations, chain(50, 12), 1.0)
         errors = np.linalg.norm(found[point_of] - np.repeat(points, 12, axis=0), axis=1)
         assert np.median(errors) < 0.02
@@ -93,8 +93,8 @@ class TestBadRays:
         assert found[point_of] == pytest.approx(np.repeat(points, 6, axis=0), abs=1e-6)
 
     def test_parallel_rays_make_no_point(self):
-        centres = np.array([[0.0, 0, 0], [0.01, 0, 0], [0.02, 0, 0]])
-        found, _ = triangulate(observe(np.array([[0.0, 0.0, 9.0]]), centres), chain(1, 3), 1.0)
+        centers = np.array([[0.0, 0, 0], [0.01, 0, 0], [0.02, 0, 0]])
+        found, _ = triangulate(observe(np.array([[0.0, 0.0, 9.0]]), centers), chain(1, 3), 1.0)
         assert len(found) == 0
 
     def test_one_image_alone_makes_no_point(self):
@@ -112,9 +112,9 @@ class TestBadRays:
         assert len(triangulate(backwards, chain(1, 3), 1.0)[0]) == 0
 
     def test_a_point_is_seen_once_in_an_image(self, rng):
-        centres = rng.uniform(-1, 1, size=(4, 3))
+        centers = rng.uniform(-1, 1, size=(4, 3))
         twice = np.repeat(np.array([[0.0, 0.2, 5.0]]), 2, axis=0)
-        observations = observe(twice, centres, noise=1e-4, rng=rng)
+        observations = observe(twice, centers, noise=1e-4, rng=rng)
         matches = np.concatenate([chain(2, 4), [[3, 4]]])
         _, point_of = triangulate(observations, matches, 1.0)
         for point in range(point_of.max() + 1):

@@ -17,7 +17,7 @@ FISHEYE_K = intrinsic_matrix(284.468, 285.51, 424.355, 393.742)
 
 CAMERAS = {
     'pinhole': Camera('pinhole', 640, 480, K),
-    'pinhole_centre_outside': Camera.pinhole(640, 480, 400.0, 410.0, -30.0, 700.0),
+    'pinhole_center_outside': Camera.pinhole(640, 480, 400.0, 410.0, -30.0, 700.0),
     'plumb_bob': Camera('plumb_bob', 640, 480, K, [0.2624, -0.9531, -0.0054, 0.0026, 1.1633]),
     'plumb_bob_radial_only': Camera('plumb_bob', 640, 480, K, [-0.2, 0.05]),
     'plumb_bob_strong': Camera('plumb_bob', 640, 480, WIDE_K, [-0.28, 0.074, 0.002, -0.003]),
@@ -143,7 +143,7 @@ class TestScaled:
         assert (half.width, half.height) == (camera.width // 2, camera.height // 4)
 
     def test_matches_area_averaging(self):
-        # Four pixels with centres 0..3 average to one pixel centre at 1.5.
+        # Four pixels with centers 0..3 average to one pixel center at 1.5.
         camera = Camera.pinhole(640, 480, 500.0, 500.0, 1.5, 1.5)
         np.testing.assert_allclose(camera.scaled(160, 120).K[:2, 2], 0.0)
 

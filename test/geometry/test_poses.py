@@ -95,12 +95,12 @@ class TestAngles:
         batch = np.stack([random_pose(rng) for _ in range(3)])
         moved = batch.copy()
         moved[:, 0, 3] += 0.25
-        metres, degrees = poses.pose_error(batch, moved)
-        np.testing.assert_allclose(metres, 0.25)
+        meters, degrees = poses.pose_error(batch, moved)
+        np.testing.assert_allclose(meters, 0.25)
         np.testing.assert_allclose(degrees, 0.0, atol=1e-6)
 
 
-class TestParametrisations:
+class TestParametrizations:
     def test_so3_log_undoes_exp(self, rng):
         vector = rng.normal(size=3)
         np.testing.assert_allclose(poses.so3_log(poses.so3_exp(vector)), vector, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Squares found in images of a plane, where their true places are known."""
+"""PlanarPatches found in images of a plane, where their true places are known."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp, transform_points
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
 from aceg_ros.landmarks.templates import (
-    Squares,
+    PlanarPatches,
     facing_axes,
-    find_squares,
-    look_at,
+    find_planar_patches,
     most_frontal,
-    normalised,
-    squares_of,
+    normalized,
+    planar_patches,
+    sample_templates,
 )
 from aceg_ros.localization.localizer import Localizer, LocalizerOptions
 from aceg_ros.localization.result import Localization
@@ -59,7 +59,7 @@ def landmarks(plane):
 
 @pytest.fixture(scope='module')
 def squares(landmarks):
-    return squares_of(landmarks, HOME[None])
+    return planar_patches(landmarks, HOME[None])
 
 
 @pytest.fixture(scope='module')
@@ -75,10 +75,10 @@ def cut_out(plane, camera):
     corners = cv2.goodFeaturesToTrack(image, COUNT, 0.01, 4.0, mask=inner)
     points3d = plane.meet(camera, HOME, corners.reshape(-1, 2).astype(float))
     angle = np.full(COUNT, 1 / camera.focal)
-    looks = look_at(image, camera, HOME, points3d, facing_axes(points3d, HOME, angle))
+    templates = sample_templates(image, camera, HOME, points3d, facing_axes(points3d, HOME, angle))
     return Landmarks(
         points3d.astype(np.float32),
-        looks.round().astype(np.uint8),
+        templates.round().astype(np.uint8),
         np.zeros(COUNT, np.uint16),
         angle.astype(np.float32),
     )
@@ -92,12 +92,12 @@ def aside(world_from_cam, camera, pixels):
 
 def errors_px(found, squares, camera, world_from_cam):
     """How far squares were found from where they are, (M,)."""
-    in_view = transform_points(inverse(world_from_cam), squares.centres[found.index])
+    in_view = transform_points(inverse(world_from_cam), squares.centers[found.index])
     return np.linalg.norm(found.points2d - camera.project(in_view), axis=1)
 
 
-def found_from(guess, image, squares, camera=CAMERA, reach=4, min_likeness=0.7, most=None):
-    return find_squares(image, camera, guess, squares, reach, min_likeness, most)
+def found_from(guess, image, squares, camera=CAMERA, reach=4, min_similarity=0.7, most=None):
+    return find_planar_patches(image, camera, guess, squares, reach, min_similarity, most)
 
 
 class TestFound:
@@ -124,7 +124,7 @@ class TestFound:
 
     @pytest.mark.parametrize('lens', LENSES)
     def test_through_any_lens(self, plane, squares, lens):
-        """Squares cut out by a pinhole camera, seen by another."""
+        """PlanarPatches cut out by a pinhole camera, seen by another."""
         camera, pose = LENSES[lens], above(x=0.2, y=0.1, turn=(5, -4, 10))
         found = found_from(aside(pose, camera, 2.0), plane.gray(camera, pose), squares, camera)
         assert len(found.index) > 0.3 * COUNT
@@ -133,7 +133,7 @@ class TestFound:
     @pytest.mark.parametrize('lens', LENSES)
     def test_cut_out_of_images_of_any_lens(self, plane, lens):
         camera = LENSES[lens]
-        squares = squares_of(cut_out(plane, camera), HOME[None])
+        squares = planar_patches(cut_out(plane, camera), HOME[None])
         pose = above(x=0.2, turn=(0, 0, 20))
         found = found_from(aside(pose, CAMERA, 2.0), plane.gray(CAMERA, pose), squares)
         assert len(found.index) > 0.3 * COUNT
@@ -146,32 +146,34 @@ class TestFound:
         for turn in ([0.006, 0, 0], [-0.006, 0, 0], [0, 0.006, 0], [0, -0.006, 0]):
             guess = pose @ make_pose(so3_exp(np.array(turn)), np.zeros(3))
             found = found_from(guess, image, squares)
-            in_view = transform_points(inverse(pose), squares.centres[found.index])
+            in_view = transform_points(inverse(pose), squares.centers[found.index])
             offset = found.points2d - CAMERA.project(in_view)
             assert np.abs(np.median(offset, axis=0)).max() < 0.03
 
-    def test_likeness_tells_what_changed(self, plane, squares):
+    def test_similarity_tells_what_changed(self, plane, squares):
         """It is near 1 for the same view, less for a view from the side, never above 1."""
         levels = []
         for pose in (HOME, above(x=1.2, turn=(0, -30, 0))):
-            found = found_from(pose, plane.gray(CAMERA, pose), squares, min_likeness=0.0)
-            assert found.likeness.max() < 1 + 1e-4
-            levels.append(np.median(found.likeness))
+            found = found_from(pose, plane.gray(CAMERA, pose), squares, min_similarity=0.0)
+            assert found.similarity.max() < 1 + 1e-4
+            levels.append(np.median(found.similarity))
         assert levels[0] > 0.97
         assert levels[1] < levels[0] - 0.02
 
-    def test_likeness_is_at_most_1_where_contrast_is_faint(self):
-        """Single pixels of a bright image are brighter by one grey value."""
+    def test_similarity_is_at_most_1_where_contrast_is_faint(self):
+        """Single pixels of a bright image are brighter by one gray value."""
         points2d = np.mgrid[60:260:10, 60:180:10].reshape(2, -1).T + 0.3
         image = np.full((240, 320), 250.0, np.float32)
         columns, rows = points2d.astype(int).T
         image[rows, columns] = 251.0
-        centres = TexturedPlane.meet(CAMERA, HOME, points2d)
-        axes = facing_axes(centres, HOME, np.full(len(centres), 1 / CAMERA.focal))
-        spots = Squares(centres, axes, normalised(look_at(image, CAMERA, HOME, centres, axes)))
-        found = found_from(HOME, image, spots, min_likeness=0.5)
+        centers = TexturedPlane.meet(CAMERA, HOME, points2d)
+        axes = facing_axes(centers, HOME, np.full(len(centers), 1 / CAMERA.focal))
+        spots = PlanarPatches(
+            centers, axes, normalized(sample_templates(image, CAMERA, HOME, centers, axes))
+        )
+        found = found_from(HOME, image, spots, min_similarity=0.5)
         assert len(found.index) > 0.9 * len(spots)
-        assert found.likeness.max() < 1 + 1e-3
+        assert found.similarity.max() < 1 + 1e-3
 
     def test_more_than_opencv_takes_at_once(self, plane, squares):
         image = plane.gray(CAMERA, HOME)
@@ -201,19 +203,19 @@ class TestLeftOut:
     def test_at_another_scale(self, plane, squares, scale):
         pose = above(height=2 / scale)
         image = plane.gray(CAMERA, pose)
-        assert len(found_from(pose, image, squares, min_likeness=-1.0).index) == 0
+        assert len(found_from(pose, image, squares, min_similarity=-1.0).index) == 0
 
     def test_of_another_look(self, plane, squares):
         """Chance alone hardly makes squares alike."""
         image = plane.gray(CAMERA, HOME)
-        others = replace(squares, looks=np.roll(squares.looks, 1, axis=0))
+        others = replace(squares, templates=np.roll(squares.templates, 1, axis=0))
         true, false = (found_from(HOME, image, s, reach=2) for s in (squares, others))
         assert len(true.index) > 0.9 * len(found_from(HOME, image, squares, CAMERA, 2, -1.0).index)
         assert len(false.index) < 0.1 * len(true.index)
 
     def test_negative(self, plane, squares):
         image = 255 - plane.gray(CAMERA, HOME)
-        assert len(found_from(HOME, image, squares, reach=2, min_likeness=0.8).index) < 10
+        assert len(found_from(HOME, image, squares, reach=2, min_similarity=0.8).index) < 10
 
     def test_at_the_border_of_the_search(self, plane, squares):
         """4.5 px off is beyond a search of 4 px, which finds the best at its edge."""
@@ -226,8 +228,8 @@ class TestLeftOut:
 
     def test_all_but_the_first(self, plane, squares):
         image = plane.gray(CAMERA, HOME)
-        everything = found_from(HOME, image, squares, min_likeness=-2.0)
-        some = found_from(HOME, image, squares, min_likeness=-2.0, most=40)
+        everything = found_from(HOME, image, squares, min_similarity=-2.0)
+        some = found_from(HOME, image, squares, min_similarity=-2.0, most=40)
         np.testing.assert_array_equal(some.index, everything.index[:40])
         assert len(everything.index) > 200
         assert len(found_from(HOME, image, squares, most=0).index) == 0
@@ -247,12 +249,12 @@ class TestNothing:
             yield
 
     def test_no_landmarks(self, plane):
-        none = squares_of(Landmarks.none(), HOME[None])
+        none = planar_patches(Landmarks.none(), HOME[None])
         assert len(none) == 0
         assert len(most_frontal(none, np.zeros(3), 0.7)) == 0
         found = found_from(HOME, plane.gray(CAMERA, HOME), none)
         assert found.points2d.shape == (0, 2)
-        assert found.index.shape == found.likeness.shape == (0,)
+        assert found.index.shape == found.similarity.shape == (0,)
 
     def test_none_in_view(self, plane, squares):
         found = found_from(above(x=50.0), plane.gray(CAMERA, HOME), squares)
@@ -264,9 +266,9 @@ class TestNothing:
         assert len(found_from(HOME, image, squares).index) == 0
 
     def test_flat_squares(self, plane, blank, squares):
-        flat = look_at(blank, CAMERA, HOME, squares.centres, squares.axes)
-        flat = replace(squares, looks=normalised(flat))
-        assert np.isfinite(flat.looks).all()
+        flat = sample_templates(blank, CAMERA, HOME, squares.centers, squares.axes)
+        flat = replace(squares, templates=normalized(flat))
+        assert np.isfinite(flat.templates).all()
         assert len(found_from(HOME, plane.gray(CAMERA, HOME), flat).index) == 0
         assert len(found_from(HOME, blank, flat).index) == 0
 
@@ -277,20 +279,20 @@ class TestNothing:
 
 
 def random_squares(count, rng):
-    """Points about two metres away from poses of any direction."""
+    """Points about two meters away from poses of any direction."""
     poses = np.stack([make_pose(so3_exp(rng.normal(size=3)), rng.normal(size=3)) for _ in 'abcde'])
     poses = poses[rng.integers(5, size=count)]
     offsets = rng.normal(size=(count, 3)) * 0.5 + [0, 0, 2]
-    centres = np.einsum('nij,nj->ni', poses[:, :3, :3], offsets) + poses[:, :3, 3]
-    return centres, poses, rng.uniform(1e-3, 1e-2, count)
+    centers = np.einsum('nij,nj->ni', poses[:, :3, :3], offsets) + poses[:, :3, 3]
+    return centers, poses, rng.uniform(1e-3, 1e-2, count)
 
 
 class TestGeometry:
     def test_axes_are_a_square_that_faces_the_camera(self, rng):
-        centres, poses, angle = random_squares(50, rng)
-        axes = facing_axes(centres, poses, angle)
-        distance = np.linalg.norm(centres - poses[:, :3, 3], axis=1)
-        towards = (centres - poses[:, :3, 3]) / distance[:, None]
+        centers, poses, angle = random_squares(50, rng)
+        axes = facing_axes(centers, poses, angle)
+        distance = np.linalg.norm(centers - poses[:, :3, 3], axis=1)
+        towards = (centers - poses[:, :3, 3]) / distance[:, None]
         length = np.linalg.norm(axes, axis=2)
         np.testing.assert_allclose(length, np.stack([angle * distance] * 2, axis=1))
         np.testing.assert_allclose(np.einsum('ni,ni->n', axes[:, 0], axes[:, 1]), 0, atol=1e-12)
@@ -300,30 +302,30 @@ class TestGeometry:
         assert (np.einsum('ni,ni->n', axes[:, 0], poses[:, :3, 0]) > 0).all()
 
     def test_one_pose_for_all(self, rng):
-        centres, poses, angle = random_squares(20, rng)
+        centers, poses, angle = random_squares(20, rng)
         repeated = np.repeat(poses[:1], 20, axis=0)
         np.testing.assert_allclose(
-            facing_axes(centres, poses[0], angle), facing_axes(centres, repeated, angle)
+            facing_axes(centers, poses[0], angle), facing_axes(centers, repeated, angle)
         )
 
     def test_a_look_is_the_image_itself(self):
         """A square straight ahead, of pixels' size, between four pixels, is what the pixels are."""
         image = np.random.default_rng(0).uniform(0, 255, (240, 320)).astype(np.float32)
         angle = np.array([1 / CAMERA.focal])
-        centre = np.zeros((1, 3))  # at pixel (158.5, 120.5)
-        look = look_at(image, CAMERA, HOME, centre, facing_axes(centre, HOME, angle))
+        center = np.zeros((1, 3))  # at pixel (158.5, 120.5)
+        look = sample_templates(image, CAMERA, HOME, center, facing_axes(center, HOME, angle))
         half = SIDE // 2
         pixels = image[121 - half : 121 + half, 159 - half : 159 + half]
         np.testing.assert_allclose(look[0], pixels, atol=1e-3)
 
     def test_most_frontal_first(self):
-        """Squares that face five directions, 0 to 60 degrees from the viewer's."""
+        """PlanarPatches that face five directions, 0 to 60 degrees from the viewer's."""
         degrees = np.array([20.0, 60.0, 0.0, 45.0, 10.0])
         turns = so3_exp(np.radians(degrees)[:, None] * [[0.0, 1.0, 0.0]])
-        centres = np.tile([0.0, 0.0, 2.0], (5, 1))
-        origins = centres - 2 * turns[:, :, 2]
-        axes = facing_axes(centres, make_pose(turns, origins), np.full(5, 0.003))
-        squares = Squares(centres, axes, np.zeros((5, SIDE, SIDE), np.float32))
+        centers = np.tile([0.0, 0.0, 2.0], (5, 1))
+        origins = centers - 2 * turns[:, :, 2]
+        axes = facing_axes(centers, make_pose(turns, origins), np.full(5, 0.003))
+        squares = PlanarPatches(centers, axes, np.zeros((5, SIDE, SIDE), np.float32))
         assert most_frontal(squares, np.zeros(3), np.radians(46)).tolist() == [2, 4, 0, 3]
         assert most_frontal(squares, np.zeros(3), np.radians(44)).tolist() == [2, 4, 0]
         assert most_frontal(squares, np.array([0.0, 0.0, 4.0]), np.radians(60)).tolist() == []
@@ -337,18 +339,18 @@ class TestGeometry:
 class TestStored:
     def test_looks_survive_their_bytes(self, plane, landmarks, squares):
         image = plane.gray(CAMERA, HOME)
-        exact = normalised(look_at(image, CAMERA, HOME, squares.centres, squares.axes))
-        assert landmarks.looks.dtype == np.uint8
-        assert np.einsum('nij,nij->n', exact, squares.looks).min() > 0.97
+        exact = normalized(sample_templates(image, CAMERA, HOME, squares.centers, squares.axes))
+        assert landmarks.templates.dtype == np.uint8
+        assert np.einsum('nij,nij->n', exact, squares.templates).min() > 0.97
 
     def test_looks_have_mean_0_and_length_1(self, squares):
-        np.testing.assert_allclose(squares.looks.mean(axis=(1, 2)), 0, atol=1e-6)
-        np.testing.assert_allclose(np.linalg.norm(squares.looks, axis=(1, 2)), 1, rtol=1e-5)
+        np.testing.assert_allclose(squares.templates.mean(axis=(1, 2)), 0, atol=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(squares.templates, axis=(1, 2)), 1, rtol=1e-5)
 
     def test_each_by_its_own_keyframe(self, landmarks):
         poses = np.stack([HOME, above(x=1.0, turn=(0, 0, 90))])
         mixed = replace(landmarks, keyframe=(np.arange(COUNT) % 2).astype(np.uint16))
-        axes = squares_of(mixed, poses).axes
+        axes = planar_patches(mixed, poses).axes
         for index, pose in enumerate(poses):
             own = mixed.subset(mixed.keyframe == index)
             expected = facing_axes(own.points3d.astype(float), pose, own.angle.astype(float))
@@ -358,7 +360,7 @@ class TestStored:
         assert len(landmarks) == COUNT
         some = landmarks.subset(np.array([7, 3]))
         np.testing.assert_array_equal(some.points3d, landmarks.points3d[[7, 3]])
-        np.testing.assert_array_equal(some.looks, landmarks.looks[[7, 3]])
+        np.testing.assert_array_equal(some.templates, landmarks.templates[[7, 3]])
         assert len(landmarks.subset(np.zeros(COUNT, bool))) == len(Landmarks.none()) == 0
 
 
@@ -367,7 +369,7 @@ class TestLocalizer:
 
     @pytest.fixture(scope='class')
     def errors(self, mapped, engine, queries):
-        """A function from landmarks and options to errors (N, 2) in metres and degrees."""
+        """A function from landmarks and options to errors (N, 2) in meters and degrees."""
 
         def errors(chosen, **options):
             code = replace(mapped.code, landmarks=chosen)
@@ -398,11 +400,11 @@ class TestLocalizer:
         landmarks, rng = mapped.code.landmarks, np.random.default_rng(0)
         order = rng.permutation(len(landmarks))
         spoilt = {
-            'looks': replace(landmarks, looks=landmarks.looks[order]),
+            'looks': replace(landmarks, templates=landmarks.templates[order]),
             'points': replace(landmarks, points3d=landmarks.points3d[order]),
             'keyframes': replace(landmarks, keyframe=landmarks.keyframe[order]),
         }[wrong]
-        metres, degrees = errors(spoilt).T
-        assert np.median(metres) < 1.5 * np.median(without[:, 0])
-        assert metres.max() < 2 * without[:, 0].max()
+        meters, degrees = errors(spoilt).T
+        assert np.median(meters) < 1.5 * np.median(without[:, 0])
+        assert meters.max() < 2 * without[:, 0].max()
         assert degrees.max() < 2 * without[:, 1].max()

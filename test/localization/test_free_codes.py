@@ -25,7 +25,7 @@ class OracleEncoder:
     name = identity = 'oracle'
     stride, dim = 14, 3
     device = torch.device('cpu')
-    max_likeness = 2.0
+    max_similarity = 2.0
     frame: Frame
 
     def view(self, image, camera):
@@ -105,8 +105,8 @@ class TestFound:
             query.image(), query.camera
         )
         assert isinstance(answer, Localization)
-        metres, degrees = pose_error(answer.world_from_cam, query.world_from_cam)
-        assert (metres < 0.03, degrees < 1.0) == (True, True)
+        meters, degrees = pose_error(answer.world_from_cam, query.world_from_cam)
+        assert (meters < 0.03, degrees < 1.0) == (True, True)
         assert (np.linalg.eigvalsh(answer.covariance) > 0).all()
         assert regressor.calls == [(34 * 45, None)]  # all patches, once
 

@@ -42,8 +42,8 @@ def reprojection_errors(answer, camera):
 
 class TestPose:
     def test_is_right(self, found, query):
-        metres, degrees = pose_error(found.world_from_cam, query.world_from_cam)
-        assert (metres < 0.15, degrees < 5.0) == (True, True)
+        meters, degrees = pose_error(found.world_from_cam, query.world_from_cam)
+        assert (meters < 0.15, degrees < 5.0) == (True, True)
 
     def test_is_rigid(self, found):
         pose = found.world_from_cam
@@ -174,16 +174,16 @@ class TestCovariance:
 class TestPrior:
     def test_right(self, localizer, query):
         answer = localizer.localize(query.image(), query.camera, prior=query.world_from_cam)
-        metres, degrees = pose_error(answer.world_from_cam, query.world_from_cam)
-        assert (metres < 0.15, degrees < 5.0) == (True, True)
+        meters, degrees = pose_error(answer.world_from_cam, query.world_from_cam)
+        assert (meters < 0.15, degrees < 5.0) == (True, True)
 
     def test_wrong_is_harmless(self, localizer, query, found):
         rng = np.random.default_rng(0)
         for _ in range(3):
             wrong = make_pose(so3_exp(rng.normal(size=3)), rng.normal(size=3) * 5)
             answer = localizer.localize(query.image(), query.camera, prior=wrong)
-            metres, degrees = pose_error(answer.world_from_cam, found.world_from_cam)
-            assert (metres < 0.05, degrees < 1.0) == (True, True)
+            meters, degrees = pose_error(answer.world_from_cam, found.world_from_cam)
+            assert (meters < 0.05, degrees < 1.0) == (True, True)
 
     def test_does_not_make_a_stranger_known(self, localizer, strangers, queries):
         frame = strangers[0]
@@ -222,7 +222,7 @@ class TestRefused:
         few = LocalizerOptions(min_inlier_ratio=0.1)
         localizers = [
             Localizer(mapped.code, engine.encoder, engine.regressor, options)
-            for options in (replace(few, min_explained=0.0), few)
+            for options in (replace(few, min_support_ratio=0.0), few)
         ]
         lenient, strict = [], []
         for known, strange in zip(queries, strangers, strict=False):
@@ -275,7 +275,7 @@ class TestBadInput:
             np.zeros((240, 320, 3), np.float32),
             np.zeros((0, 0, 3), np.uint8),
         ],
-        ids=['grey', 'alpha', '16 bits', 'float', 'empty'],
+        ids=['gray', 'alpha', '16 bits', 'float', 'empty'],
     )
     def test_no_rgb_image(self, localizer, room_camera, image):
         with pytest.raises(ImageError):
@@ -315,18 +315,18 @@ class TestImageSizes:
         image = cv2.resize(query.image(), (1280, 960), interpolation=cv2.INTER_CUBIC)
         answer = localizer.localize(image, camera)
         assert isinstance(answer, Localization)
-        metres, _ = pose_error(answer.world_from_cam, query.world_from_cam)
-        assert metres < 0.15
+        meters, _ = pose_error(answer.world_from_cam, query.world_from_cam)
+        assert meters < 0.15
         in_view = (answer.points2d + 0.5) / 4 - 0.5
         np.testing.assert_allclose((in_view - 3.5) % 8, 0, atol=1e-9)
         assert answer.points2d.max(axis=0) == pytest.approx([1280, 960], abs=100)
         errors = reprojection_errors(answer, camera)[answer.inliers]
         assert np.median(errors) < 28.0  # 7 px at the size mapped
 
-    @pytest.mark.parametrize('centre', [160.0, -900.0], ids=['some', 'all'])
-    def test_patches_beyond_the_lens_model_are_left_out(self, localizer, centre):
+    @pytest.mark.parametrize('center', [160.0, -900.0], ids=['some', 'all'])
+    def test_patches_beyond_the_lens_model_are_left_out(self, localizer, center):
         """A fisheye whose image is larger than what its lens can see."""
-        K = np.array([[30.0, 0.0, centre], [0.0, 30.0, 120.0], [0.0, 0.0, 1.0]])
+        K = np.array([[30.0, 0.0, center], [0.0, 30.0, 120.0], [0.0, 0.0, 1.0]])
         camera = Camera('equidistant', 320, 240, K, [0.0, 0.0, 0.0, 0.0])
         rays = view.patch_rays(camera, 8)[1]
         assert np.isnan(rays).any()

@@ -42,7 +42,7 @@ def test_finds_views_between_the_keyframes(evaluation):
 def test_covariance_is_honest(evaluation):
     """Errors are neither much larger nor much smaller than the covariances say.
 
-    The normalised error squared of the position has 3 degrees of freedom and a median of 2.4 when
+    The normalized error squared of the position has 3 degrees of freedom and a median of 2.4 when
     covariances are perfect. Half to five times that is asked for: standard deviations that are at
     most 2.2 times too small or 2.2 times too large, from 30 views whose errors are correlated.
     """

@@ -32,13 +32,13 @@ class Scene:
 
     points3d: torch.Tensor
     features: torch.Tensor
-    centres: torch.Tensor
+    centers: torch.Tensor
 
     def buffer(self) -> PatchBuffer:
         """All points in all views; cameras look along z and are not turned."""
         parts = []
-        for view, centre in enumerate(self.centres):
-            ray = F.normalize(self.points3d - centre, dim=1)
+        for view, center in enumerate(self.centers):
+            ray = F.normalize(self.points3d - center, dim=1)
             across = F.normalize(torch.linalg.cross(ray, torch.tensor([[0.0, 1, 0]])), dim=1)
             frames = torch.stack([across, torch.linalg.cross(ray, across), ray], dim=1)
             parts.append(
@@ -46,7 +46,7 @@ class Scene:
                     self.features.half(),
                     torch.full((POINTS,), 2 * view),
                     frames,
-                    centre.expand(POINTS, 3),
+                    center.expand(POINTS, 3),
                     torch.full((POINTS,), FOCAL),
                 )
             )
@@ -56,7 +56,7 @@ class Scene:
         """Each point as token of two views, at a distance wrong by `error`; origins and owners."""
         generator = torch.Generator().manual_seed(1)
         owner = torch.arange(2 * POINTS) % VIEWS
-        origins = self.centres[owner]
+        origins = self.centers[owner]
         points = self.points3d.repeat(2, 1)
         factor = torch.exp(error * torch.randn(2 * POINTS, 1, generator=generator))
         code = CodeTensors(
@@ -73,8 +73,8 @@ def scene():
     generator = torch.Generator().manual_seed(0)
     points = torch.rand(POINTS, 3, generator=generator) * torch.tensor([3.0, 2.0, 1.0])
     features = F.normalize(torch.randn(POINTS, 64, generator=generator), dim=1)
-    centres = torch.stack([torch.tensor([0.5 * view, 1.0, 0.0]) for view in range(VIEWS)])
-    return Scene(points + torch.tensor([0.0, 0.0, 2.5]), features, centres)
+    centers = torch.stack([torch.tensor([0.5 * view, 1.0, 0.0]) for view in range(VIEWS)])
+    return Scene(points + torch.tensor([0.0, 0.0, 2.5]), features, centers)
 
 
 def fit(scene, error=0.1, options=OPTIONS, seconds=60.0, reader=None, **calls):

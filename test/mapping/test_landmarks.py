@@ -13,7 +13,7 @@ from aceg_ros.errors import FitCancelled
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.landmarks.landmarks import SIDE
-from aceg_ros.landmarks.templates import find_squares, squares_of
+from aceg_ros.landmarks.templates import find_planar_patches, planar_patches
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.views import compare_views
@@ -35,13 +35,13 @@ DEPTH_ERROR = 0.03  # of the distance, as a plane sweep leaves it
 
 def views_of(plane, camera=CAMERA, poses=POSES, **light):
     """As much of keyframes as landmarks are made of."""
-    centres = np.mgrid[3.5:320:8, 3.5:240:8].reshape(2, -1).T
-    patches = SimpleNamespace(rays=torch.from_numpy(camera.rays(centres)))
+    centers = np.mgrid[3.5:320:8, 3.5:240:8].reshape(2, -1).T
+    patches = SimpleNamespace(rays=torch.from_numpy(camera.rays(centers)))
     return [
         SimpleNamespace(
             camera=camera,
             world_from_cam=pose,
-            centre=pose[:3, 3],
+            center=pose[:3, 3],
             gray=plane.gray(camera, pose, **light).astype(np.uint8),
             patches=patches,
         )
@@ -57,7 +57,7 @@ def swept(keyframes, error=DEPTH_ERROR, score=0.8, each=300):
         points2d = rng.uniform(0, [320, 240], (each, 2))
         on_plane = TexturedPlane.meet(keyframe.camera, keyframe.world_from_cam, points2d)
         factor = np.exp(error * rng.normal(size=(each, 1)))
-        points3d.append(keyframe.centre + (on_plane - keyframe.centre) * factor)
+        points3d.append(keyframe.center + (on_plane - keyframe.center) * factor)
         owner.append(np.full(each, index))
     points3d = torch.from_numpy(np.concatenate(points3d)).float()
     count = len(points3d)
@@ -140,14 +140,14 @@ class TestPlaces:
 
 class TestLooks:
     def test_what_the_keyframe_shows_there(self, landmarks, sights):
-        assert landmarks.looks.shape == (len(landmarks), SIDE, SIDE)
+        assert landmarks.templates.shape == (len(landmarks), SIDE, SIDE)
         poses = np.stack([view.world_from_cam for view in sights])
         for index, view in enumerate(sights):
-            own = squares_of(landmarks.subset(landmarks.keyframe == index), poses)
+            own = planar_patches(landmarks.subset(landmarks.keyframe == index), poses)
             image, pose = view.gray.astype(np.float32), view.world_from_cam
-            seen = find_squares(image, CAMERA, pose, own, reach=3, min_likeness=0.99)
+            seen = find_planar_patches(image, CAMERA, pose, own, reach=3, min_similarity=0.99)
             assert len(seen.index) > 0.9 * len(own)
-            expected = CAMERA.project(transform_points(inverse(pose), own.centres[seen.index]))
+            expected = CAMERA.project(transform_points(inverse(pose), own.centers[seen.index]))
             np.testing.assert_allclose(seen.points2d, expected, atol=0.25)
 
     def test_types_are_those_of_the_class(self, landmarks):
@@ -197,7 +197,7 @@ class TestNumber:
     def test_seed(self, sights, landmarks):
         same, other = (made(sights, seed=seed) for seed in (0, 1))
         np.testing.assert_array_equal(same.points3d, landmarks.points3d)
-        np.testing.assert_array_equal(same.looks, landmarks.looks)
+        np.testing.assert_array_equal(same.templates, landmarks.templates)
         assert not np.array_equal(other.points3d, landmarks.points3d)
 
 

@@ -21,9 +21,9 @@ ROUGH = FitOptions(budget=600.0, epochs=1, tokens=400, buffer_patches=6_000)
 
 
 def errors_in(code, engine, frames):
-    """Metres and degrees of each frame, infinite where not localised."""
+    """Meters and degrees of each frame, infinite where not localized."""
     results = evaluate(Localizer(code, engine.encoder, engine.regressor), frames).results
-    return np.array([[result.metres, result.degrees] for result in results])
+    return np.array([[result.meters, result.degrees] for result in results])
 
 
 def unreadable():
@@ -32,10 +32,10 @@ def unreadable():
 
 class TestMap:
     def test_finds_views_between_the_keyframes(self, mapped, engine, queries):
-        metres, degrees = errors_in(mapped.code, engine, queries).T
-        close = (metres < 0.15) & (degrees < 5.0)
+        meters, degrees = errors_in(mapped.code, engine, queries).T
+        close = (meters < 0.15) & (degrees < 5.0)
         assert close.sum() >= len(queries) - 1
-        assert np.median(metres) < 0.10
+        assert np.median(meters) < 0.10
 
     def test_what_it_is_made_of(self, mapped, engine, quick, room_camera):
         code = mapped.code
@@ -61,7 +61,7 @@ class TestMap:
         )
         assert inside.mean() > 0.9
 
-    def test_colours_are_those_of_the_room(self, mapped):
+    def test_colors_are_those_of_the_room(self, mapped):
         assert mapped.code.colors.dtype == np.uint8
         assert mapped.code.colors.std(axis=0).min() > 10
 
@@ -146,7 +146,7 @@ class TestRefused:
         with pytest.raises(FitError, match=r'4 usable keyframes.*cannot be decoded'):
             map_scene(frames, engine.encoder, engine.regressor, replace(ROUGH, held_out=0.0))
 
-    @pytest.mark.parametrize('wander', [0.0, 0.001], ids=['tripod', 'millimetre'])
+    @pytest.mark.parametrize('wander', [0.0, 0.001], ids=['tripod', 'millimeter'])
     def test_one_spot(self, room, room_camera, views, engine, wander):
         """A camera that only turns sees no depth."""
         spot = views[10].world_from_cam[:3, 3]
@@ -229,7 +229,7 @@ class TestCancelling:
 
 class TestLenses:
     def test_fisheye(self, room, engine):
-        """A lens of 150 degrees across is mapped and localised without undistorting the image."""
+        """A lens of 150 degrees across is mapped and localized without undistorting the image."""
         K = np.array([[92.0, 0.0, 127.0], [0.0, 92.5, 119.0], [0.0, 0.0, 1.0]])
         camera = Camera('equidistant', 256, 240, K, [0.02, -0.005, 0.001, 0.0])
         path = tour(room, 60, seed=7)
@@ -237,5 +237,5 @@ class TestLenses:
         options = replace(ROUGH, epochs=3, tokens=1024, buffer_patches=20_000, held_out=0.0)
         code = map_scene(frames, engine.encoder, engine.regressor, options).code
         held_out = record(room, camera, path[1:48:9], supersample=1).frames
-        metres, degrees = errors_in(code, engine, held_out).T
-        assert ((metres < 0.2) & (degrees < 5.0)).mean() >= 0.8
+        meters, degrees = errors_in(code, engine, held_out).T
+        assert ((meters < 0.2) & (degrees < 5.0)).mean() >= 0.8

@@ -11,7 +11,7 @@ import torch
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens, free_code
-from aceg_ros.mapping.views import ViewPairs, compare_views, neighbours
+from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
 from aceg_ros.progress import never, silent
 
 
@@ -36,7 +36,7 @@ def true_depths(candidates: Candidates, keyframes) -> tuple[np.ndarray, np.ndarr
     found, true = [], []
     for index, keyframe in enumerate(keyframes):
         points = candidates.points3d[candidates.keyframe == index].double().numpy()
-        in_camera = (points - keyframe.centre) @ keyframe.world_from_cam[:3, :3]
+        in_camera = (points - keyframe.center) @ keyframe.world_from_cam[:3, :3]
         column, row = keyframe.camera.project(in_camera).round().astype(int).T
         found.append(in_camera[:, 2])
         true.append(keyframe.frame.depth()[row, column])
@@ -73,7 +73,7 @@ class TestSweep:
         depth = np.concatenate([view.depth()[::8, ::8].ravel() for view in views])
         assert np.quantile(depth, 0.25) < median < np.quantile(depth, 0.8)
 
-    def test_colours_come_from_the_patches(self, swept, keyframes):
+    def test_colors_come_from_the_patches(self, swept, keyframes):
         candidates = swept[0]
         first = keyframes[0].colors.tolist()
         assert all(c in first for c in candidates.colors[candidates.keyframe == 0].tolist())
@@ -117,17 +117,17 @@ class TestViews:
         np.testing.assert_allclose(pairs.parallax, pairs.parallax.T)
         assert pairs.overlap[0, 1] > 0.5
 
-    def test_neighbours_are_others_that_overlap(self, keyframes, swept):
+    def test_neighbors_are_others_that_overlap(self, keyframes, swept):
         pairs = compare_views(keyframes, swept[1].median)
-        for index, others in enumerate(neighbours(pairs, 8)):
+        for index, others in enumerate(neighbors(pairs, 8)):
             assert len(others) <= 8
             assert len(set(others)) == len(others)
             assert index not in others
             assert (pairs.overlap[index, others] >= 0.15).all()
 
-    def test_stranger_has_no_neighbours(self):
+    def test_stranger_has_no_neighbors(self):
         pairs = ViewPairs(np.eye(3), np.full((3, 3), 8.0))
-        assert [len(n) for n in neighbours(pairs, 8)] == [0, 0, 0]
+        assert [len(n) for n in neighbors(pairs, 8)] == [0, 0, 0]
 
 
 DEPTHS = SceneDepths(1.0, 2.0, 4.0)

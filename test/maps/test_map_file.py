@@ -62,7 +62,7 @@ class TestRoundTrip:
         write_map(tmp_path / 'map.aceg', code)
         read = read_map(tmp_path / 'map.aceg')
         assert len(read.landmarks) == 0
-        assert read.landmarks.looks.shape == (0, SIDE, SIDE)
+        assert read.landmarks.templates.shape == (0, SIDE, SIDE)
         np.testing.assert_array_equal(read.anchors, code.anchors)
 
     def test_types_are_those_of_the_class(self, path):
@@ -329,7 +329,9 @@ class TestRefused:
         with pytest.raises(MapCodeError, match=f'version {version or "unknown"}'):
             read_map(path)
 
-    @pytest.mark.parametrize('name', ['anchors', 'embedding_scales', 'keyframes', 'landmark_looks'])
+    @pytest.mark.parametrize(
+        'name', ['anchors', 'embedding_scales', 'keyframes', 'landmark_templates']
+    )
     def test_missing_tensor(self, path, name):
         resealed(path, tensors=lambda tensors: tensors.pop(name))
         with pytest.raises(MapCodeError, match=name):
@@ -355,10 +357,10 @@ class TestRefused:
             ('keyframes', lambda a: a[:0]),
             ('landmarks', lambda a: a[:-1]),
             ('landmarks', lambda a: a[:, :2]),
-            ('landmark_looks', lambda a: a[1:]),
-            ('landmark_looks', lambda a: a[:, :-1]),
-            ('landmark_looks', lambda a: a.reshape(len(a), -1)),
-            ('landmark_looks', lambda a: a.astype(np.int8)),
+            ('landmark_templates', lambda a: a[1:]),
+            ('landmark_templates', lambda a: a[:, :-1]),
+            ('landmark_templates', lambda a: a.reshape(len(a), -1)),
+            ('landmark_templates', lambda a: a.astype(np.int8)),
             ('landmark_keyframes', lambda a: a[:0]),
             ('landmark_keyframes', lambda a: a.astype(np.int16)),
             ('landmark_angles', lambda a: np.append(a, a[:1])),

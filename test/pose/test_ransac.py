@@ -20,10 +20,10 @@ def backend(request, monkeypatch):
     return request.param
 
 
-def assert_right(found, view, metres=0.05, degrees=1.0):
+def assert_right(found, view, meters=0.05, degrees=1.0):
     assert found is not None
     offset, angle = pose_error(found[0], view.world_from_cam)
-    assert offset < metres and angle < degrees
+    assert offset < meters and angle < degrees
     assert found[1][view.is_true].mean() > 0.9
     assert found[1][~view.is_true].sum() < 0.05 * len(view.rays)
 
@@ -87,7 +87,7 @@ class TestPrior:
         for name in ('_find_with_poselib', '_find_with_opencv'):
             monkeypatch.setattr(ransac, name, lambda *_: None)
         view = matches(CAMERAS['pinhole'], rng, outliers=0.5)
-        prior = perturbed(view.world_from_cam, rng, metres=0.1, radians=0.03)
+        prior = perturbed(view.world_from_cam, rng, meters=0.1, radians=0.03)
         assert ransac_pose(view.rays, view.points3d, 525.0, 8.0) is None
         assert_right(ransac_pose(view.rays, view.points3d, 525.0, 8.0, prior=prior), view)
 

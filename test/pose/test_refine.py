@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from pose_scenes import CAMERAS, error_vector, matches, normalised_error_squared, perturbed
+from pose_scenes import CAMERAS, error_vector, matches, normalized_error_squared, perturbed
 
 from aceg_ros.geometry.poses import compose, inverse, make_pose, pose_error, so3_exp
 from aceg_ros.pose.ransac import ransac_pose
@@ -116,7 +116,7 @@ class TestNeverWorse:
     def test_cost_does_not_rise(self, seed):
         rng = np.random.default_rng(seed)
         view = matches(PINHOLE, rng, count=60, outliers=0.8, noise_px=2.0)
-        start = perturbed(view.world_from_cam, rng, metres=0.1 * rng.random(), radians=0.02)
+        start = perturbed(view.world_from_cam, rng, meters=0.1 * rng.random(), radians=0.02)
         result = refined(view, start, 2.0)
         if result is None:
             return
@@ -171,7 +171,7 @@ class TestDegenerate:
 
 
 class TestCovariance:
-    """The normalised error squared of six parameters is 6 on average when all is right."""
+    """The normalized error squared of six parameters is 6 on average when all is right."""
 
     def average(self, camera, offsets_px, trials=60, count=300, sigma_px=2.0, **options):
         values = []
@@ -181,7 +181,7 @@ class TestCovariance:
                 camera, rng, count, offsets_px=lambda points2d, rng=rng: offsets_px(rng, points2d)
             )
             result = refined(view, view.world_from_cam, sigma_px, threshold_px=15.0, **options)
-            values.append(normalised_error_squared(result, view.world_from_cam))
+            values.append(normalized_error_squared(result, view.world_from_cam))
         return np.mean(values)
 
     def test_independent_errors(self, camera):
@@ -205,7 +205,7 @@ class TestCovariance:
 
     @pytest.mark.parametrize(('reach_px', 'limit'), [(16.0, 9.0), (40.0, 11.0)])
     def test_correlated_errors(self, reach_px, limit):
-        """Neighbours err together; taken as independent, the figures would be 11 and 39."""
+        """Neighbors err together; taken as independent, the figures would be 11 and 39."""
 
         def smooth(rng, points2d):
             waves = rng.normal(size=(200, 2)) / reach_px
@@ -236,7 +236,7 @@ class TestCovariance:
         covariance = refined(view, view.world_from_cam).covariance
         np.testing.assert_allclose(covariance, covariance.T, rtol=1e-9, atol=1e-18)
         assert np.linalg.eigvalsh(covariance)[0] > 0
-        # A tenth of a pixel over some hundred points at two metres is a few micrometres.
+        # A tenth of a pixel over some hundred points at two meters is a few micrometers.
         assert np.sqrt(np.diag(covariance)[:3]).min() > 3e-6
 
     def test_all_points_in_one_block_or_seven_points(self, rng):

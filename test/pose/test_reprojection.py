@@ -40,7 +40,7 @@ class TestResiduals:
         pose = random_pose(rng)
         points3d = transform_points(pose, 2.0 * camera.rays(pixels))
         problem = Reprojection(camera.rays(pixels + offsets), points3d, camera.focal)
-        residuals, _ = problem.linearised(pose)
+        residuals, _ = problem.linearized(pose)
         np.testing.assert_allclose(residuals.T, -offsets, atol=0.02)
         np.testing.assert_allclose(problem.errors(pose), np.hypot(*offsets.T), atol=0.02)
 
@@ -61,7 +61,7 @@ class TestResiduals:
         ray = np.array([[0.0, 0.0, 1.0]] * 2)
         problem = Reprojection(ray, np.array([[0.1, 0.0, -1.0], [1.0, 0.0, 0.0]]), 300.0)
         assert np.isposinf(problem.errors(np.eye(4))).all()
-        residuals, jacobian = problem.linearised(np.eye(4))
+        residuals, jacobian = problem.linearized(np.eye(4))
         assert not residuals.any() and not jacobian.any()
 
     def test_unpaired_tables_are_refused(self):
@@ -82,12 +82,12 @@ class TestJacobian:
     def test_matches_differences(self, camera, rng):
         view = matches(camera, rng, count=50, noise_px=3.0)
         problem = Reprojection(view.rays, view.points3d, camera.focal)
-        _, jacobian = problem.linearised(view.world_from_cam)
+        _, jacobian = problem.linearized(view.world_from_cam)
         for axis in range(6):
             step = np.zeros(6)
             step[axis] = 1e-6
-            ahead, _ = problem.linearised(moved(view.world_from_cam, step))
-            back, _ = problem.linearised(moved(view.world_from_cam, -step))
+            ahead, _ = problem.linearized(moved(view.world_from_cam, step))
+            back, _ = problem.linearized(moved(view.world_from_cam, -step))
             np.testing.assert_allclose(
                 jacobian[axis], (ahead - back) / 2e-6, rtol=1e-5, atol=1e-4 * camera.focal
             )

@@ -74,8 +74,8 @@ class TestIntersect:
     A, B = np.zeros(3), np.array([0.5, 0.0, 0.0])
     POINTS = np.array([[0.2, 0.1, 2.0], [-0.4, 0.3, 3.0]])
 
-    def rays(self, points, centre):
-        rays = points - centre
+    def rays(self, points, center):
+        rays = points - center
         return rays / np.linalg.norm(rays, axis=1, keepdims=True)
 
     def test_finds_points(self):

@@ -17,7 +17,7 @@ from aceg_ros.errors import WeightsError
 from aceg_ros.regressor.ace_g import PublishedRegressor
 from aceg_ros.regressor.anchored import CodeTensors, SceneCoordinates
 from aceg_ros.regressor.files import (
-    LICENCE,
+    LICENSE,
     described,
     load_regressor,
     published_metadata,
@@ -141,13 +141,13 @@ class TestImport:
             assert torch.equal(loaded.state_dict()[name], tensor), name
         assert not any(parameter.requires_grad for parameter in loaded.parameters())
 
-    def test_tells_licence_and_source(self, head):
+    def test_tells_license_and_source(self, head):
         about = published_metadata(head)
         save_regressor(read_published_head(head), head.with_suffix('.safetensors'), about)
         with safe_open(head.with_suffix('.safetensors'), framework='pt') as file:
             metadata = file.metadata()
-        assert metadata['licence'] == LICENCE
-        assert 'non-commercial' in metadata['licence']
+        assert metadata['license'] == LICENSE
+        assert 'non-commercial' in metadata['license']
         assert metadata['source'] == 'head.pt'
         assert len(metadata['source_sha256']) == 64
 

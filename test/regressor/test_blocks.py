@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from aceg_ros.regressor import blocks
 from aceg_ros.regressor.anchored import CodeTensors, Regressor, RegressorConfig
-from aceg_ros.regressor.blocks import NEIGHBOURS, Candidates, Round, Surroundings
+from aceg_ros.regressor.blocks import NEIGHBORS, Candidates, Round, Surroundings
 
 K = 12
 
@@ -64,8 +64,8 @@ class TestSurroundings:
         rays = make_rays(200)
         around = Surroundings.of(rays)
         angles = torch.cdist(rays, rays).fill_diagonal_(9.0).sort(dim=1)
-        assert around.beside.shape == (200, NEIGHBOURS)
-        torch.testing.assert_close(around.angle, angles.values[:, :NEIGHBOURS], atol=1e-4, rtol=0)
+        assert around.beside.shape == (200, NEIGHBORS)
+        torch.testing.assert_close(around.angle, angles.values[:, :NEIGHBORS], atol=1e-4, rtol=0)
         assert (around.beside != torch.arange(200)[:, None]).all()
 
     def test_only_of_the_same_image(self):
@@ -138,10 +138,10 @@ class TestCorrecting:
 
     def test_unit_of_length_does_not_matter(self):
         patches, model = make_patches(), reader()
-        metres = model(patches, make_code(), around=AROUND)
+        meters = model(patches, make_code(), around=AROUND)
         feet = model(patches, make_code(scale=3.28), around=AROUND)
-        torch.testing.assert_close(3.28 * metres.points3d, feet.points3d, atol=1e-3, rtol=1e-3)
-        torch.testing.assert_close(3.28 * metres.sigma, feet.sigma, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(3.28 * meters.points3d, feet.points3d, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(3.28 * meters.sigma, feet.sigma, atol=1e-3, rtol=1e-3)
 
     def test_axes_do_not_matter(self):
         patches, model, code = make_patches(), reader(), make_code()
@@ -176,7 +176,7 @@ class TestImages:
         assert difference(first, other) > 1e-5
 
     def test_readings_near_a_token_support_it(self):
-        """Where the neighbours read place A, a token there is described as better supported."""
+        """Where the neighbors read place A, a token there is described as better supported."""
         places = torch.tensor([[[0.0, 0, 0], [1.0, 0, 0]]]).expand(20, 2, 3).contiguous()
         given = Candidates(
             places, torch.zeros(20, 2), torch.zeros(20, 2), torch.zeros(20, 2), torch.zeros(20)

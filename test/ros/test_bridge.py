@@ -47,7 +47,7 @@ def message(encoding, pixels, padding=0, big=False):
     return deserialize_message(serialize_message(sent), Image)
 
 
-class TestColour:
+class TestColor:
     @pytest.mark.parametrize('padding', [0, 3])
     @pytest.mark.parametrize(
         ('encoding', 'order'),
@@ -62,22 +62,22 @@ class TestColour:
         np.testing.assert_array_equal(to_rgb(message(encoding, image[..., order], padding)), image)
 
     @pytest.mark.parametrize('big', [False, True])
-    def test_deep_grey(self, image, big):
-        grey = image[..., 0].astype(np.uint16) * 257
-        found = to_rgb(message('mono16', grey, padding=2, big=big))
+    def test_deep_gray(self, image, big):
+        gray = image[..., 0].astype(np.uint16) * 257
+        found = to_rgb(message('mono16', gray, padding=2, big=big))
         np.testing.assert_array_equal(found, np.repeat(image[..., :1], 3, axis=2))
 
     @pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
     def test_bayer(self, pattern):
-        colour = {'r': 200, 'g': 120, 'b': 40}
-        tile = np.array([colour[c] for c in pattern], dtype=np.uint8).reshape(2, 2)
+        color = {'r': 200, 'g': 120, 'b': 40}
+        tile = np.array([color[c] for c in pattern], dtype=np.uint8).reshape(2, 2)
         mosaic = np.tile(tile, (HEIGHT // 2, WIDTH // 2))
         found = to_rgb(message(f'bayer_{pattern}8', mosaic, padding=1))
         np.testing.assert_array_equal(found, np.full((HEIGHT, WIDTH, 3), [200, 120, 40]))
 
     @pytest.mark.parametrize(('encoding', 'first'), [('yuv422', 1), ('yuv422_yuy2', 0)])
     def test_yuv(self, encoding, first):
-        # Full colour difference: red of ITU-R BT.601 in studio range.
+        # Full color difference: red of ITU-R BT.601 in studio range.
         packed = np.empty((HEIGHT, WIDTH, 2), dtype=np.uint8)
         packed[..., first] = 82
         packed[:, ::2, 1 - first] = 90
@@ -110,8 +110,8 @@ class TestCompressed:
         np.testing.assert_array_equal(to_rgb(sent), image)
 
     def test_deep_png(self, image):
-        grey = image[..., 0].astype(np.uint16) * 257
-        sent = CompressedImage(format='mono16; png compressed', data=self.compress(grey, 'PNG'))
+        gray = image[..., 0].astype(np.uint16) * 257
+        sent = CompressedImage(format='mono16; png compressed', data=self.compress(gray, 'PNG'))
         np.testing.assert_array_equal(to_rgb(sent), np.repeat(image[..., :1], 3, axis=2))
 
     def test_jpeg(self):
@@ -151,12 +151,12 @@ class TestRefused:
 class TestDepth:
     @pytest.mark.parametrize('big', [False, True])
     def test_units(self, big):
-        millimetres = np.array([[0, 500], [1500, 65535]], dtype=np.uint16)
+        millimeters = np.array([[0, 500], [1500, 65535]], dtype=np.uint16)
         expected = [[0.0, 0.5], [1.5, 65.535]]
-        np.testing.assert_allclose(to_depth(message('16UC1', millimetres, 2, big)), expected)
-        metres = np.array([[np.nan, 0.5], [1.5, -1.0]], dtype=np.float32)
+        np.testing.assert_allclose(to_depth(message('16UC1', millimeters, 2, big)), expected)
+        meters = np.array([[np.nan, 0.5], [1.5, -1.0]], dtype=np.float32)
         expected = [[0.0, 0.5], [1.5, 0.0]]
-        np.testing.assert_allclose(to_depth(message('32FC1', metres, 4, big)), expected)
+        np.testing.assert_allclose(to_depth(message('32FC1', meters, 4, big)), expected)
 
 
 class TestBack:

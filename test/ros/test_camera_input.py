@@ -40,7 +40,7 @@ class Rig:
         self.node.destroy_node()
 
     def publish_image(self, value, frame_id='camera', **changes):
-        """An image of one colour; counts as sent when it has come."""
+        """An image of one color; counts as sent when it has come."""
         header = Header(frame_id=frame_id, stamp=to_stamp(float(value)))
         message = from_rgb(np.full((6, 8, 3), value, np.uint8), header)
         for field, changed in changes.items():

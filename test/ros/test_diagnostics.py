@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from processes import HELPERS
 
 # Humble's diagnostic_updater leaves out the namespace.
 NAME = 'diagnosed' if os.environ.get('ROS_DISTRO') == 'humble' else 'robot/diagnosed'
-NODE = str(Path(__file__).with_name('diagnosed_node.py'))
+NODE = str(HELPERS / 'diagnosed_node.py')
 
 
 @pytest.fixture(scope='module')

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from processes import NodeProcess
 
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCHER = str(Path(__file__).with_name('launch_file.py'))
+LAUNCHER = str(ROOT / 'test' / 'helpers' / 'launch_file.py')
 COMMON = {
     'camera_info',
     'compressed',

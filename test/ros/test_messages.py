@@ -117,9 +117,9 @@ class TestPointCloud:
         np.testing.assert_array_equal(np.stack([table[k] for k in 'xyz'], 1), self.POINTS)
         assert table.dtype.names == ('x', 'y', 'z')
 
-    def test_colours(self):
-        colours = np.array([[255, 128, 3], [0, 1, 2]], dtype=np.uint8)
-        table = self.fields(point_cloud(HEADER, self.POINTS, colours))
+    def test_colors(self):
+        colors = np.array([[255, 128, 3], [0, 1, 2]], dtype=np.uint8)
+        table = self.fields(point_cloud(HEADER, self.POINTS, colors))
         assert table['rgb'].copy().view('<u4').tolist() == [0xFF8003, 0x000102]
         np.testing.assert_array_equal(table['z'], [3.0, 6.5])
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from processes import HELPERS
 from rcl_interfaces.srv import DescribeParameters, GetParameters
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
 from aceg_ros.ros.parameters import LATCHED, QOS_NAMES, Parameter, image_qos
 
-SAMPLE = str(Path(__file__).with_name('sample_node.py'))
+SAMPLE = str(HELPERS / 'sample_node.py')
 
 
 @pytest.fixture(scope='module')

@@ -28,7 +28,7 @@ CAMERA = Camera('plumb_bob', 64, 48, [[60, 0, 31], [0, 61, 23], [0, 0, 1]], [0.1
 
 
 def picture(index, width=64, height=48):
-    """A ramp in the colour of its index."""
+    """A ramp in the color of its index."""
     ramp = np.linspace(0, 1, width)[None, :, None] * np.ones((height, 1, 1))
     return (ramp * [250 - 10 * index, 120, 10 * index]).astype(np.uint8)
 

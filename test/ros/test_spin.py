@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 from itertools import count
-from pathlib import Path
 
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from processes import HELPERS
 from std_srvs.srv import Trigger
 
-SAMPLE = str(Path(__file__).with_name('sample_node.py'))
+SAMPLE = str(HELPERS / 'sample_node.py')
 
 
 NUMBERS = count()
@@ -40,8 +40,8 @@ class TestStart:
     @pytest.mark.parametrize(
         ('parameters', 'why'),
         [
-            ({'behaviour': 'refuse'}, 'there is no map; give one'),
-            ({'behaviour': 'unconfigurable'}, 'could not be started'),
+            ({'behavior': 'refuse'}, 'there is no map; give one'),
+            ({'behavior': 'unconfigurable'}, 'could not be started'),
             ({'rate': 1000.0}, 'rate'),
             ({'count': 'many'}, 'count'),
             ({'mode': 'c'}, "parameter mode: 'c' is none of a, b"),
@@ -62,20 +62,20 @@ class TestEnd:
         assert node.stop(number) == 0
         assert node.output.strip() == 'said bye'
 
-    @pytest.mark.parametrize('behaviour', ['stuck worker', 'stuck shutdown'])
-    def test_something_hangs(self, ros, behaviour):
-        node, name = start(ros, behaviour=behaviour)
+    @pytest.mark.parametrize('behavior', ['stuck worker', 'stuck shutdown'])
+    def test_something_hangs(self, ros, behavior):
+        node, name = start(ros, behavior=behavior)
         assert ros.state(name) == 'active'
         assert node.stop() == 0
 
     def test_callback_hangs(self, ros):
-        node, name = start(ros, behaviour='stuck callback')
+        node, name = start(ros, behavior='stuck callback')
         ros.call_async(Trigger, f'{name}/fail')
         node.wait_for_output('stuck')
         assert node.stop() == 0
 
     def test_while_starting(self, ros):
-        node, _ = start(ros, behaviour='slow start')
+        node, _ = start(ros, behavior='slow start')
         node.wait_for_output('starting')
         assert node.stop() == 0
         assert 'Traceback' not in node.output

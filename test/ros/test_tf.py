@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from frames_node import BASE_FROM_CAMERA, TIMES, odom_from_base
+from processes import HELPERS
 
 from aceg_ros.errors import TransformError
 from aceg_ros.geometry.poses import inverse
@@ -22,7 +22,7 @@ MIDDLE = to_stamp(sum(TIMES) / 2)
 @pytest.fixture(scope='module')
 def sending(ros):
     """The process that sends."""
-    return ros.start(str(Path(__file__).with_name('frames_node.py')))
+    return ros.start(str(HELPERS / 'frames_node.py'))
 
 
 @pytest.fixture(scope='module')

@@ -32,7 +32,7 @@ def test_carried_covariance_is_that_of_carried_samples(covariance):
 
 
 def test_lever_arm_lies_in_the_axes_of_the_map():
-    # A camera one metre ahead of the base along the map's y; only yaw is uncertain.
+    # A camera one meter ahead of the base along the map's y; only yaw is uncertain.
     map_from_cam = make_pose(np.eye(3), [0.0, 1.0, 0.0])
     yaw = np.diag([0.0, 0.0, 0.0, 0.0, 0.0, 0.1**2])
     map_from_base, carried = carry(map_from_cam, yaw, at(0.0, -1.0))

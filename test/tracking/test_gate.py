@@ -79,14 +79,14 @@ class TestWithOdometry:
         assert not end(odometer_runs=False).accepted
 
     def test_uncertain_heading_is_an_uncertain_place_after_a_drive(self):
-        def after_ten_metres(yaw_std: float) -> Verdict:
+        def after_ten_meters(yaw_std: float) -> Verdict:
             gate = Gate(GateOptions(odometry_drift=1e-6))
             spread = np.diag([0.02**2] * 3 + [0.002**2] * 2 + [yaw_std**2])
             show(gate, Fix(0.0, at(0.0), spread, at(0.0)))
             return show(gate, Fix(5.0, at(10.0, 0.5), spread, at(10.0)))
 
-        assert after_ten_metres(0.02).accepted
-        assert not after_ten_metres(0.002).accepted
+        assert after_ten_meters(0.02).accepted
+        assert not after_ten_meters(0.002).accepted
 
     def test_deviations_are_those_of_the_errors(self):
         # Errors drawn as the covariance says: their squares are chi-squared with 6 degrees, whose

@@ -7,9 +7,9 @@ import numpy as np
 
 from aceg_ros.errors import FitError
 
-# Ranks of the neighbours that a keyframe is matched with: close ones match best, farther ones
+# Ranks of the neighbors that a keyframe is matched with: close ones match best, farther ones
 # triangulate best.
-NEIGHBOUR_RANKS = (1, 2, 3, 5, 8, 13, 21)
+NEIGHBOR_RANKS = (1, 2, 3, 5, 8, 13, 21)
 MAX_VIEW_ANGLE_DEG = 50.0  # SIFT does not match across larger turns
 ROUNDING = 1e-6  # of a cosine in float32: twins differ by no more
 MIN_SIMILARITY = 0.8  # cosine; less is no match, even when the epipolar line has nothing better
@@ -26,8 +26,8 @@ class SiftExtractor:
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions (N, 2) px and descriptors (N, 128) uint8 in `image` (H, W, 3) uint8 RGB."""
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        keypoints, descriptors = self._sift.detectAndCompute(grey, None)
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        keypoints, descriptors = self._sift.detectAndCompute(gray, None)
         if len(keypoints) == 0:
             return np.zeros((0, 2)), np.zeros((0, 128), dtype=np.uint8)
         points2d = np.array([keypoint.pt for keypoint in keypoints], dtype=np.float64)
@@ -49,13 +49,13 @@ def to_unit(descriptors: np.ndarray) -> np.ndarray:
 def select_pairs(world_from_cam: np.ndarray) -> list[tuple[int, int]]:
     """Pairs of keyframes to match, from their poses (F, 4, 4) alone and whatever their unit.
 
-    Distance and angle between two views are measured by what is usual between tenth neighbours.
+    Distance and angle between two views are measured by what is usual between tenth neighbors.
     """
     count = len(world_from_cam)
     if count < 2:
         raise FitError(f'points are triangulated between keyframes, of which there are {count}')
-    centres, axes = world_from_cam[:, :3, 3], world_from_cam[:, :3, 2]
-    distance = np.linalg.norm(centres[:, None] - centres[None], axis=2)
+    centers, axes = world_from_cam[:, :3, 3], world_from_cam[:, :3, 2]
+    distance = np.linalg.norm(centers[:, None] - centers[None], axis=2)
     angle = np.degrees(np.arccos(np.clip(axes @ axes.T, -1.0, 1.0)))
     rank = min(10, count - 1)
     usual_distance = max(np.median(np.sort(distance, axis=1)[:, rank]), 1e-9)
@@ -66,7 +66,7 @@ def select_pairs(world_from_cam: np.ndarray) -> list[tuple[int, int]]:
     pairs: set[tuple[int, int]] = set()
     for index, row in enumerate(cost):
         nearest = np.argsort(row)[: np.isfinite(row).sum()]
-        for rank in NEIGHBOUR_RANKS:
+        for rank in NEIGHBOR_RANKS:
             if rank <= len(nearest):
                 other = int(nearest[rank - 1])
                 pairs.add((min(index, other), max(index, other)))
@@ -85,7 +85,7 @@ def match_guided(
     """Matches (M, 2) between two posed images, sought only along epipolar lines.
 
     Descriptors are unit float32; rays (N, 3) are unit vectors in world axes, `baseline` (3,) leads
-    from the first camera's centre to the second's. A candidate's ray lies within `max_error` rad
+    from the first camera's center to the second's. A candidate's ray lies within `max_error` rad
     of the epipolar plane; the best is taken where it is mutual and closer than `ratio` times the
     next.
     """

@@ -30,14 +30,14 @@ class NearestLocalizer:
 
     def __init__(self, features: torch.Tensor, points3d: np.ndarray, encoder: Encoder) -> None:
         self._features = features  # (N, D)
-        self._points3d = points3d  # (N, 3) metres
+        self._points3d = points3d  # (N, 3) meters
         self._encoder = encoder
 
     @classmethod
     def fit(cls, frames: Sequence[Frame], encoder: Encoder) -> NearestLocalizer:
         """Store the reliable patches whose depth is known; raises FitError where there is none.
 
-        A depth camera of its own is taken to sit in the colour camera's place.
+        A depth camera of its own is taken to sit in the color camera's place.
         """
         features, points3d = [], []
         for frame, image, world_from_cam in posed_images(frames):
@@ -51,7 +51,7 @@ class NearestLocalizer:
             features.append(found[torch.from_numpy(known)])
             points3d.append(transform_points(world_from_cam, local))
         if not features:
-            raise FitError('the nearest-neighbour yardstick needs depth images, and there are none')
+            raise FitError('the nearest-neighbor yardstick needs depth images, and there are none')
         return cls(torch.cat(features), np.concatenate(points3d), encoder)
 
     @property
@@ -73,15 +73,15 @@ def _patches(
     """Most reliable patches: features (P, D), rays (P, 3), points2d (P, 2) px in ``image``."""
     view, view_camera = encoder.view(image, camera)
     encoded = encoder.encode(image_tensor(view, encoder.device))
-    centres, rays = patch_rays(view_camera, encoded.stride)
-    chosen = encoded.reliability[0].flatten().topk(min(count, len(centres))).indices
+    centers, rays = patch_rays(view_camera, encoded.stride)
+    chosen = encoded.reliability[0].flatten().topk(min(count, len(centers))).indices
     index = chosen.cpu().numpy()
-    points2d = full_size(centres[index], view_camera, camera)
+    points2d = full_size(centers[index], view_camera, camera)
     return encoded.features[0].flatten(1).T[chosen], rays[index], points2d
 
 
 def _look_up(depth: np.ndarray, points2d: np.ndarray) -> np.ndarray:
-    """Depth (N,) metres at the nearest pixels, 0 where unknown or outside."""
+    """Depth (N,) meters at the nearest pixels, 0 where unknown or outside."""
     cells = np.nan_to_num(points2d, nan=-1.0).round().astype(int)
     inside = ((cells >= 0) & (cells < [depth.shape[1], depth.shape[0]])).all(axis=1)
     z = np.zeros(len(cells))

@@ -25,12 +25,12 @@ from aceg_ros.geometry.poses import inverse
 from aceg_ros.localization.result import Localization, LocalizationFailure
 
 # From an image (H, W, 3) uint8 RGB and its camera to its patches' features (P, D) float32 and their
-# centres (P, 2) px.
+# centers (P, 2) px.
 Describe = Callable[[np.ndarray, Camera], tuple[torch.Tensor, np.ndarray]]
 
 # Rays more than 80 degrees off the axis, where a division by depth fails, are not trained on.
 MIN_RAY_Z = 0.17
-# Depths in metres between which a prediction is believed, and the one that an unbelievable one is
+# Depths in meters between which a prediction is believed, and the one that an unbelievable one is
 # pulled to.
 MIN_DEPTH, MAX_DEPTH, DEFAULT_DEPTH = 0.1, 1000.0, 10.0
 MAX_ERROR_PX = 1000.0
@@ -43,7 +43,7 @@ class PatchImage:
     """A mapping image as its patches."""
 
     features: torch.Tensor  # (P, D) float32, unit length
-    points2d: np.ndarray  # (P, 2) px, patch centres in the image of `camera`
+    points2d: np.ndarray  # (P, 2) px, patch centers in the image of `camera`
     camera: Camera
     world_from_cam: np.ndarray  # (4, 4)
 
@@ -66,12 +66,12 @@ DEFAULT_OPTIONS = SceneMlpOptions()
 
 
 class SceneMlp(nn.Module):
-    """Features (N, D) to scene coordinates (N, 3) metres; each patch by itself."""
+    """Features (N, D) to scene coordinates (N, 3) meters; each patch by itself."""
 
-    centre: torch.Tensor
+    center: torch.Tensor
 
-    def __init__(self, dim: int, centre: torch.Tensor, options: SceneMlpOptions) -> None:
-        """`centre` (3,) metres is what coordinates are relative to, the cameras' mean."""
+    def __init__(self, dim: int, center: torch.Tensor, options: SceneMlpOptions) -> None:
+        """`center` (3,) meters is what coordinates are relative to, the cameras' mean."""
         super().__init__()
         width = options.width
         self.entry = nn.Linear(dim, width)
@@ -80,7 +80,7 @@ class SceneMlp(nn.Module):
             for _ in range(options.residual_blocks)
         )
         self.exit = nn.Sequential(_layer(width, width), _layer(width, width), nn.Linear(width, 4))
-        self.register_buffer('centre', centre)
+        self.register_buffer('center', center)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Scene coordinates (N, 3) of `features` (N, D) of unit length."""
@@ -92,7 +92,7 @@ class SceneMlp(nn.Module):
         # Softplus shifted so that an untrained network divides by one.
         inverse_scale = F.softplus(scale, beta=math.log(2.0) / (1.0 - 1.0 / MAX_SCALE))
         inverse_scale = torch.clamp(inverse_scale + 1.0 / MAX_SCALE, max=1.0 / MIN_SCALE)
-        return xyz / inverse_scale + self.centre
+        return xyz / inverse_scale + self.center
 
     @property
     def map_bytes(self) -> int:
@@ -120,9 +120,9 @@ def fit_scene_mlp(
         raise FitError(f'a budget of {seconds} s leaves no time to train; give more')
     torch.manual_seed(options.seed)
     buffer = _Buffer.fill(images, device)
-    centres = np.array([image.world_from_cam[:3, 3] for image in images])
-    centre = torch.tensor(centres.mean(axis=0), dtype=torch.float32, device=device)
-    network = SceneMlp(images[0].features.shape[1], centre, options).to(device)
+    centers = np.array([image.world_from_cam[:3, 3] for image in images])
+    center = torch.tensor(centers.mean(axis=0), dtype=torch.float32, device=device)
+    network = SceneMlp(images[0].features.shape[1], center, options).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate)
     generator = torch.Generator(device=device).manual_seed(options.seed)
     start = time.perf_counter()
@@ -194,7 +194,7 @@ class _Buffer:
 
 
 class SceneMlpLocalizer:
-    """Localises images by the scene coordinates that a trained network gives their patches."""
+    """Localizes images by the scene coordinates that a trained network gives their patches."""
 
     def __init__(
         self, network: SceneMlp, describe: Describe, options: SceneMlpOptions = DEFAULT_OPTIONS
@@ -205,7 +205,7 @@ class SceneMlpLocalizer:
     def localize(self, image: np.ndarray, camera: Camera) -> Localization | LocalizationFailure:
         """Pose of `image` (H, W, 3) uint8 RGB taken by `camera`."""
         features, points2d = self.describe(image, camera)
-        points3d = self.network(features.to(self.network.centre.device).float())
+        points3d = self.network(features.to(self.network.center.device).float())
         return localize_matches(
             points2d, points3d.double().cpu().numpy(), camera, self.options.pose
         )

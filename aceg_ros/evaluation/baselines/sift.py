@@ -40,14 +40,14 @@ class SiftOptions:
 
 DEFAULT_OPTIONS = SiftOptions()
 
-# Randomised k-d trees localise as well as an exhaustive search, in a tenth of its time.
+# Randomized k-d trees localize as well as an exhaustive search, in a tenth of its time.
 KD_TREES: dict[str, bool | int | float | str] = {'algorithm': 1, 'trees': 4}
 KD_CHECKS: dict[str, bool | int | float | str] = {'checks': 32}
-NEIGHBOURS = 4  # descriptors looked up for a query's feature
+NEIGHBORS = 4  # descriptors looked up for a query's feature
 
 
 class SiftLocalizer:
-    """Localises images against points that carry every descriptor they were seen with."""
+    """Localizes images against points that carry every descriptor they were seen with."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class SiftLocalizer:
         options: SiftOptions = DEFAULT_OPTIONS,
     ) -> None:
         """`points3d` (T, 3) m; `descriptors` (N, 128) uint8, each of the point `point_of` (N,)."""
-        if len(descriptors) < NEIGHBOURS:
+        if len(descriptors) < NEIGHBORS:
             raise FitError('no points were triangulated; record sharper images with more overlap')
         self.points3d = points3d.astype(np.float32)
         self.descriptors, self.point_of = descriptors, point_of
@@ -114,12 +114,12 @@ class SiftLocalizer:
         """Features (M, 2) px and the points (M, 3) m they match, by Lowe's ratio test.
 
         The next best descriptor is the nearest one of another point; where there is none among the
-        neighbours looked up, the match is as distinct as can be.
+        neighbors looked up, the match is as distinct as can be.
         """
         if len(points2d) == 0:
             return np.zeros((0, 2)), np.zeros((0, 3))
         nearest, distance2 = self._index.knnSearch(
-            to_unit(descriptors), NEIGHBOURS, params=KD_CHECKS
+            to_unit(descriptors), NEIGHBORS, params=KD_CHECKS
         )
         candidates = self.point_of[nearest]
         others = np.where(candidates != candidates[:, :1], distance2, np.inf).min(axis=1)
@@ -162,7 +162,7 @@ def _match_keyframes(keyframes: Sequence[_Keyframe], options: SiftOptions) -> np
 def _observations(keyframes: Sequence[_Keyframe], error_px: float) -> Observations:
     counts = [len(keyframe.rays) for keyframe in keyframes]
     views = np.repeat(np.arange(len(keyframes)), counts)
-    centres = np.array([keyframe.world_from_cam[:3, 3] for keyframe in keyframes])
+    centers = np.array([keyframe.world_from_cam[:3, 3] for keyframe in keyframes])
     focals = np.array([keyframe.focal for keyframe in keyframes])
     rays = np.concatenate([keyframe.rays for keyframe in keyframes])
-    return Observations(centres[views], rays, views, error_px / focals[views])
+    return Observations(centers[views], rays, views, error_px / focals[views])

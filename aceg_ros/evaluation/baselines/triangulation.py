@@ -17,7 +17,7 @@ REFINEMENTS = 4  # Gauss-Newton steps on the rays that agree
 class Observations:
     """Image features as rays in the world."""
 
-    origins: np.ndarray  # (N, 3) m, camera centres
+    origins: np.ndarray  # (N, 3) m, camera centers
     rays: np.ndarray  # (N, 3) unit vectors, world axes
     views: np.ndarray  # (N,) int, the image each one lies in
     max_error: np.ndarray  # (N,) rad: a point farther from the ray is another one
@@ -71,7 +71,7 @@ def triangulate_tracks(
     """At most one point for each track: as `triangulate`, with `tracks` (N,) given.
 
     A track starts from the pair of its rays that the others support best, so that wrong
-    observations among right ones are recognised and dropped.
+    observations among right ones are recognized and dropped.
     """
     order = np.argsort(tracks, kind='stable')
     _, owner, sizes = np.unique(tracks[order], return_inverse=True, return_counts=True)
@@ -100,7 +100,7 @@ class _Bundle:
         """Unit vectors (N, 3) from the observations to their points, and distances (N, 1)."""
         offsets = points[self.owner] - self.observations.origins
         distance = np.linalg.norm(offsets, axis=1, keepdims=True)
-        distance = np.maximum(distance, 1e-12)  # a point in a camera's centre has no direction
+        distance = np.maximum(distance, 1e-12)  # a point in a camera's center has no direction
         return offsets / distance, distance
 
     def errors(self, points: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def draw_errors(path: Path, evaluation: Evaluation) -> None:
     """Draw which part of all frames has less than which error, in cm and in degrees."""
-    cm = 100.0 * np.array([result.metres for result in evaluation.results])
+    cm = 100.0 * np.array([result.meters for result in evaluation.results])
     degrees = np.array([result.degrees for result in evaluation.results])
     with figure(path, 10.5, 4.2) as drawing:
         left, right = drawing.subplots(1, 2, sharey=True)
@@ -31,7 +31,7 @@ def draw_errors(path: Path, evaluation: Evaluation) -> None:
 
 
 def _draw_cumulative(
-    axes: Axes, errors: np.ndarray, limits: Sequence[float], unit: str, colour: str
+    axes: Axes, errors: np.ndarray, limits: Sequence[float], unit: str, color: str
 ) -> None:
     """A step curve over a logarithmic axis, with what it reaches at `limits`."""
     from matplotlib.ticker import LogLocator, NullLocator
@@ -41,7 +41,7 @@ def _draw_cumulative(
     low, high = 0.5 * max(float(shown.min()), 1e-3), 2.0 * float(shown.max())
     reached = 100.0 * np.arange(len(finite) + 1) / len(errors)
     steps = np.concatenate([[low], finite, [high]])
-    axes.step(steps, np.append(reached, reached[-1]), where='post', color=colour, linewidth=2.2)
+    axes.step(steps, np.append(reached, reached[-1]), where='post', color=color, linewidth=2.2)
     for limit in limits:
         axes.axvline(limit, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aceg_ros.evaluation.figures.style import FAILURE, draw_colour_bar, error_colours, figure
+from aceg_ros.evaluation.figures.style import FAILURE, draw_color_bar, error_colors, figure
 from aceg_ros.evaluation.metrics import FrameResult
 from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.localization.result import Localization
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 3
 IMAGE_WIDTH = 4.6  # inches
-LARGE_PX = 6.0  # reprojection error at the end of the colours
+LARGE_PX = 6.0  # reprojection error at the end of the colors
 
 
 def draw_images(path: Path, results: Sequence[FrameResult]) -> None:
@@ -33,14 +33,14 @@ def draw_images(path: Path, results: Sequence[FrameResult]) -> None:
         for axes in grid.flat:
             axes.set_axis_off()
         shown = [_draw_image(*pair) for pair in zip(grid.flat, results, strict=False)]
-        coloured = [points for points in shown if points is not None]
-        if coloured:
+        colored = [points for points in shown if points is not None]
+        if colored:
             label = 'reprojection error of the inliers (px)'
-            draw_colour_bar(drawing, coloured[0], grid, 'bottom', label)
+            draw_color_bar(drawing, colored[0], grid, 'bottom', label)
 
 
 def _draw_image(axes: Axes, result: FrameResult) -> ScalarMappable | None:
-    """One image with its points, which are returned for a colour bar."""
+    """One image with its points, which are returned for a color bar."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import Normalize
 
@@ -54,12 +54,12 @@ def _draw_image(axes: Axes, result: FrameResult) -> ScalarMappable | None:
     points_cam = transform_points(inverse(answer.world_from_cam), answer.points3d[answer.inliers])
     expected = result.frame.camera.project(points_cam)
     axes.set_title(
-        f'{result.frame.name}: {100 * result.metres:.1f} cm, {result.degrees:.2f}°, '
+        f'{result.frame.name}: {100 * result.meters:.1f} cm, {result.degrees:.2f}°, '
         f'{len(seen)} inliers',
         fontsize=10,
     )
     errors = np.linalg.norm(expected - seen, axis=1)
-    style: dict[str, Any] = {'cmap': error_colours(), 'norm': Normalize(0.0, LARGE_PX)}
+    style: dict[str, Any] = {'cmap': error_colors(), 'norm': Normalize(0.0, LARGE_PX)}
     lines = LineCollection(list(np.stack([seen, expected], axis=1)), linewidths=1.2, **style)
     lines.set_array(errors)
     axes.add_collection(lines)

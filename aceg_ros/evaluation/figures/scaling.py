@@ -23,14 +23,14 @@ def draw_scaling(path: Path, rows: Sequence[BenchmarkRow]) -> None:
     with figure(path, 10.5, 7.0) as drawing:
         grid = drawing.subplots(2, 2)
         for axes, (title, value) in zip(grid.flat, PANELS, strict=True):
-            for method, colour in zip(methods, cycle(SERIES), strict=False):
+            for method, color in zip(methods, cycle(SERIES), strict=False):
                 points = [(row.keyframes, value(row)) for row in rows if row.method == method]
                 known = sorted((count, y) for count, y in points if y is not None)
                 axes.plot(
                     [count for count, _ in known],
                     [y for _, y in known],
                     'o-',
-                    color=colour,
+                    color=color,
                     label=method,
                     linewidth=2.0,
                     markersize=5.0,

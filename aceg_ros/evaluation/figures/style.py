@@ -59,17 +59,17 @@ def figure(
         canvas.figure.savefig(path, dpi=_DPI, facecolor='white')
 
 
-def error_colours() -> Colormap:
-    """Colours of errors, from none to large."""
+def error_colors() -> Colormap:
+    """Colors of errors, from none to large."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list('errors', _NONE_TO_LARGE)
 
 
-def draw_colour_bar(
+def draw_color_bar(
     drawing: Figure, shown: ScalarMappable, axes: Axes | np.ndarray, location: str, label: str
 ) -> None:
-    """Say what the colours of `shown` mean, at the `location` ('right', 'bottom') of the axes."""
+    """Say what the colors of `shown` mean, at the `location` ('right', 'bottom') of the axes."""
     bar = drawing.colorbar(
         shown,
         ax=axes,

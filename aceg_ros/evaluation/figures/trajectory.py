@@ -10,8 +10,8 @@ import numpy as np
 from aceg_ros.evaluation.figures.style import (
     FAILURE,
     INK,
-    draw_colour_bar,
-    error_colours,
+    draw_color_bar,
+    error_colors,
     figure,
 )
 from aceg_ros.evaluation.metrics import Evaluation
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 KEYFRAME = '#9aa7b4'
 WIDTH = 10.5  # inches
 MAX_SCENE_POINTS = 40_000
-LEAST_RANGE_CM = 1.0  # of the colours, so that millimetres do not look like failures
+LEAST_RANGE_CM = 1.0  # of the colors, so that millimeters do not look like failures
 
 
 def draw_trajectory(
@@ -32,11 +32,11 @@ def draw_trajectory(
     evaluation: Evaluation,
     keyframes: np.ndarray,
     points3d: np.ndarray,
-    colours: np.ndarray,
+    colors: np.ndarray,
 ) -> None:
     """Draw scene, mapped images, true poses and estimates, seen along the scene's shortest axis.
 
-    `keyframes` (K, 4, 4) world_from_cam, `points3d` (N, 3) metres with `colours` (N, 3) uint8.
+    `keyframes` (K, 4, 4) world_from_cam, `points3d` (N, 3) meters with `colors` (N, 3) uint8.
     """
     truth = np.array([result.world_from_cam[:3, 3] for result in evaluation.results])
     low, high = _bounds(points3d, np.concatenate([keyframes[:, :3, 3], truth]))
@@ -46,11 +46,11 @@ def draw_trajectory(
     height = float(np.clip(0.9 * WIDTH * upwards / across, 4.5, WIDTH))
     with figure(path, WIDTH, height, 'compressed') as drawing:
         axes = drawing.add_subplot()
-        _draw_scene(axes, points3d[:, plan], colours)
+        _draw_scene(axes, points3d[:, plan], colors)
         _draw_keyframes(axes, keyframes[:, plan], 0.025 * float(np.hypot(across, upwards)))
         shown = _draw_queries(axes, evaluation, plan)
         if shown is not None:
-            draw_colour_bar(drawing, shown, axes, 'right', 'position error (cm)')
+            draw_color_bar(drawing, shown, axes, 'right', 'position error (cm)')
         axes.set_xlim(low[0], high[0])
         axes.set_ylim(low[1], high[1])
         axes.set_aspect('equal')
@@ -69,25 +69,25 @@ def _bounds(points3d: np.ndarray, cameras: np.ndarray) -> tuple[np.ndarray, np.n
     return low - margin, high + margin
 
 
-def _draw_scene(axes: Axes, points: np.ndarray, colours: np.ndarray) -> None:
+def _draw_scene(axes: Axes, points: np.ndarray, colors: np.ndarray) -> None:
     if len(points) > MAX_SCENE_POINTS:
         chosen = np.random.default_rng(0).choice(len(points), MAX_SCENE_POINTS, replace=False)
-        points, colours = points[chosen], colours[chosen]
+        points, colors = points[chosen], colors[chosen]
     size = float(np.clip(40_000 / max(len(points), 1), 1.5, 6.0))
-    axes.scatter(points[:, 0], points[:, 1], size, colours / 255.0, alpha=0.45, linewidths=0.0)
+    axes.scatter(points[:, 0], points[:, 1], size, colors / 255.0, alpha=0.45, linewidths=0.0)
 
 
 def _draw_keyframes(axes: Axes, poses: np.ndarray, length: float) -> None:
     """Where the mapped images were taken and where they look: two rows (K, 2, 4) of the poses."""
-    centres, ends = poses[:, :, 3], poses[:, :, 3] + length * poses[:, :, 2]
-    axes.plot(centres[:, 0], centres[:, 1], 'o', color=KEYFRAME, ms=3.5, label='mapped images')
+    centers, ends = poses[:, :, 3], poses[:, :, 3] + length * poses[:, :, 2]
+    axes.plot(centers[:, 0], centers[:, 1], 'o', color=KEYFRAME, ms=3.5, label='mapped images')
     # Strokes in one go: nan lifts the pen.
-    strokes = np.stack([centres, ends, np.full_like(ends, np.nan)], axis=1).reshape(-1, 2)
+    strokes = np.stack([centers, ends, np.full_like(ends, np.nan)], axis=1).reshape(-1, 2)
     axes.plot(strokes[:, 0], strokes[:, 1], color=KEYFRAME, linewidth=0.9)
 
 
 def _draw_queries(axes: Axes, evaluation: Evaluation, plan: np.ndarray) -> ScalarMappable | None:
-    """True positions, and a line from each to its estimate; the estimates for a colour bar."""
+    """True positions, and a line from each to its estimate; the estimates for a color bar."""
     results = evaluation.results
     truth = np.array([result.world_from_cam[plan, 3] for result in results])
     circles: dict[str, Any] = {'mfc': 'none', 'mec': INK, 'mew': 0.8, 'ms': 6.0}
@@ -100,11 +100,11 @@ def _draw_queries(axes: Axes, evaluation: Evaluation, plan: np.ndarray) -> Scala
     for true, result in zip(truth, results, strict=True):
         if isinstance(result.answer, Localization):
             found.append(result.answer.world_from_cam[plan, 3])
-            errors.append(100.0 * result.metres)
+            errors.append(100.0 * result.meters)
             axes.plot(*np.stack([true, found[-1]]).T, color=INK, linewidth=0.8, zorder=3)
     if not found:
         return None
     x, y = np.array(found).T
     worst = max(float(np.percentile(errors, 95)), LEAST_RANGE_CM)
-    style: dict[str, Any] = {'cmap': error_colours(), 'vmin': 0.0, 'vmax': worst, 'linewidths': 0.0}
+    style: dict[str, Any] = {'cmap': error_colors(), 'vmin': 0.0, 'vmax': worst, 'linewidths': 0.0}
     return axes.scatter(x, y, 22.0, errors, label='estimates', zorder=4, **style)

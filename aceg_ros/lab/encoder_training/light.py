@@ -21,7 +21,7 @@ def _relit(frame: Frame, seed: int) -> np.ndarray:
 
 
 def relight(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The image (H, W, 3) uint8 with another tone curve, colour, light, noise and sharpness."""
+    """The image (H, W, 3) uint8 with another tone curve, color, light, noise and sharpness."""
     x = image.astype(np.float32) / 255.0
     x = x * rng.uniform(0.8, 1.2, 3).astype(np.float32)  # white balance
     x = np.clip(x, 0, None) ** np.exp(rng.normal(0, 0.35))

@@ -37,7 +37,7 @@ class TrainingOptions:
     warmup: float = 0.03  # part of the time in which the learning rate rises
     distillation_weight: float = 2.0
     matching_weight: float = 0.5
-    reading_weight: float = 1.0
+    prediction_weight: float = 1.0
     reliability_weight: float = 0.2
     checkpoint_seconds: float = 60.0
     seed: int = 0
@@ -91,7 +91,7 @@ def train(
         total = (
             options.distillation_weight * losses[0]
             + options.matching_weight * losses[1]
-            + options.reading_weight * losses[2]
+            + options.prediction_weight * losses[2]
             + options.reliability_weight * losses[3]
         )
         optimizer.zero_grad(set_to_none=True)

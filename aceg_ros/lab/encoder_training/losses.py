@@ -57,19 +57,19 @@ def reading(
 ) -> torch.Tensor:
     """Mean error, in patches, of the place that features read from another view's patches.
 
-    A map code is read as an average of places weighted by likeness; so are here, for N features
+    A map code is read as an average of places weighted by similarity; so are here, for N features
     ``first`` (N, D) and the other view's ``features`` (D, H', W'), the patches around the true
-    place ``points2d`` (N, 2) px. It is small only where likeness falls off evenly with distance,
+    place ``points2d`` (N, 2) px. It is small only where similarity falls off evenly with distance,
     which is what makes places between patches readable.
     """
     height, width = features.shape[-2:]
-    place = (points2d + 0.5) / STRIDE - 0.5  # patch centres are whole numbers
+    place = (points2d + 0.5) / STRIDE - 0.5  # patch centers are whole numbers
     limit = torch.tensor([width, height], device=place.device) - 1 - _WINDOW
-    centre = torch.minimum(place.round().long().clamp_min(_WINDOW), limit)
+    center = torch.minimum(place.round().long().clamp_min(_WINDOW), limit)
     steps = torch.arange(-_WINDOW, _WINDOW + 1, device=place.device)
     around = torch.cartesian_prod(steps, steps)
-    column, row = (centre[:, None] + around).unbind(dim=2)
-    likeness = torch.einsum('dnk,nd->nk', features[:, row, column], first)
-    weights = (likeness * temperature).softmax(dim=1)
-    read = centre + (weights[:, :, None] * around).sum(dim=1)
+    column, row = (center[:, None] + around).unbind(dim=2)
+    similarity = torch.einsum('dnk,nd->nk', features[:, row, column], first)
+    weights = (similarity * temperature).softmax(dim=1)
+    read = center + (weights[:, :, None] * around).sum(dim=1)
     return (read - place).norm(dim=1).mean()

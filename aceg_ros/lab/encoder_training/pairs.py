@@ -76,11 +76,11 @@ class PosedPairs:
         points_a, points_b = self._correspondences(a, b)
         if len(points_a) < 32:
             return None
-        centre = rng.integers(len(points_a))
-        corner_a = _corner(points_a[centre], self._images[a].shape, size)
-        # crops keep the patch grid, or patch centres would no longer be patch centres
+        center = rng.integers(len(points_a))
+        corner_a = _corner(points_a[center], self._images[a].shape, size)
+        # crops keep the patch grid, or patch centers would no longer be patch centers
         corner_a -= corner_a % STRIDE
-        corner_b = _corner(points_b[centre], self._images[b].shape, size)
+        corner_b = _corner(points_b[center], self._images[b].shape, size)
         return _pair_inside(
             _cut(self._images[a], corner_a, size),
             _cut(self._images[b], corner_b, size),
@@ -112,7 +112,7 @@ class PosedPairs:
 
 
 def _random_homography(rng: np.random.Generator, shape: tuple[int, int], size: int) -> np.ndarray:
-    """Maps picture pixels to a crop: random centre, scale, turn and perspective."""
+    """Maps picture pixels to a crop: random center, scale, turn and perspective."""
     height, width = shape
     zoom = np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
     zoom = max(zoom, 0.8 * size / min(height, width))

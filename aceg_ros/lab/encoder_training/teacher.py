@@ -1,7 +1,7 @@
 """The teacher: XFeat's dense descriptor, run from its published (Apache-2.0) weights.
 
 XFeat: Accelerated Features for Lightweight Image Matching, Potje et al., CVPR 2024. The weights
-file holds the network with batch normalisation folded into the convolutions; it stays outside the
+file holds the network with batch normalization folded into the convolutions; it stays outside the
 project.
 """
 
@@ -29,9 +29,9 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        grey = F.instance_norm(images.mean(dim=1, keepdim=True))
-        shortcut = self._conv(F.avg_pool2d(grey, 4), 'skip1.1', relu=False)
-        x = self._chain(grey, 'block1', strides=(1, 2, 1, 2)) + shortcut
+        gray = F.instance_norm(images.mean(dim=1, keepdim=True))
+        shortcut = self._conv(F.avg_pool2d(gray, 4), 'skip1.1', relu=False)
+        x = self._chain(gray, 'block1', strides=(1, 2, 1, 2)) + shortcut
         x = self._chain(x, 'block2', strides=(1, 1))
         fine = self._chain(x, 'block3', strides=(2, 1, 1))
         middle = self._chain(fine, 'block4', strides=(2, 1, 1))

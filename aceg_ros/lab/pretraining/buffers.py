@@ -27,7 +27,7 @@ from aceg_ros.mapping.options import FitOptions
 from aceg_ros.progress import never, silent
 from aceg_ros.regressor.anchored import Regressor
 
-_EDGE = 0.05  # depths around a patch's centre that differ by more are no depth
+_EDGE = 0.05  # depths around a patch's center that differ by more are no depth
 
 
 @dataclass(frozen=True)
@@ -187,13 +187,13 @@ def _depth_at(frame: Frame, camera: Camera, rays: np.ndarray) -> np.ndarray:
 
 
 def _joined(views: Sequence[_View]) -> ViewBuffer:
-    features, points3d, rays, centres, focal = zip(*views, strict=True)
+    features, points3d, rays, centers, focal = zip(*views, strict=True)
     counts = torch.tensor([0] + [len(part) for part in features])
     return ViewBuffer(
         torch.cat(features),
         counts.cumsum(0),
         torch.cat(points3d),
         torch.cat(rays),
-        torch.stack(centres),
+        torch.stack(centers),
         torch.tensor(focal),
     )

@@ -57,7 +57,7 @@ class SceneOptions:
 
 
 @dataclass(frozen=True)
-class RegimenOptions:
+class ScheduleOptions:
     """How mapping and query iterations alternate."""
 
     iterations: int = 16_000
@@ -89,17 +89,17 @@ class RegimenOptions:
         ones = ('iterations', 'network_every', 'slots', 'life', 'views', 'patches', 'mapping')
         _at_least(self, **dict.fromkeys(ones, 1), query=0, pool=self.slots, scenes=0)
         if self.start not in STARTS:
-            raise ConfigError(f'regimen.start is one of {", ".join(STARTS)}, not {self.start!r}')
+            raise ConfigError(f'schedule.start is one of {", ".join(STARTS)}, not {self.start!r}')
         for name in ('mapping_loss', 'query_loss'):
             if getattr(self, name) not in ('rays', 'points'):
                 value = getattr(self, name)
-                raise ConfigError(f"regimen.{name} is 'rays' or 'points', not {value!r}")
+                raise ConfigError(f"schedule.{name} is 'rays' or 'points', not {value!r}")
         for name in ('image_context', 'dropout', 'warmup'):
             if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f'regimen.{name} lies in 0..1, not {getattr(self, name)}')
+                raise ConfigError(f'schedule.{name} lies in 0..1, not {getattr(self, name)}')
         for name in ('learning_rate', 'code_rate', 'clip'):
             if not getattr(self, name) > 0:
-                raise ConfigError(f'regimen.{name} must be above 0, not {getattr(self, name)}')
+                raise ConfigError(f'schedule.{name} must be above 0, not {getattr(self, name)}')
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ class PretrainOptions:
     reader: RegressorConfig = field(
         default_factory=lambda: RegressorConfig(blocks=3, dim=32, tokens_read=8)
     )
-    regimen: RegimenOptions = field(default_factory=RegimenOptions)
+    schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
 
 
 def read_options(path: Path, changes: list[str] | None = None) -> PretrainOptions:
-    """Read a YAML file; ``changes`` such as 'regimen.query=0' come on top.
+    """Read a YAML file; ``changes`` such as 'schedule.query=0' come on top.
 
     Raises ConfigError for a file that is none, an unknown key, or a value of another type.
     """
@@ -124,12 +124,12 @@ def read_options(path: Path, changes: list[str] | None = None) -> PretrainOption
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f'{path} cannot be read as YAML: {error}') from error
     if not isinstance(values, dict):
-        raise ConfigError(f'{path} must hold sections, such as "regimen:"')
+        raise ConfigError(f'{path} must hold sections, such as "schedule:"')
     for change in changes or []:
         name, equals, text = change.partition('=')
         section, dot, key = name.partition('.')
         if not (equals and dot):
-            raise ConfigError(f'{change!r} is no change; write it as regimen.query=0')
+            raise ConfigError(f'{change!r} is no change; write it as schedule.query=0')
         inner = values.setdefault(section, {})
         if isinstance(inner, dict):
             inner[key] = yaml.safe_load(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aceg_ros.lab.pretraining.config import RegimenOptions
+from aceg_ros.lab.pretraining.config import ScheduleOptions
 from aceg_ros.lab.pretraining.loop import iterate
 from aceg_ros.lab.pretraining.losses import FLOOR_PX
 from aceg_ros.lab.pretraining.pool import Pool
@@ -29,10 +29,10 @@ class PatchErrors:
     Pixels are across the viewing ray: a reprojection error, for which sigma stands.
     """
 
-    metres: np.ndarray  # (P,)
+    meters: np.ndarray  # (P,)
     pixels: np.ndarray  # (P,)
     sigma_px: np.ndarray  # (P,)
-    sure: np.ndarray  # (P,) bool, the half of a view's patches with the smallest sigma in metres
+    sure: np.ndarray  # (P,) bool, the half of a view's patches with the smallest sigma in meters
     kinds: np.ndarray  # (P,) str: how the view differs from the mapping views
 
     def of(self, kind: str) -> PatchErrors:
@@ -50,11 +50,11 @@ class PatchErrors:
         half, most = self.coverage(NOMINAL)
         loss = np.log(self.sigma_px) + math.sqrt(2.0) * self.pixels / self.sigma_px
         return {
-            'patches': float(len(self.metres)),
-            'median_cm': 100 * float(np.median(self.metres)),
-            'within_10cm': float((self.metres < _NEAR).mean()),
+            'patches': float(len(self.meters)),
+            'median_cm': 100 * float(np.median(self.meters)),
+            'within_10cm': float((self.meters < _NEAR).mean()),
             'within_12px': float((self.pixels < _NEAR_PX).mean()),
-            'surer_half_within_10cm': float((self.metres[self.sure] < _NEAR).mean()),
+            'surer_half_within_10cm': float((self.meters[self.sure] < _NEAR).mean()),
             'surer_half_within_12px': float((self.pixels[self.sure] < _NEAR_PX).mean()),
             'loss': float(loss.mean()),
             'coverage_50': float(half),
@@ -79,12 +79,12 @@ def patch_errors(
             around = Surroundings.of(rays) if context else None
             read = reader(query.features[rows].float(), code, around=around)
             known = torch.isfinite(truth).all(dim=1)
-            offset = read.points3d - query.centres[view]
+            offset = read.points3d - query.centers[view]
             distance = offset.norm(dim=1).clamp_min(1e-6)
             focal = query.focal[view]
             parts.append(
                 PatchErrors(
-                    metres=(read.points3d - truth).norm(dim=1)[known].numpy(),
+                    meters=(read.points3d - truth).norm(dim=1)[known].numpy(),
                     pixels=((offset / distance[:, None] - rays).norm(dim=1) * focal)[known].numpy(),
                     sigma_px=(read.sigma / distance * focal + FLOOR_PX)[known].numpy(),
                     sure=(read.sigma <= read.sigma.median())[known].numpy(),
@@ -102,16 +102,16 @@ def fitted_scenes(files: Sequence[Path]) -> list[tuple[SceneBuffer, CodeTensors]
 
 
 def mapped_scenes(
-    files: Sequence[Path], reader: Regressor, regimen: RegimenOptions, iterations: int
+    files: Sequence[Path], reader: Regressor, schedule: ScheduleOptions, iterations: int
 ) -> list[tuple[SceneBuffer, CodeTensors]]:
     """The same scenes after more mapping iterations through ``reader``, whose weights stay."""
     scenes = []
-    regimen = replace(regimen, pool=1, slots=1, life=2 * iterations + 1, scenes=0)
+    schedule = replace(schedule, pool=1, slots=1, life=2 * iterations + 1, scenes=0)
     for file in files:
-        generator = torch.Generator().manual_seed(regimen.seed)
-        active = Pool([file], regimen, [0], torch.device('cpu')).scene(0, generator)
+        generator = torch.Generator().manual_seed(schedule.seed)
+        active = Pool([file], schedule, [0], torch.device('cpu')).scene(0, generator)
         for _ in range(iterations):
-            iterate(reader, active, regimen, True, generator)
+            iterate(reader, active, schedule, True, generator)
         reader.zero_grad(set_to_none=True)
         code = CodeTensors(*(part.detach() for part in vars(active.code.tensors()).values()))
         scenes.append((active.buffer, code))

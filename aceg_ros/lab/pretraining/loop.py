@@ -14,10 +14,10 @@ import torch
 import torch.distributed as dist
 
 from aceg_ros.errors import ConfigError, WeightsError
-from aceg_ros.lab.pretraining.config import PretrainOptions, RegimenOptions
-from aceg_ros.lab.pretraining.losses import choice_loss, reading_loss
+from aceg_ros.lab.pretraining.config import PretrainOptions, ScheduleOptions
+from aceg_ros.lab.pretraining.losses import choice_loss, prediction_loss
 from aceg_ros.lab.pretraining.pool import ActiveScene, Pool
-from aceg_ros.lab.pretraining.sampling import draw_patches, find_tokens, random_rotation
+from aceg_ros.lab.pretraining.sampling import find_tokens, random_rotation, sample_patches
 from aceg_ros.regressor.anchored import CodeTensors, Regressor
 from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.files import save_regressor
@@ -71,44 +71,44 @@ def pretrain(
     on as if it had not been. Raises WeightsError for a checkpoint that does not fit.
     """
     ranks = ranks or Ranks()
-    regimen = options.regimen
-    if regimen.slots % ranks.world:
+    schedule = options.schedule
+    if schedule.slots % ranks.world:
         raise ConfigError(
-            f'regimen.slots is {regimen.slots}, which {ranks.world} processes cannot share evenly'
+            f'schedule.slots is {schedule.slots}, which {ranks.world} processes cannot share evenly'
         )
     if not options.reader.blocks:
         raise ConfigError('reader.blocks is 0, so there is nothing to train')
     if not files:
         raise ConfigError('there is no scene to train on')
-    torch.manual_seed(regimen.seed)
+    torch.manual_seed(schedule.seed)
     reader = Regressor(options.reader).to(device).train()
     optimizer = torch.optim.AdamW(
-        reader.parameters(), lr=regimen.learning_rate, weight_decay=regimen.weight_decay
+        reader.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    slots = list(range(ranks.rank, regimen.slots, ranks.world))
-    pool = Pool(files, regimen, slots, device)
+    slots = list(range(ranks.rank, schedule.slots, ranks.world))
+    pool = Pool(files, schedule, slots, device)
     checkpoint = output.with_suffix(f'.checkpoint{ranks.rank}')
     iteration = _resume(checkpoint, reader, optimizer, pool, options, ranks)
 
     losses = {True: math.nan, False: math.nan}
     saved = measured = time.monotonic()
     patches = 0
-    while iteration < regimen.iterations:
-        mapping = is_mapping(iteration, regimen)
+    while iteration < schedule.iterations:
+        mapping = is_mapping(iteration, schedule)
         for slot in slots:
-            generator = _generator(regimen.seed, iteration, slot)
+            generator = _generator(schedule.seed, iteration, slot)
             active = pool.scene(slot, generator)
-            loss, count = iterate(reader, active, regimen, mapping, generator)
+            loss, count = iterate(reader, active, schedule, mapping, generator)
             value, patches = float(loss), patches + count
             before = losses[mapping] if math.isfinite(losses[mapping]) else value
             losses[mapping] = before + _SMOOTHING * (value - before)
         iteration += 1
-        if iteration % regimen.network_every == 0:
-            _step(reader, optimizer, iteration, regimen, ranks)
+        if iteration % schedule.network_every == 0:
+            _step(reader, optimizer, iteration, schedule, ranks)
         now = time.monotonic()
         report(Progress(iteration, losses[True], losses[False], patches / (now - measured)))
-        if iteration % regimen.network_every == 0 and _due(
-            now - saved > regimen.checkpoint_seconds or iteration == regimen.iterations, ranks
+        if iteration % schedule.network_every == 0 and _due(
+            now - saved > schedule.checkpoint_seconds or iteration == schedule.iterations, ranks
         ):
             _save(checkpoint, iteration, reader, optimizer, pool, options, ranks)
             if ranks.rank == 0:
@@ -121,15 +121,15 @@ def pretrain(
     return reader
 
 
-def is_mapping(iteration: int, regimen: RegimenOptions) -> bool:
+def is_mapping(iteration: int, schedule: ScheduleOptions) -> bool:
     """Whether this iteration maps; the others query."""
-    return iteration % (regimen.mapping + regimen.query) < regimen.mapping
+    return iteration % (schedule.mapping + schedule.query) < schedule.mapping
 
 
 def iterate(
     reader: Regressor,
     active: ActiveScene,
-    regimen: RegimenOptions,
+    schedule: ScheduleOptions,
     mapping: bool,
     generator: torch.Generator,
 ) -> tuple[torch.Tensor, int]:
@@ -139,21 +139,21 @@ def iterate(
     """
     buffer = active.buffer
     views = buffer.mapping if mapping else buffer.query
-    draw = draw_patches(views, regimen.views, regimen.patches, generator, regimen.dropout)
-    in_context = float(torch.rand((), generator=generator)) < regimen.image_context
-    rotation = random_rotation(generator).to(draw.features.device)
+    sample = sample_patches(views, schedule.views, schedule.patches, generator, schedule.dropout)
+    in_context = float(torch.rand((), generator=generator)) < schedule.image_context
+    rotation = random_rotation(generator).to(sample.features.device)
     code = active.code.tensors()
     if not mapping:
         code = CodeTensors(*(part.detach() for part in vars(code).values()))
-    tokens = find_tokens(reader, draw, code, active.hidden() if mapping else None)
+    tokens = find_tokens(reader, sample, code, active.hidden() if mapping else None)
     turned = CodeTensors(code.embeddings, code.anchors @ rotation.T, code.log_sigma, code.log_prior)
-    draw = draw.turned(rotation)
-    given = reader.candidates(draw.features, turned, tokens)
-    around = Surroundings.of(draw.rays, draw.images) if in_context else None
-    in_space = (regimen.mapping_loss if mapping else regimen.query_loss) == 'points'
+    sample = sample.turned(rotation)
+    given = reader.candidates(sample.features, turned, tokens)
+    around = Surroundings.of(sample.rays, sample.images) if in_context else None
+    in_space = (schedule.mapping_loss if mapping else schedule.query_loss) == 'points'
     losses = [
-        reading_loss(read, draw, buffer.depth, in_space)
-        + regimen.choice_weight * choice_loss(given, read.logits, draw, not mapping).mean()
+        prediction_loss(read, sample, buffer.depth, in_space)
+        + schedule.choice_weight * choice_loss(given, read.logits, sample, not mapping).mean()
         for read in reader.rounds(given, turned, around)
     ]
     loss = torch.stack(losses).mean()
@@ -162,7 +162,7 @@ def iterate(
         active.optimizer.step()
         active.optimizer.zero_grad(set_to_none=True)
         active.age += 1
-    return loss.detach(), len(draw.features)
+    return loss.detach(), len(sample.features)
 
 
 def _generator(seed: int, iteration: int, slot: int) -> torch.Generator:
@@ -174,7 +174,7 @@ def _step(
     reader: Regressor,
     optimizer: torch.optim.Optimizer,
     iteration: int,
-    regimen: RegimenOptions,
+    schedule: ScheduleOptions,
     ranks: Ranks,
 ) -> None:
     """Step the network by the mean gradient of all slots since its last step."""
@@ -184,23 +184,25 @@ def _step(
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     if ranks.world > 1:
         dist.all_reduce(flat)
-    flat /= regimen.slots * regimen.network_every
-    flat *= min(1.0, regimen.clip / max(float(flat.norm()), 1e-12))
+    flat /= schedule.slots * schedule.network_every
+    flat *= min(1.0, schedule.clip / max(float(flat.norm()), 1e-12))
     if torch.isfinite(flat).all():
         sizes = [gradient.numel() for gradient in gradients]
         for gradient, part in zip(gradients, flat.split(sizes), strict=True):
             gradient.copy_(part.view_as(gradient))
         for group in optimizer.param_groups:
-            group['lr'] = regimen.learning_rate * _schedule(iteration / regimen.iterations, regimen)
+            group['lr'] = schedule.learning_rate * _schedule(
+                iteration / schedule.iterations, schedule
+            )
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
 
-def _schedule(part: float, regimen: RegimenOptions) -> float:
+def _schedule(part: float, schedule: ScheduleOptions) -> float:
     """Linear warm-up, then a cosine down to one hundredth."""
-    if part < regimen.warmup:
-        return max(part / regimen.warmup, 0.01)
-    rest = (part - regimen.warmup) / max(1 - regimen.warmup, 1e-9)
+    if part < schedule.warmup:
+        return max(part / schedule.warmup, 0.01)
+    rest = (part - schedule.warmup) / max(1 - schedule.warmup, 1e-9)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(rest, 1.0)))
 
 
@@ -226,7 +228,7 @@ def _save(
         'iteration': iteration,
         'world': ranks.world,
         'reader_options': asdict(options.reader),
-        'regimen': asdict(options.regimen),
+        'schedule': asdict(options.schedule),
         'network': reader.state_dict(),
         'optimizer': optimizer.state_dict(),
         'pool': pool.state(),
@@ -254,7 +256,7 @@ def _resume(
         state: dict[str, Any] = torch.load(path, weights_only=True)
         if state['world'] != ranks.world:
             raise ValueError(f'it is of {state["world"]} processes, not of {ranks.world}')
-        now, then = asdict(options.regimen), state['regimen']
+        now, then = asdict(options.schedule), state['schedule']
         changed = [k for k in now if k not in _CHANGEABLE and now[k] != then.get(k)]
         if changed or asdict(options.reader) != state['reader_options']:
             raise ValueError(f'other options: {", ".join(changed) or "reader"}')

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from aceg_ros.lab.pretraining.sampling import Draw
+from aceg_ros.lab.pretraining.sampling import Sample
 from aceg_ros.regressor.anchored import SceneCoordinates
 from aceg_ros.regressor.blocks import Candidates, Round
 
@@ -18,53 +18,55 @@ _RIGHT = 0.025  # rad: error of a candidate that is half right
 _HOPELESS = 0.02  # weight below which a choice does not get worse
 
 
-def choice_loss(given: Candidates, logits: torch.Tensor, draw: Draw, points: bool) -> torch.Tensor:
+def choice_loss(
+    given: Candidates, logits: torch.Tensor, sample: Sample, points: bool
+) -> torch.Tensor:
     """(P,) -log of the weight on right candidates.
 
     A candidate is right as far as 1 / (1 + (e / e0)^2) says, with e its error as the camera sees
     it: in 3D, over the distance, where the point is known and ``points`` is set, else off the ray.
     """
-    offset = given.anchors.detach() - draw.centres[:, None]
-    along = (offset * draw.rays[:, None]).sum(dim=2)
+    offset = given.anchors.detach() - sample.centers[:, None]
+    along = (offset * sample.rays[:, None]).sum(dim=2)
     distance = offset.norm(dim=2).clamp_min(1e-6)
-    error = (offset / distance[:, :, None] - draw.rays[:, None]).norm(dim=2)
+    error = (offset / distance[:, :, None] - sample.rays[:, None]).norm(dim=2)
     if points:
-        known = torch.isfinite(draw.points3d).all(dim=1)
-        truth = torch.where(known[:, None], draw.points3d, draw.centres) - draw.centres
+        known = torch.isfinite(sample.points3d).all(dim=1)
+        truth = torch.where(known[:, None], sample.points3d, sample.centers) - sample.centers
         apart = (offset - truth[:, None]).norm(dim=2) / truth.norm(dim=1).clamp_min(1e-6)[:, None]
         error = torch.where(known[:, None], apart, error)
     right = torch.where(along > 0, 1 / (1 + (error / _RIGHT).square()), 0)
     return -((logits.softmax(dim=1) * right).sum(dim=1) + _HOPELESS).log()
 
 
-def reading_loss(
-    read: SceneCoordinates | Round, draw: Draw, depth: float, points: bool = True
+def prediction_loss(
+    read: SceneCoordinates | Round, sample: Sample, depth: float, points: bool = True
 ) -> torch.Tensor:
     """Mean over patches: in 3D where the point is known and ``points`` is set, else on the ray."""
-    on_ray = ray_loss(read, draw, depth)
+    on_ray = ray_loss(read, sample, depth)
     if not points:
         return on_ray.mean()
-    known = torch.isfinite(draw.points3d).all(dim=1)
-    return torch.where(known, point_loss(read, draw, depth), on_ray).mean()
+    known = torch.isfinite(sample.points3d).all(dim=1)
+    return torch.where(known, point_loss(read, sample, depth), on_ray).mean()
 
 
-def point_loss(read: SceneCoordinates | Round, draw: Draw, depth: float) -> torch.Tensor:
+def point_loss(read: SceneCoordinates | Round, sample: Sample, depth: float) -> torch.Tensor:
     """(P,) log(sigma) + sqrt(2) |y - y*| / sigma, lengths as parts of ``depth``."""
-    truth = torch.where(torch.isfinite(draw.points3d), draw.points3d, read.points3d.detach())
+    truth = torch.where(torch.isfinite(sample.points3d), sample.points3d, read.points3d.detach())
     error = (read.points3d - truth).square().sum(dim=1).add(1e-12).sqrt()
     sigma = read.sigma / depth + _FLOOR
     return sigma.log() + math.sqrt(2.0) * error / depth / sigma
 
 
-def ray_loss(read: SceneCoordinates | Round, draw: Draw, depth: float) -> torch.Tensor:
+def ray_loss(read: SceneCoordinates | Round, sample: Sample, depth: float) -> torch.Tensor:
     """(P,) the same in pixels across the viewing ray; invalid readings are pulled to the ray."""
-    offset = read.points3d - draw.centres
-    along = (offset * draw.rays).sum(dim=1)
+    offset = read.points3d - sample.centers
+    along = (offset * sample.rays).sum(dim=1)
     z = along.clamp_min(_NEAREST * depth)
-    across = (offset - along[:, None] * draw.rays).square().sum(dim=1).add(1e-12).sqrt()
-    error = across / z * draw.focal
+    across = (offset - along[:, None] * sample.rays).square().sum(dim=1).add(1e-12).sqrt()
+    error = across / z * sample.focal
     valid = (along > _NEAREST * depth) & (error < _FARTHEST_PX)
-    sigma = read.sigma / z * draw.focal + FLOOR_PX
+    sigma = read.sigma / z * sample.focal + FLOOR_PX
     laplace = sigma.log() + math.sqrt(2.0) * error / sigma
-    pulled = 10 * (offset - depth * draw.rays).abs().sum(dim=1) / depth
+    pulled = 10 * (offset - depth * sample.rays).abs().sum(dim=1) / depth
     return torch.where(valid, laplace, pulled)

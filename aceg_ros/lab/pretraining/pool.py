@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from aceg_ros.lab.pretraining.config import RANDOM, RegimenOptions
+from aceg_ros.lab.pretraining.config import RANDOM, ScheduleOptions
 from aceg_ros.lab.pretraining.shards import SceneBuffer, ViewBuffer, read_scene
 from aceg_ros.mapping.fit import LEARNING_RATES, FittedCode
 from aceg_ros.regressor.anchored import CodeTensors
@@ -32,7 +32,7 @@ class ActiveScene:
 
 
 class Pool:
-    """Places 0 to ``options.pool``; slot s of the regimen has every slots-th of them from s on.
+    """Places 0 to ``options.pool``; slot s of the schedule has every slots-th of them from s on.
 
     Which scene is at a place follows from the seed and from how many were there before it alone,
     so it does not matter which process holds the place.
@@ -41,7 +41,7 @@ class Pool:
     def __init__(
         self,
         files: list[Path],
-        options: RegimenOptions,
+        options: ScheduleOptions,
         slots: list[int],
         device: torch.device,
     ):
@@ -117,7 +117,7 @@ def _without_code(
     views, count = buffer.mapping, len(buffer.owner)
     row = torch.randint(len(views.rays), (count,), generator=generator).to(views.rays.device)
     view = torch.searchsorted(views.starts, row, right=True) - 1
-    origins = views.centres[view]
+    origins = views.centers[view]
     keys = torch.randn(buffer.fitted.embeddings.shape, generator=generator).to(origins)
     start = CodeTensors(
         F.normalize(keys, dim=1),

@@ -26,7 +26,7 @@ from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.regressor.anchored import Regressor
 
-FAR_METRES, FAR_DEGREES = 1.5, 45.0
+FAR_METERS, FAR_DEGREES = 1.5, 45.0
 VIEWS = 12  # of each group and world
 _SEEN = 0.3  # least part of a far view that some mapping view saw too
 _GLANCE = Camera.pinhole(24, 18, 19.5, 19.5, 11.5, 8.5)
@@ -102,7 +102,7 @@ def _is_far(pose: np.ndarray, mapped: np.ndarray) -> bool:
     traces = np.einsum('mij,ij->m', mapped[:, :3, :3], pose[:3, :3])
     cosine = (traces - 1) / 2
     turned = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    return not ((distance < FAR_METRES) & (turned < FAR_DEGREES)).any()
+    return not ((distance < FAR_METERS) & (turned < FAR_DEGREES)).any()
 
 
 def _seen_share(world: World, pose: np.ndarray, mapped: np.ndarray, depth: np.ndarray) -> float:

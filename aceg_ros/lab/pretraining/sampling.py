@@ -11,29 +11,29 @@ from aceg_ros.regressor.anchored import CodeTensors, Regressor
 
 
 @dataclass(frozen=True)
-class Draw:
+class Sample:
     """P patches of some views, with what supervision needs."""
 
     features: torch.Tensor  # (P, D) unit
-    images: torch.Tensor  # (P,) long, the number of the view in this draw
+    images: torch.Tensor  # (P,) long, the number of the view in this sample
     points3d: torch.Tensor  # (P, 3), nan where unknown
     rays: torch.Tensor  # (P, 3) unit
-    centres: torch.Tensor  # (P, 3)
+    centers: torch.Tensor  # (P, 3)
     focal: torch.Tensor  # (P,) px
     views: tuple[int, ...]  # which they are in the buffer
 
-    def turned(self, rotation: torch.Tensor) -> Draw:
+    def turned(self, rotation: torch.Tensor) -> Sample:
         """The same in axes turned by ``rotation`` (3, 3)."""
-        points3d, rays, centres = (
-            part @ rotation.T for part in (self.points3d, self.rays, self.centres)
+        points3d, rays, centers = (
+            part @ rotation.T for part in (self.points3d, self.rays, self.centers)
         )
-        return Draw(self.features, self.images, points3d, rays, centres, self.focal, self.views)
+        return Sample(self.features, self.images, points3d, rays, centers, self.focal, self.views)
 
 
-def draw_patches(
+def sample_patches(
     buffer: ViewBuffer, views: int, patches: int, generator: torch.Generator, dropout: float = 0.0
-) -> Draw:
-    """Up to ``patches`` neighbours in the buffer's random order out of each of ``views`` views.
+) -> Sample:
+    """Up to ``patches`` neighbors in the buffer's random order out of each of ``views`` views.
 
     ``dropout`` zeroes that part of the features' numbers.
     """
@@ -53,28 +53,28 @@ def draw_patches(
     if dropout:
         keep = torch.rand(features.shape, generator=generator) >= dropout
         features = features * keep.to(device) / (1 - dropout)
-    return Draw(
+    return Sample(
         features,
         image,
         buffer.points3d[row],
         buffer.rays[row],
-        buffer.centres[view_of],
+        buffer.centers[view_of],
         buffer.focal[view_of],
         tuple(chosen),
     )
 
 
 def find_tokens(
-    reader: Regressor, draw: Draw, code: CodeTensors, hidden: torch.Tensor | None = None
+    reader: Regressor, sample: Sample, code: CodeTensors, hidden: torch.Tensor | None = None
 ) -> torch.Tensor:
     """The tokens (P, k) most like each patch; ``hidden`` (V, n) bool keeps some from each view."""
     count = reader.config.tokens_read
     if hidden is None:
-        return reader.similar_tokens(draw.features, code, count)
-    sizes = draw.images.bincount(minlength=len(draw.views)).tolist()
+        return reader.similar_tokens(sample.features, code, count)
+    sizes = sample.images.bincount(minlength=len(sample.views)).tolist()
     found = [
         reader.similar_tokens(features, code, count, hidden[view])
-        for features, view in zip(draw.features.split(sizes), draw.views, strict=True)
+        for features, view in zip(sample.features.split(sizes), sample.views, strict=True)
     ]
     return torch.cat(found)
 

@@ -29,7 +29,7 @@ class ViewBuffer:
     starts: torch.Tensor  # (V + 1,) long: patches of view v are rows starts[v] to starts[v + 1]
     points3d: torch.Tensor  # (N, 3), nan where the point is not known
     rays: torch.Tensor  # (N, 3) unit
-    centres: torch.Tensor  # (V, 3) camera centres
+    centers: torch.Tensor  # (V, 3) camera centers
     focal: torch.Tensor  # (V,) px
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class SceneBuffer:
     swept: CodeTensors  # as triangulated
     fitted: CodeTensors  # after a short fit
     owner: torch.Tensor  # (n,) long, the keyframe of each token
-    origins: torch.Tensor  # (n, 3) its camera centre
+    origins: torch.Tensor  # (n, 3) its camera center
     hidden: torch.Tensor  # (2 K, K) bool
     mapping: ViewBuffer
     query: ViewBuffer

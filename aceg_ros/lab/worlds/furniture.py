@@ -47,17 +47,17 @@ class Furnisher:
         finally:
             self.rng = fixed
 
-    def skin(self, role: str, metres: float | None = None, **look: object) -> Skin:
+    def skin(self, role: str, meters: float | None = None, **look: object) -> Skin:
         """Skin of a role with a random slight tint."""
         tint: Vec3 = tuple(self.rng.uniform(0.75, 1.0, 3).tolist())  # type: ignore[assignment]
-        return Skin(self.palette.pick(self.rng, role), metres, **{'tint': tint, **look})  # type: ignore[arg-type]
+        return Skin(self.palette.pick(self.rng, role), meters, **{'tint': tint, **look})  # type: ignore[arg-type]
 
     def timber(self) -> Skin:
         """Wood with the grain along each part."""
         return self.skin('wood', float(self.rng.uniform(0.5, 1.0)), along=True)
 
     def solid_color(self) -> Skin:
-        """Strong even colour, for small things."""
+        """Strong even color, for small things."""
         tint: Vec3 = tuple(self.rng.uniform(0.05, 1.0, 3).tolist())  # type: ignore[assignment]
         return Skin(self.palette.pick(self.rng, 'plain'), 0.5, tint=tint)
 

@@ -35,7 +35,7 @@ class LightMap:
     """Irradiance of every face for each channel of `light.GROUPS`.
 
     luxels: (M, 8) uint8, square roots of irradiance. base, width, height: (F,) place of a face's
-    grid. scale: (8,) irradiance of a full byte. mean: (8,) mean irradiance. colors: (8, 3) colour
+    grid. scale: (8,) irradiance of a full byte. mean: (8,) mean irradiance. colors: (8, 3) color
     of each channel's light.
     """
 
@@ -121,7 +121,7 @@ def bake(solids: Primitives, lamps: list[Lamp], rng: np.random.Generator) -> Lig
 def _fill_buried(solids: Primitives, point: Tensor, face: Tensor, light: Tensor) -> None:
     """Give luxels inside another solid the mean of their face's others, in place.
 
-    They are not seen themselves, but their darkness would bleed into neighbours that are.
+    They are not seen themselves, but their darkness would bleed into neighbors that are.
     """
     unlit = (light[:, 0] == 0).nonzero()[:, 0]
     buried = torch.zeros(len(light), dtype=torch.bool, device=light.device)

@@ -60,7 +60,7 @@ class Primitives:
         return torch.repeat_interleave(torch.arange(3, device=self.center.device), counts)
 
     def distance(self, points: Tensor) -> Tensor:
-        """(M, N) metres from points (M, 3) to the solids' bounding boxes, 0 inside them."""
+        """(M, N) meters from points (M, 3) to the solids' bounding boxes, 0 inside them."""
         offset = (points[:, None] - self.center)[:, :, None, :]
         local = (offset * self.axes).sum(-1).abs()
         return (local - self.half).clamp_min(0).norm(dim=-1)
@@ -100,7 +100,7 @@ def face_coordinates(kinds: Tensor, unit: Tensor) -> tuple[Tensor, Tensor, Tenso
 
     kinds: (P,) `Kind` values, unit: (3, P) points in the unit frames. Returns face (P,) in 0..5, uv
     (2, P) in [0, 1], u to the right and v downwards for someone outside who sees local z upwards,
-    and the outward normal (3, P) of the unit shape (to be divided by `half` and normalised for the
+    and the outward normal (3, P) of the unit shape (to be divided by `half` and normalized for the
     solid).
     """
     x, y, z = unit.unbind(0)

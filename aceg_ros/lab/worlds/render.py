@@ -25,7 +25,7 @@ _CHUNK = {'cpu': 400, 'other': 40000}
 class RgbdBatch:
     """Rendered images.
 
-    rgb: (B, H, W, 3) uint8. depth: (B, H, W) float32, metres along the optical axis, 0 where
+    rgb: (B, H, W, 3) uint8. depth: (B, H, W) float32, meters along the optical axis, 0 where
     nothing is seen.
     """
 
@@ -37,7 +37,7 @@ class RgbdBatch:
 class _Grid:
     """Rays of a camera by tile of R pixels.
 
-    direction: (T, 3, R), camera frame. planes: (T, 5, 3). angle: (T, R) rad between neighbouring
+    direction: (T, 3, R), camera frame. planes: (T, 5, 3). angle: (T, R) rad between neighboring
     rays. valid: (T, R) whether the pixel has a ray. shape: rows and columns of tiles.
     """
 
@@ -57,8 +57,8 @@ def render(
 ) -> RgbdBatch:
     """Images of the world, on the world's device.
 
-    world_from_cam: (B, 4, 4) camera poses. supersample: rays along each side of a pixel for colour;
-    depth belongs to the pixel's centre. Raises ValueError for poses of another shape or a
+    world_from_cam: (B, 4, 4) camera poses. supersample: rays along each side of a pixel for color;
+    depth belongs to the pixel's center. Raises ValueError for poses of another shape or a
     supersample below 1.
     """
     if supersample < 1:
@@ -105,7 +105,7 @@ def _chunk(device: torch.device) -> int:
 def _render_part(
     world: World, camera: Camera, poses: Tensor, light: Light | None
 ) -> tuple[Tensor, Tensor]:
-    """Linear colour (B, 3, H, W) in [0, 1], black without a light, and depth (B, 1, H, W)."""
+    """Linear color (B, 3, H, W) in [0, 1], black without a light, and depth (B, 1, H, W)."""
     grid = _grid(camera, world.device)
     tiles = len(grid.direction)
     lit = _LitWorld(world, light, poses[:, :3, 3]) if light else None
@@ -157,7 +157,7 @@ class _LitWorld:
         self._tone = -1.5 * torch.tensor(light.white_balance, device=world.device)[:, None]
 
     def shade(self, rays: RayGroups, t: Tensor, index: Tensor, angle: Tensor) -> Tensor:
-        """(3, T, R) colour of the solids seen (T, R), after exposure and tone curve."""
+        """(3, T, R) color of the solids seen (T, R), after exposure and tone curve."""
         world = self._world
         solid, distance = index.flatten(), t.flatten().nan_to_num(posinf=1.0)
         direction = rays.direction.transpose(0, 1).reshape(3, 1, -1)
@@ -203,8 +203,8 @@ def _grid(camera: Camera, device: torch.device) -> _Grid:
     pixels = np.stack([x.clip(max=camera.width - 1), y.clip(max=camera.height - 1)], -1)
     rays = camera.rays(pixels.reshape(-1, 2).astype(np.float64)).reshape(*pixels.shape[:2], 3)
     valid = inside & np.isfinite(rays).all(-1)
-    neighbour = np.linalg.norm(np.diff(rays, axis=1, append=rays[:, -2:-1]), axis=-1)
-    angle = np.nan_to_num(neighbour, nan=0.0).clip(1e-5, 0.1)
+    neighbor = np.linalg.norm(np.diff(rays, axis=1, append=rays[:, -2:-1]), axis=-1)
+    angle = np.nan_to_num(neighbor, nan=0.0).clip(1e-5, 0.1)
 
     def tiled(image: np.ndarray) -> Tensor:
         blocks = image.reshape(rows, _TILE, columns, _TILE, -1).swapaxes(1, 2)
@@ -214,7 +214,7 @@ def _grid(camera: Camera, device: torch.device) -> _Grid:
 
     has_ray = tiled(valid)[..., 0] > 0
     direction = tiled(np.nan_to_num(rays))
-    # Pixels without a ray take a neighbour's, so that they do not widen the tile's pyramid.
+    # Pixels without a ray take a neighbor's, so that they do not widen the tile's pyramid.
     stand_in = has_ray.to(torch.int8).argmax(1)
     first = direction[torch.arange(len(direction)), stand_in]
     first = torch.where(has_ray.any(1, keepdim=True), first, torch.tensor([0.0, 0.0, 1.0]))

@@ -484,4 +484,4 @@ def build_rooms(
 
 
 def _anchored(skin: Skin, left: float, above: float) -> Skin:
-    return Skin(skin.texture, skin.metres, tint=skin.tint, origin=(left, above))
+    return Skin(skin.texture, skin.meters, tint=skin.tint, origin=(left, above))

@@ -23,16 +23,16 @@ GLOW_SOURCES = ('self', *LAMP_KINDS)
 class Skin:
     """How a face looks.
 
-    texture: layer of the atlas. metres: length of wall one texture covers when repeated, None to
+    texture: layer of the atlas. meters: length of wall one texture covers when repeated, None to
     fit it to the face once. part: (u0, v0, u1, v1), the part of the texture that is fitted. tint:
-    multiplies the colour. glow: light the face sends out, glow_from: 'self', or the kind of lamp it
+    multiplies the color. glow: light the face sends out, glow_from: 'self', or the kind of lamp it
     goes on and off with. along: turn a repeated texture so that its x runs along the face's longer
-    side. origin: metres of texture left of and above the face's corner, None for an arbitrary
+    side. origin: meters of texture left of and above the face's corner, None for an arbitrary
     place.
     """
 
     texture: int
-    metres: float | None = None
+    meters: float | None = None
     part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     tint: Vec3 = WHITE
     glow: float = 0.0
@@ -47,7 +47,7 @@ class Skins:
 
     texture: (F,). mapping: (F, 2, 3) from face coordinates (u, v, 1) to texture coordinates. tint:
     (F, 3). glow: (F,) light sent out, glow_from: (F,) index into `GLOW_SOURCES`. density: (F,)
-    texture lengths per metre.
+    texture lengths per meter.
     """
 
     texture: Tensor
@@ -162,7 +162,7 @@ class SceneBuilder:
         sides = [side for solid in solids for side in face_sizes(solid[0], solid[3])]
         places = [solid[1] for solid in solids for _ in range(FACES)]
         mapping = np.stack([_mapping(*face) for face in zip(looks, sides, places, strict=True)])
-        # Texture area per metre squared of face, as a length.
+        # Texture area per meter squared of face, as a length.
         stretch = np.abs(np.linalg.det(mapping[:, :, :2]))
         density = np.sqrt(stretch / np.prod(np.array(sides), axis=1))
         return primitives, Skins(
@@ -177,7 +177,7 @@ class SceneBuilder:
 
 def _mapping(skin: Skin, side: tuple[float, float], center: np.ndarray) -> np.ndarray:
     """(2, 3) from face to texture coordinates of a face of the given sides (m)."""
-    if skin.metres is None:
+    if skin.meters is None:
         u0, v0, u1, v1 = skin.part
         # Half a texel of a 256-texel texture is kept off, so that opposite edges do not bleed in.
         inset = 1 / 512
@@ -188,15 +188,15 @@ def _mapping(skin: Skin, side: tuple[float, float], center: np.ndarray) -> np.nd
         # From the place, so that what else is in the scene does not change it.
         shift = np.modf(np.abs(center[[0, 2]]) * (7.31, 5.77) + np.abs(center[1]) * 3.97)[0]
     else:
-        shift = np.array(skin.origin) / skin.metres
-    width, height = side[0] / skin.metres, side[1] / skin.metres
+        shift = np.array(skin.origin) / skin.meters
+    width, height = side[0] / skin.meters, side[1] / skin.meters
     if skin.along and height > width:
         return np.array([[0, height, shift[0]], [width, 0, shift[1]]])
     return np.array([[width, 0, shift[0]], [0, height, shift[1]]])
 
 
 def face_sizes(kind: Kind, half: np.ndarray) -> list[tuple[float, float]]:
-    """Width and height in metres of the six faces of a solid, along their u and v."""
+    """Width and height in meters of the six faces of a solid, along their u and v."""
     x, y, z = (2 * half).tolist()
     sizes = [(y, z), (y, z), (x, z), (x, z), (x, y), (x, y)]
     if kind != Kind.BOX:

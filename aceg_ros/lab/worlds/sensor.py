@@ -15,7 +15,7 @@ class Sensor:
     """A camera's flaws; the default has mild ones of a good webcam.
 
     blur: px, sigma of a Gaussian. motion: px, length of a straight smear in a random direction.
-    vignetting: share of light lost in the corners. noise: standard deviation of a mid-grey pixel as
+    vignetting: share of light lost in the corners. noise: standard deviation of a mid-gray pixel as
     a share of full scale.
     """
 

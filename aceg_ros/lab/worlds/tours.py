@@ -26,7 +26,7 @@ _GLANCE = Camera.pinhole(16, 12, 13.0, 13.0, 7.5, 5.5)
 
 
 def clearance(world: World, points: np.ndarray) -> np.ndarray:
-    """(N,) metres from points (N, 3) to the nearest solid, 0 in one or outside the rooms."""
+    """(N,) meters from points (N, 3) to the nearest solid, 0 in one or outside the rooms."""
     where = torch.as_tensor(points, dtype=torch.float32, device=world.device)
     distance = world.solids.distance(where).amin(1)
     low, high = world.rooms[:, 0].amin(0), world.rooms[:, 1].amax(0)
@@ -79,7 +79,7 @@ def novel_views(
 ) -> np.ndarray:
     """(count, 4, 4) poses in free space, each near one of world_from_cam (N, 4, 4).
 
-    They are within `offset` metres and `degrees` of it, and look at something.
+    They are within `offset` meters and `degrees` of it, and look at something.
 
     Raises ValueError when next to the given poses there is no free space that one could look from.
     """
@@ -109,7 +109,7 @@ def tour_beside(
 ) -> np.ndarray:
     """(N, 4, 4) poses of a smooth motion beside that of world_from_cam (N, 4, 4), in free space.
 
-    Where they differ most, it is by `offset` metres, less where there is no room for it, and by
+    Where they differ most, it is by `offset` meters, less where there is no room for it, and by
     `degrees`. Raises ValueError when the given poses have no free space around them.
     """
     rng = np.random.default_rng([seed, 13])
@@ -190,7 +190,7 @@ def _walk_path(world: World, count: int, rng: np.random.Generator) -> np.ndarray
 
 
 def _free_cells(world: World) -> tuple[np.ndarray, csr_matrix]:
-    """Free places (N, 2) of a grid at eye level, and the graph of steps between neighbours.
+    """Free places (N, 2) of a grid at eye level, and the graph of steps between neighbors.
 
     Of places that cannot be reached from each other, only the largest group is kept.
     """
@@ -224,7 +224,7 @@ def _free_cells(world: World) -> tuple[np.ndarray, csr_matrix]:
 
 
 def _heading(position: np.ndarray) -> np.ndarray:
-    """Yaw (rad, continuous) of the direction of travel, smoothed over about a metre."""
+    """Yaw (rad, continuous) of the direction of travel, smoothed over about a meter."""
     count = len(position)
     ahead = (
         position[np.minimum(np.arange(count) + 15, count - 1)]

@@ -70,7 +70,7 @@ def trace(
 ) -> tuple[Tensor, Tensor]:
     """First solid each ray enters.
 
-    limit: (T, R) m, hits at or beyond it are ignored. Returns the distance (T, R) in metres
+    limit: (T, R) m, hits at or beyond it are ignored. Returns the distance (T, R) in meters
     (`limit`, or inf, where nothing is hit) and the solid's index (T, R), -1 for none. Solids that
     contain the origin are not seen.
     """

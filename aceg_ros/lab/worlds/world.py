@@ -45,7 +45,7 @@ DIFFICULTIES = {
 
 @dataclass(frozen=True)
 class World:
-    """A scene ready to be rendered; z is up, the floor is z = 0, units are metres.
+    """A scene ready to be rendered; z is up, the floor is z = 0, units are meters.
 
     rooms: (R, 2, 3) lowest and highest corner of each room's inside.
     """

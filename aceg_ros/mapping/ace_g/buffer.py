@@ -49,7 +49,7 @@ class PaperBuffer:
         return len(self.features)
 
 
-def fill_paper_buffer(
+def fill_ace_g_buffer(
     frames: Sequence[Frame],
     encoder: Encoder,
     schedule: PaperSchedule,
@@ -162,8 +162,8 @@ def changed_view(
     turned = cv2.warpAffine(resized, affine, (width, height), flags=cv2.INTER_LINEAR)
     encoded = encoder.encode(image_tensor(_relit(turned, schedule.light, rng), encoder.device))
 
-    centres = encoded.centres()
-    targets, usable = _targets(centres, affine, camera)
+    centers = encoded.centers()
+    targets, usable = _targets(centers, affine, camera)
     chosen = rng.permutation(usable.nonzero()[0])[:per_view]
     turning = np.eye(4)
     turning[:2, :2] = affine[:, :2]
@@ -177,11 +177,11 @@ def changed_view(
 
 
 def _targets(
-    centres: np.ndarray, affine: np.ndarray, camera: Camera
+    centers: np.ndarray, affine: np.ndarray, camera: Camera
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Places (P, 2) px of patch centres in the turned pinhole image, and which are known (P,)."""
+    """Places (P, 2) px of patch centers in the turned pinhole image, and which are known (P,)."""
     backward = cv2.invertAffineTransform(affine)
-    points2d = np.asarray(centres @ backward[:, :2].T + backward[:, 2], np.float64)
+    points2d = np.asarray(centers @ backward[:, :2].T + backward[:, 2], np.float64)
     inside = ((points2d >= 0) & (points2d <= [camera.width - 1, camera.height - 1])).all(axis=1)
     rays = camera.rays(points2d)
     with np.errstate(invalid='ignore', divide='ignore'):

@@ -1,4 +1,4 @@
-"""Optimising a free code on the buffer, step by step."""
+"""Optimizing a free code on the buffer, step by step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PaperStep:
     embeddings: torch.Tensor  # (n, d), the code now; the same tensor in all steps
 
 
-def paper_steps(
+def ace_g_steps(
     start: torch.Tensor,
     mean: torch.Tensor,
     buffer: PaperBuffer,
@@ -37,10 +37,10 @@ def paper_steps(
     piece: int,
     seed: int,
 ) -> Iterator[PaperStep]:
-    """Optimise ``start`` (n, d) on the device it is on; the regressor stays as it is.
+    """Optimize ``start`` (n, d) on the device it is on; the regressor stays as it is.
 
     AdamW; batches go through shuffled passes over the buffer. A batch is read in pieces of at most
-    ``piece`` patches, whose gradients add up. ``mean`` (3,) metres. The passes' order is drawn on
+    ``piece`` patches, whose gradients add up. ``mean`` (3,) meters. The passes' order is drawn on
     the CPU from ``seed``, dropout on the device from the same.
     """
     device = start.device
@@ -64,7 +64,7 @@ def paper_steps(
                 features = features * (kept >= schedule.dropout) / (1 - schedule.dropout)
             with half_precision(device) if device.type == 'cuda' else contextlib.nullcontext():
                 read = regressor(features, free_tensors(embeddings, mean))
-            losses, errors = paper_losses(
+            losses, errors = ace_g_losses(
                 read, targets, cam_from_world[view], focal[view], schedule
             )
             loss = losses.sum() / len(batch)
@@ -76,7 +76,7 @@ def paper_steps(
         yield PaperStep(index, loss_sum, rate, close_share, embeddings.detach())
 
 
-def paper_losses(
+def ace_g_losses(
     read: SceneCoordinates,
     targets: torch.Tensor,
     cam_from_world: torch.Tensor,
@@ -87,7 +87,7 @@ def paper_losses(
 
     With d the L1 distance to ``targets`` (P, 2) px from the principal point and sigma_px the
     deviation as seen from there, log(sigma_px) + sqrt(2) d / sigma_px. An invalid prediction is
-    pulled, in L1 metres, to the point on its ray at the nearest valid depth.
+    pulled, in L1 meters, to the point on its ray at the nearest valid depth.
     """
     points = torch.cat([read.points3d, torch.ones_like(read.points3d[:, :1])], dim=1)
     local = torch.einsum('pij,pj->pi', cam_from_world, points)

@@ -12,8 +12,8 @@ import torch
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.errors import FitError
-from aceg_ros.mapping.ace_g.buffer import PaperBuffer, fill_paper_buffer
-from aceg_ros.mapping.ace_g.fit import paper_steps
+from aceg_ros.mapping.ace_g.buffer import PaperBuffer, fill_ace_g_buffer
+from aceg_ros.mapping.ace_g.fit import ace_g_steps
 from aceg_ros.mapping.ace_g.memory import free_host_memory, free_memory, plan_memory
 from aceg_ros.mapping.ace_g.schedule import PaperSchedule
 from aceg_ros.mapping.fit import FitHistory
@@ -21,7 +21,7 @@ from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.mapper import MappingResult
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.mapping.tokens import free_code
-from aceg_ros.mapping.validation import held_out_frames, judge
+from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.maps.code import MapCode, MapInfo
 from aceg_ros.progress import Cancelled, Progress, check, never, silent
 from aceg_ros.regressor.ace_g import PublishedRegressor
@@ -68,7 +68,7 @@ def map_by_schedule(
         free_memory(device) if memory is None else memory,
         host,
     )
-    buffer, used, skipped = fill_paper_buffer(
+    buffer, used, skipped = fill_ace_g_buffer(
         mapped,
         encoder,
         schedule,
@@ -82,7 +82,7 @@ def map_by_schedule(
     mean = torch.from_numpy(poses[:, :3, 3].mean(axis=0)).float()
     start = free_code(schedule.tokens, regressor.config.dim, mean, generator).embeddings
     fit_began, losses, embeddings, close = time.monotonic(), [], start, 0.0
-    for step in paper_steps(
+    for step in ace_g_steps(
         start.to(device), mean.to(device), buffer, regressor, schedule, plan.piece, seed
     ):
         check(cancelled)
@@ -103,7 +103,7 @@ def map_by_schedule(
         ),
     )
     depths = _depths(code, buffer, regressor, device, generator)
-    code = judge(code, kept_out, depths, encoder, regressor, progress, skipped)
+    code = validate_map(code, kept_out, depths, encoder, regressor, progress, skipped)
     if note := plan.note(schedule):
         skipped.append(note)
     return MappingResult(code, history, skipped, time.monotonic() - began)

@@ -30,8 +30,8 @@ class PaperSchedule:
     zoom: tuple[float, float] = (2 / 3, 3 / 2)  # of a view's size
     turn: float = 15.0  # degrees a view is turned by, at most
     light: float = 0.1  # by which a view's brightness and contrast change, at most
-    nearest: float = 0.1  # metres; a nearer prediction is invalid, and pulled to this depth
-    farthest: float = 1000.0  # metres
+    nearest: float = 0.1  # meters; a nearer prediction is invalid, and pulled to this depth
+    farthest: float = 1000.0  # meters
     farthest_px: float = 1000.0  # error beyond which a prediction is invalid
 
     def learning_rate(self, step: int) -> float:

@@ -26,7 +26,7 @@ def draw(
     ``words`` are written above; all is red unless ``good``.
     """
     drawn = image.copy()
-    colour = _GOOD if good else _BAD
+    color = _GOOD if good else _BAD
     radius = max(2, round(camera.width / 200))
     if isinstance(answer, Localization):
         seen = answer.points2d[answer.inliers]
@@ -36,10 +36,10 @@ def draw(
         expected = camera.project(points_cam)
         known = np.isfinite(expected).all(axis=1)
         for here, there in zip(_fixed(seen[known]), _fixed(expected[known]), strict=True):
-            cv2.line(drawn, here, there, colour, 1, cv2.LINE_AA, _SHIFT)
-            cv2.circle(drawn, there, radius << _SHIFT, colour, 1, cv2.LINE_AA, _SHIFT)
+            cv2.line(drawn, here, there, color, 1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(drawn, there, radius << _SHIFT, color, 1, cv2.LINE_AA, _SHIFT)
             cv2.circle(drawn, here, (radius << _SHIFT) // 2, _SEEN, -1, cv2.LINE_AA, _SHIFT)
-    _write(drawn, words, colour)
+    _write(drawn, words, color)
     return drawn
 
 
@@ -48,7 +48,7 @@ def _fixed(points2d: NDArray[np.float64]) -> list[tuple[int, int]]:
     return [(int(x), int(y)) for x, y in np.round(points2d * (1 << _SHIFT))]
 
 
-def _write(image: Image, words: str, colour: tuple[int, int, int]) -> None:
+def _write(image: Image, words: str, color: tuple[int, int, int]) -> None:
     """Write one line at the top, shrunk to the image's width; OpenCV has ASCII only."""
     words = words.encode('ascii', 'replace').decode()
     font = cv2.FONT_HERSHEY_SIMPLEX
@@ -56,4 +56,4 @@ def _write(image: Image, words: str, colour: tuple[int, int, int]) -> None:
     scale = min(0.9 * image.shape[1] / max(width, 1), image.shape[0] / 480)
     (_, height), base = cv2.getTextSize(words, font, scale, 1)
     cv2.rectangle(image, (0, 0), (image.shape[1], height + 2 * base), (0, 0, 0), -1)
-    cv2.putText(image, words, (base, height + base), font, scale, colour, 1, cv2.LINE_AA)
+    cv2.putText(image, words, (base, height + base), font, scale, color, 1, cv2.LINE_AA)

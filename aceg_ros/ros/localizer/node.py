@@ -14,7 +14,6 @@ from rclpy.parameter import Parameter
 from aceg_ros.geometry.poses import Array
 from aceg_ros.ros.camera_health import CameraHealth
 from aceg_ros.ros.camera_input import CameraInput
-from aceg_ros.ros.localizer.bodies import Bodies, FrameNames
 from aceg_ros.ros.localizer.maps import LoadedMap, Maps
 from aceg_ros.ros.localizer.options import AUTO, PARAMETERS, gate_options
 from aceg_ros.ros.localizer.outputs import Outputs
@@ -22,6 +21,7 @@ from aceg_ros.ros.localizer.pipeline import Hooks, Pipeline
 from aceg_ros.ros.localizer.report import Reports, Status
 from aceg_ros.ros.localizer.requests import InactiveError, Requests
 from aceg_ros.ros.localizer.statistics import Statistics
+from aceg_ros.ros.localizer.tracked_frame import FrameNames, TrackedFrames
 from aceg_ros.ros.middleware.diagnostics import Diagnostics
 from aceg_ros.ros.middleware.tf import Transforms
 from aceg_ros.ros.parameters import Parameters, image_qos
@@ -73,7 +73,7 @@ class LocalizerNode(LifecycleNode):
             self._map_failed,
             self._map_went,
         )
-        self._bodies = Bodies(
+        self._tracked_frames = TrackedFrames(
             self._transforms,
             None if settings['tf_mode'] == AUTO else TfMode(settings['tf_mode']),
             FrameNames(settings['odom_frame'], settings['base_frame'], settings['camera_frame']),
@@ -182,9 +182,9 @@ class LocalizerNode(LifecycleNode):
         Raises InactiveError before it is known whether that is the base or the camera.
         """
         x, y, z = map_from_body[:3, 3]
-        if self._bodies.mode is None:
+        if self._tracked_frames.mode is None:
             raise InactiveError('whose pose it is shows only when images come; give it again then')
-        if self._bodies.mode is TfMode.MAP_TO_CAMERA:
+        if self._tracked_frames.mode is TfMode.MAP_TO_CAMERA:
             map_from_body = map_from_body @ BODY_FROM_OPTICAL
         self._tracker.expect(map_from_body, covariance)
         self.get_logger().info(f'searching near {x:.2f}, {y:.2f}, {z:.2f} m')
@@ -245,7 +245,7 @@ class LocalizerNode(LifecycleNode):
         self.get_logger().info(f'{loaded.path} is in use')
         if not loaded.localizer.code.info.metric:
             self.get_logger().warning(
-                f'lengths in {loaded.path.name} are not metres, as those of TF and poses should be'
+                f'lengths in {loaded.path.name} are not meters, as those of TF and poses should be'
             )
 
     def _map_failed(self, words: str) -> None:
@@ -259,7 +259,7 @@ class LocalizerNode(LifecycleNode):
 
     def _send_odometry(self) -> None:
         map_from_odom = self._tracker.map_from_odom
-        if map_from_odom is not None and self._bodies.mode is TfMode.MAP_TO_ODOM:
+        if map_from_odom is not None and self._tracked_frames.mode is TfMode.MAP_TO_ODOM:
             self._outputs.odometry(map_from_odom, self._settings['transform_tolerance'])
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
@@ -289,7 +289,7 @@ class LocalizerNode(LifecycleNode):
         return Pipeline(
             self._maps,
             self._tracker,
-            self._bodies,
+            self._tracked_frames,
             self._outputs,
             self._statistics,
             hooks,

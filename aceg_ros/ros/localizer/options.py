@@ -123,8 +123,8 @@ PARAMETERS = (
     Parameter(
         'odometry_drift',
         _GATE.odometry_drift,
-        'Standard deviation of odometry as part of the way: metres per metre, and radians per '
-        'radian turned or metre driven.',
+        'Standard deviation of odometry as part of the way: meters per meter, and radians per '
+        'radian turned or meter driven.',
         minimum=0.0001,
         maximum=10.0,
     ),

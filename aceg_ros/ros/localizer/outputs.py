@@ -21,9 +21,9 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, pose_error
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.ros.camera_input import CameraImage
-from aceg_ros.ros.localizer.bodies import Placement
 from aceg_ros.ros.localizer.drawing import draw
 from aceg_ros.ros.localizer.maps import LoadedMap
+from aceg_ros.ros.localizer.tracked_frame import Placement
 from aceg_ros.ros.messages import frusta, point_cloud, pose_stamped, pose_with_covariance
 from aceg_ros.ros.middleware.bridge import from_rgb
 from aceg_ros.ros.middleware.tf import Transforms
@@ -78,14 +78,14 @@ class Outputs:
         self._extend_path(pose, fix.map_from_body)
 
     def evidence(self, image: CameraImage, rgb: NDArray[np.uint8], found: Localization) -> None:
-        """Publish the points that a pose rests on, in the image's colours, if anybody looks."""
+        """Publish the points that a pose rests on, in the image's colors, if anybody looks."""
         if not self._scene_points.get_subscription_count():
             return
         height, width = rgb.shape[:2]
         pixels = np.rint(found.points2d[found.inliers]).astype(int).clip(0, (width - 1, height - 1))
         header = Header(stamp=image.stamp, frame_id=self._map_frame)
-        colours = rgb[pixels[:, 1], pixels[:, 0]]
-        self._scene_points.publish(point_cloud(header, found.points3d[found.inliers], colours))
+        colors = rgb[pixels[:, 1], pixels[:, 0]]
+        self._scene_points.publish(point_cloud(header, found.points3d[found.inliers], colors))
 
     def debug(
         self,
@@ -131,8 +131,8 @@ class Outputs:
     def _extend_path(self, pose: PoseStamped, map_from_body: Array) -> None:
         with self._path_lock:
             if self._last_of_path is not None:
-                metres, degrees = pose_error(map_from_body, self._last_of_path)
-                if metres < _STEP and degrees < _TURN:
+                meters, degrees = pose_error(map_from_body, self._last_of_path)
+                if meters < _STEP and degrees < _TURN:
                     return
             self._last_of_path = map_from_body
             self._path.append(pose)

@@ -15,10 +15,10 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, inverse
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.ros.camera_input import CameraImage
-from aceg_ros.ros.localizer.bodies import Bodies, Placement
 from aceg_ros.ros.localizer.maps import Maps
 from aceg_ros.ros.localizer.outputs import Outputs
 from aceg_ros.ros.localizer.statistics import Statistics
+from aceg_ros.ros.localizer.tracked_frame import Placement, TrackedFrames
 from aceg_ros.ros.messages import to_seconds
 from aceg_ros.tracking.frames import carry
 from aceg_ros.tracking.gate import Fix
@@ -43,7 +43,7 @@ class Pipeline:
         self,
         maps: Maps,
         tracker: Tracker,
-        bodies: Bodies,
+        bodies: TrackedFrames,
         outputs: Outputs,
         statistics: Statistics,
         hooks: Hooks,
@@ -52,7 +52,7 @@ class Pipeline:
     ) -> None:
         self._maps = maps
         self._tracker = tracker
-        self._bodies = bodies
+        self._tracked_frames = bodies
         self._outputs = outputs
         self._statistics = statistics
         self._hooks = hooks
@@ -84,14 +84,14 @@ class Pipeline:
         loaded = self._maps.current
         if loaded is None:
             return
-        placement = self._bodies.glance(image)
+        placement = self._tracked_frames.glance(image)
         answer = loaded.localizer.localize(rgb, camera, self._prior(placement))
         if self._hooks.outdated():
             return
         self._statistics.took(answer.seconds, age)
         try:
             if placement is None or not placement.complete:
-                placement = self._bodies.locate(image, self._hooks.tf_timeout())
+                placement = self._tracked_frames.locate(image, self._hooks.tf_timeout())
         except TransformError as error:
             self._statistics.failed += 1
             self._tracker.no_fix(stamp, epoch, str(error))

@@ -36,7 +36,7 @@ class DepthInput:
         node.create_subscription(Image, self.topic, self._on_depth, queue)
 
     def find(self, stamp: Time, camera: Camera) -> NDArray[np.float32] | None:
-        """Metres (H, W) of the image taken at `stamp` by `camera`, or None, which is logged.
+        """Meters (H, W) of the image taken at `stamp` by `camera`, or None, which is logged.
 
         Waits for it; for another thread than the executor's.
         """

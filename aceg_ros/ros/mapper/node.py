@@ -25,7 +25,7 @@ from aceg_ros.ros.mapper.localizer_client import LocalizerClient
 from aceg_ros.ros.mapper.options import PARAMETERS, TF, limits_of, settings_of
 from aceg_ros.ros.mapper.outputs import Outputs, fit_report
 from aceg_ros.ros.mapper.poses import PoseSource, TfPoses, TopicPoses
-from aceg_ros.ros.mapper.report import Reports, Tally
+from aceg_ros.ros.mapper.report import Counters, Reports
 from aceg_ros.ros.mapper.services import Services
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
 from aceg_ros.ros.middleware.tf import Transforms
@@ -65,12 +65,12 @@ class MapperNode(Node):
         self._health = CameraHealth(
             self._camera, lambda: settings['image_timeout'], self.get_logger()
         )
-        self._tally = Tally()
+        self._counters = Counters()
         self._requests = Services(
             self, self._session, self._new_recording, lambda: settings['add_keyframe_timeout']
         )
         self._reports = Reports(
-            self._session, self._health, self._poses, self._tally, self._fit_report
+            self._session, self._health, self._poses, self._counters, self._fit_report
         )
         self._diagnostics = Diagnostics(self, self._camera.topic)
         for name in ('camera', 'poses', 'recording', 'fit'):
@@ -135,7 +135,7 @@ class MapperNode(Node):
             None if self._depth is None else partial(self._depth.find, image.stamp),
             force=wanted,
         )
-        self._tally.count(outcome)
+        self._counters.count(outcome)
         if outcome in (Refusal.IDLE, Refusal.SAME_VIEW):
             self._glance(image)
             return
@@ -160,7 +160,7 @@ class MapperNode(Node):
 
     def _on_trouble(self, error: AcegError) -> None:
         words = str(error)
-        self._tally.fail(words)
+        self._counters.fail(words)
         if isinstance(error, StorageError):
             self.get_logger().error(f'recording stopped: {words}')
             self._requests.wanted.answer(False, words)
@@ -223,7 +223,7 @@ class MapperNode(Node):
         if self._session.saved not in (None, self._told_saved):
             self._told_saved = self._session.saved
             self._outputs.progress(self._fit_report())
-        trouble = self._health.silence or self._tally.trouble or 'no image came'
+        trouble = self._health.silence or self._counters.trouble or 'no image came'
         self._requests.wanted.expire(f'no keyframe was added: {trouble}')
         if self._dirty and self._outputs.picture(
             self._poses.frame or self._settings['map_frame'],

@@ -110,7 +110,7 @@ PARAMETERS = (
     Parameter(
         'keyframe_translation',
         _RULES.translation,
-        'Metres to every other keyframe that make a view a new one.',
+        'Meters to every other keyframe that make a view a new one.',
         minimum=0.0,
         maximum=100.0,
     ),

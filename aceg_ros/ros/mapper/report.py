@@ -16,7 +16,7 @@ _RECENT = 5.0  # s that the trouble of one image counts
 STALE = 1.5  # s without a pose after which its source counts as stopped
 
 
-class Tally:
+class Counters:
     """What became of images; filled by the worker, read by the executor."""
 
     def __init__(self) -> None:
@@ -63,14 +63,14 @@ class Reports:
         session: Session,
         health: CameraHealth,
         poses: PoseSource,
-        tally: Tally,
+        counters: Counters,
         fit: Callable[[], Report],
     ) -> None:
         """`fit`: how the fit goes, or went."""
         self._session = session
         self._health = health
         self._poses = poses
-        self._tally = tally
+        self._counters = counters
         self.fit = fit
 
     @property
@@ -96,7 +96,7 @@ class Reports:
         if recorder.problem:
             said.append(f'recording stopped: {recorder.problem}')
         elif self._session.recording:
-            said += [self._health.silence, self._tally.trouble, self._poses.jumps.last]
+            said += [self._health.silence, self._counters.trouble, self._poses.jumps.last]
         return '; '.join(filter(None, said))
 
     def camera(self) -> Report:
@@ -124,10 +124,10 @@ class Reports:
         values: dict[str, object] = {
             'folder': recorder.path,
             'keyframes': self._session.count,
-            **self._tally.counts,
+            **self._counters.counts,
         }
         if recorder.problem:
             return Report(Level.ERROR, recorder.problem, values)
-        if self._session.recording and self._tally.trouble:
-            return Report(Level.WARN, self._tally.trouble, values)
+        if self._session.recording and self._counters.trouble:
+            return Report(Level.WARN, self._counters.trouble, values)
         return Report(Level.OK, self.state, values)

@@ -16,7 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from aceg_ros.datasets.encodings import (
-    COLOUR_ENCODINGS,
+    COLOR_ENCODINGS,
     decode,
     decode_compressed,
     decode_compressed_depth,
@@ -33,7 +33,7 @@ def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """RGB (H, W, 3) uint8; raises ImageError for what is no picture, empty or truncated."""
     if isinstance(message, CompressedImage):
         return decode_compressed(message.data)
-    if CvBridge is not None and message.encoding not in COLOUR_ENCODINGS:
+    if CvBridge is not None and message.encoding not in COLOR_ENCODINGS:
         with suppress(CvBridgeError, AttributeError, ImportError, TypeError, ValueError):
             return np.array(CvBridge().imgmsg_to_cv2(message, 'rgb8'))
     # What nobody can decode is refused here, with what to publish instead.
@@ -41,7 +41,7 @@ def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
 
 
 def to_depth(message: Image | CompressedImage) -> NDArray[np.float32]:
-    """Metres (H, W) float32 along z, 0 where unknown; raises ImageError."""
+    """Meters (H, W) float32 along z, 0 where unknown; raises ImageError."""
     if isinstance(message, CompressedImage):
         return decode_compressed_depth(message.format, message.data)
     return decode_depth(*_fields(message))
@@ -53,7 +53,7 @@ def from_rgb(image: NDArray[np.uint8], header: Header) -> Image:
 
 
 def from_depth(depth: NDArray[np.float32], header: Header) -> Image:
-    """Message of encoding 32FC1 of depth (H, W) float32 in metres, 0 where unknown."""
+    """Message of encoding 32FC1 of depth (H, W) float32 in meters, 0 where unknown."""
     return _message(depth.astype('<f4', copy=False), '32FC1', header)
 
 

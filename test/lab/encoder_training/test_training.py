@@ -47,11 +47,11 @@ class TestDistillation:
 
 
 class TestSample:
-    def test_at_patch_centres_gives_the_features(self):
+    def test_at_patch_centers_gives_the_features(self):
         features = F.normalize(torch.randn(64, 5, 7), dim=0)
-        centres = torch.from_numpy(PatchFeatures.grid(7, 5, 8)).float()
+        centers = torch.from_numpy(PatchFeatures.grid(7, 5, 8)).float()
         torch.testing.assert_close(
-            sample(features, centres), features.flatten(1).T, atol=1e-5, rtol=0
+            sample(features, centers), features.flatten(1).T, atol=1e-5, rtol=0
         )
 
     def test_between_two_patches_gives_their_mean(self):
@@ -64,23 +64,23 @@ class TestSample:
 class TestReading:
     @pytest.fixture
     def smooth(self):
-        """Features whose likeness falls off with the distance between patches."""
+        """Features whose similarity falls off with the distance between patches."""
         noise = torch.randn(1, 64, 12, 14, generator=torch.Generator().manual_seed(0))
         return F.normalize(F.interpolate(noise, scale_factor=2, mode='bicubic')[0], dim=0)
 
-    def test_places_at_patch_centres(self, smooth):
-        centres = torch.from_numpy(PatchFeatures.grid(28, 24, 8)).float()
+    def test_places_at_patch_centers(self, smooth):
+        centers = torch.from_numpy(PatchFeatures.grid(28, 24, 8)).float()
         own = smooth.flatten(1).T
-        assert float(reading(own, smooth, centres, torch.tensor(1e4))) == pytest.approx(0, abs=1e-4)
+        assert float(reading(own, smooth, centers, torch.tensor(1e4))) == pytest.approx(0, abs=1e-4)
 
     def test_is_the_distance_in_patches(self, smooth):
-        centres = torch.from_numpy(PatchFeatures.grid(28, 24, 8)).float()
-        inner = (centres > 40).all(dim=1) & (centres < 150).all(dim=1)
+        centers = torch.from_numpy(PatchFeatures.grid(28, 24, 8)).float()
+        inner = (centers > 40).all(dim=1) & (centers < 150).all(dim=1)
         own = smooth.flatten(1).T[inner]
-        off = reading(own, smooth, centres[inner] + torch.tensor([8.0, 0.0]), torch.tensor(1e4))
+        off = reading(own, smooth, centers[inner] + torch.tensor([8.0, 0.0]), torch.tensor(1e4))
         assert float(off) == pytest.approx(1, abs=1e-3)
 
-    def test_falls_where_likeness_tells_places_between_patches(self, smooth):
+    def test_falls_where_similarity_tells_places_between_patches(self, smooth):
         points2d = 40 + 100 * torch.rand(200, 2, generator=torch.Generator().manual_seed(1))
         between = sample(smooth, points2d)
         sharp = reading(between, smooth, points2d, torch.tensor(40.0))
@@ -110,7 +110,7 @@ class TestMatching:
         )
         assert float(loss) > 40
 
-    def test_neighbours_are_no_wrong_answers(self):
+    def test_neighbors_are_no_wrong_answers(self):
         places = torch.tensor([[4.0, 4.0], [10.0, 4.0], [200.0, 4.0]])
         same = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), dim=1)
         near, _ = matching(same, same, torch.zeros(3), places, torch.tensor(50.0))
@@ -125,16 +125,16 @@ class TestMatching:
         assert not probability.requires_grad
 
 
-def colours_at(image, points2d):
-    """Smoothed colours (N, 3) at pixels (N, 2)."""
+def colors_at(image, points2d):
+    """Smoothed colors (N, 3) at pixels (N, 2)."""
     smooth = cv2.GaussianBlur(image, (0, 0), 2.0).astype(np.float32)
     x, y = points2d.astype(np.float32).T
     return cv2.remap(smooth, x[None], y[None], cv2.INTER_LINEAR)[0]
 
 
-def colour_differences(pair):
+def color_differences(pair):
     """Of corresponding points, and of points paired at random."""
-    first, second = colours_at(pair.image_a, pair.points_a), colours_at(pair.image_b, pair.points_b)
+    first, second = colors_at(pair.image_a, pair.points_a), colors_at(pair.image_b, pair.points_b)
     mixed = np.random.default_rng(0).permutation(len(first))
     return np.abs(first - second).mean(axis=1), np.abs(first - second[mixed]).mean(axis=1)
 
@@ -145,7 +145,7 @@ class TestHomographyPairs:
         pairs = [pair for pair in (source.draw(rng, 192) for _ in range(20)) if pair]
         assert len(pairs) > 10
         for pair in pairs:
-            true, mixed = colour_differences(pair)
+            true, mixed = color_differences(pair)
             assert np.median(true) < 0.35 * np.median(mixed)
 
     def test_shapes(self, rng):
@@ -157,7 +157,7 @@ class TestHomographyPairs:
         for points in (pair.points_a, pair.points_b):
             assert ((points >= 0) & (points <= 191)).all()
 
-    def test_points_a_are_patch_centres(self, rng):
+    def test_points_a_are_patch_centers(self, rng):
         source = HomographyPairs([cloudy(400, 0)])
         pair = next(filter(None, (source.draw(rng, 192) for _ in range(50))))
         np.testing.assert_allclose((pair.points_a - 3.5) % 8, 0)
@@ -172,7 +172,7 @@ class TestPosedPairs:
         for pair in pairs:
             assert pair.image_a.shape == pair.image_b.shape == (192, 192, 3)
             np.testing.assert_allclose((pair.points_a - 3.5) % 8, 0, atol=1e-9)
-            true, mixed = colour_differences(pair)
+            true, mixed = color_differences(pair)
             ratios.append(np.median(true) / np.median(mixed))
         assert np.median(ratios) < 0.35
 
@@ -203,8 +203,8 @@ class TestRelight:
             changed = relight(image, rng)
             assert (changed.shape, changed.dtype) == (image.shape, image.dtype)
             assert (changed != image).any()
-            grey = (picture.mean(axis=2).ravel() for picture in (changed, image))
-            correlations.append(np.corrcoef(*grey)[0, 1])
+            gray = (picture.mean(axis=2).ravel() for picture in (changed, image))
+            correlations.append(np.corrcoef(*gray)[0, 1])
         assert np.median(correlations) > 0.6
 
 

@@ -40,7 +40,7 @@ class TestSceneBuffer:
     def test_points_lie_on_their_rays(self, buffer):
         for views in (buffer.mapping, buffer.query):
             view = torch.arange(len(views)).repeat_interleave(views.starts.diff())
-            offset = views.points3d - views.centres[view]
+            offset = views.points3d - views.centers[view]
             known = torch.isfinite(offset).all(dim=1)
             assert known.float().mean() > 0.7
             along = (offset * views.rays).sum(dim=1, keepdim=True)

@@ -9,7 +9,7 @@ import pytest
 from aceg_ros.errors import ConfigError
 from aceg_ros.lab.pretraining.config import PretrainOptions, read_options
 
-SHIPPED = Path(__file__).resolve().parents[2] / 'config' / 'pretrain.yaml'
+SHIPPED = Path(__file__).resolve().parents[3] / 'config' / 'pretrain.yaml'
 
 
 def read(tmp_path, text, changes=None):
@@ -37,32 +37,32 @@ def test_an_empty_file_is_all_defaults(tmp_path):
 def test_values_are_taken(tmp_path):
     options = read(tmp_path, 'scenes:\n  sequences: [a, b]\nregimen:\n  learning_rate: 1\n')
     assert options.scenes.sequences == ('a', 'b')
-    assert options.regimen.learning_rate == 1.0
+    assert options.schedule.learning_rate == 1.0
 
 
 def test_changes_come_on_top(tmp_path):
-    options = read(tmp_path, 'regimen:\n  query: 2\n', ['regimen.query=0', 'reader.dim=32'])
-    assert (options.regimen.query, options.reader.dim) == (0, 32)
+    options = read(tmp_path, 'schedule:\n  query: 2\n', ['schedule.query=0', 'reader.dim=32'])
+    assert (options.schedule.query, options.reader.dim) == (0, 32)
 
 
 @pytest.mark.parametrize(
     ('text', 'words'),
     [
         ('regime:\n  query: 1\n', 'regime'),
-        ('regimen:\n  querry: 1\n', 'regimen.querry'),
-        ('regimen:\n  query: many\n', 'regimen.query'),
-        ('regimen:\n  query: 1.5\n', 'regimen.query'),
-        ('regimen:\n  anchors: 1\n', 'regimen.anchors'),
-        ('regimen:\n  iterations: true\n', 'regimen.iterations'),
-        ('regimen:\n  learning_rate: .nan\n', 'learning_rate'),
-        ('regimen:\n  learning_rate: 0\n', 'learning_rate'),
-        ('regimen:\n  iterations: 0\n', 'iterations'),
-        ('regimen:\n  query: -1\n', 'query'),
-        ('regimen:\n  pool: 1\n', 'pool'),
-        ('regimen:\n  start: somewhere\n', 'swept'),
-        ('regimen:\n  mapping_loss: both\n', 'points'),
-        ('regimen:\n  query_loss: both\n', 'query_loss'),
-        ('regimen:\n  dropout: 2\n', 'dropout'),
+        ('schedule:\n  querry: 1\n', 'schedule.querry'),
+        ('schedule:\n  query: many\n', 'schedule.query'),
+        ('schedule:\n  query: 1.5\n', 'schedule.query'),
+        ('schedule:\n  anchors: 1\n', 'schedule.anchors'),
+        ('schedule:\n  iterations: true\n', 'schedule.iterations'),
+        ('schedule:\n  learning_rate: .nan\n', 'learning_rate'),
+        ('schedule:\n  learning_rate: 0\n', 'learning_rate'),
+        ('schedule:\n  iterations: 0\n', 'iterations'),
+        ('schedule:\n  query: -1\n', 'query'),
+        ('schedule:\n  pool: 1\n', 'pool'),
+        ('schedule:\n  start: somewhere\n', 'swept'),
+        ('schedule:\n  mapping_loss: both\n', 'points'),
+        ('schedule:\n  query_loss: both\n', 'query_loss'),
+        ('schedule:\n  dropout: 2\n', 'dropout'),
         ('scenes:\n  worlds: -1\n', 'worlds'),
         ('scenes: 3\n', 'scenes'),
         ('- a list\n', 'sections'),
@@ -74,7 +74,7 @@ def test_what_makes_no_sense(tmp_path, text, words):
         read(tmp_path, text)
 
 
-@pytest.mark.parametrize('change', ['query=0', 'regimen.query', ''])
+@pytest.mark.parametrize('change', ['query=0', 'schedule.query', ''])
 def test_changes_that_are_none(tmp_path, change):
     with pytest.raises(ConfigError, match='no change'):
         read(tmp_path, '', [change])

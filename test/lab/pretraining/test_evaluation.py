@@ -46,26 +46,26 @@ class TestCoverage:
 class TestPatchErrors:
     def test_only_patches_of_known_points(self, files):
         errors = patch_errors(fitted_scenes(files), Regressor())
-        assert len(errors.metres) == 2 * 3 * 120  # the third scene has none
+        assert len(errors.meters) == 2 * 3 * 120  # the third scene has none
         assert set(errors.kinds) == {'light', 'near', 'far'}
-        assert len(errors.of('near').metres) == 240
+        assert len(errors.of('near').meters) == 240
         assert errors.summary()['median_cm'] < 20
         assert errors.sure.mean() == pytest.approx(0.5, abs=0.01)
-        assert errors.pixels[errors.metres < 0.01].max() < 10
+        assert errors.pixels[errors.meters < 0.01].max() < 10
 
     def test_mapping_through_a_reader_leaves_its_weights(self, files):
         reader = Regressor(make_options().reader)
         before = reader.identity()
-        scenes = mapped_scenes(files[:1], reader, make_options().regimen, 3)
+        scenes = mapped_scenes(files[:1], reader, make_options().schedule, 3)
         assert reader.identity() == before
         assert not scenes[0][1].anchors.equal(fitted_scenes(files[:1])[0][1].anchors)
         assert all(parameter.grad is None for parameter in reader.parameters())
 
 
-def evaluation(metres, degrees) -> Evaluation:
+def evaluation(meters, degrees) -> Evaluation:
     none = LocalizationFailure('no_pose', '')
     return Evaluation(
-        [FrameResult(None, None, none, 0.0, *both) for both in zip(metres, degrees, strict=True)],
+        [FrameResult(None, None, none, 0.0, *both) for both in zip(meters, degrees, strict=True)],
         [],
         0,
     )
@@ -115,7 +115,7 @@ def test_only_poses_given_are_right_or_wrong():
     )
     none = LocalizationFailure('no_pose', '')
     answers = [(given, 0.05), (given, 0.2), (given, 0.3), (none, np.inf)]
-    results = [FrameResult(None, None, answer, 0.0, metres, 1.0) for answer, metres in answers]
+    results = [FrameResult(None, None, answer, 0.0, meters, 1.0) for answer, meters in answers]
     counts = poses.right_and_wrong(Evaluation(results, [], 0))
     assert counts == {'views': 4, 'right': 1, 'wrong': 1}
 

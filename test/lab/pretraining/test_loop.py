@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,9 +15,9 @@ from made_up_scenes import make_options
 
 from aceg_ros.errors import ConfigError, WeightsError
 from aceg_ros.lab.pretraining.loop import Ranks, is_mapping, iterate, pretrain
-from aceg_ros.lab.pretraining.losses import choice_loss, reading_loss
+from aceg_ros.lab.pretraining.losses import choice_loss, prediction_loss
 from aceg_ros.lab.pretraining.pool import Pool
-from aceg_ros.lab.pretraining.sampling import draw_patches, find_tokens
+from aceg_ros.lab.pretraining.sampling import find_tokens, sample_patches
 from aceg_ros.regressor.anchored import Regressor, RegressorConfig
 from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.files import load_regressor
@@ -41,76 +40,76 @@ def same_weights(first: Regressor, second: Regressor, tolerance: float = 0.0) ->
 
 @pytest.fixture
 def setting(files):
-    """A reader, a scene in the pool, the regimen, and a generator."""
+    """A reader, a scene in the pool, the schedule, and a generator."""
     options = make_options()
     torch.manual_seed(0)
     reader = Regressor(options.reader)
     generator = torch.Generator().manual_seed(0)
-    active = Pool(files[:1], options.regimen, [0, 1], CPU).scene(0, generator)
-    return reader, active, options.regimen, generator
+    active = Pool(files[:1], options.schedule, [0, 1], CPU).scene(0, generator)
+    return reader, active, options.schedule, generator
 
 
 class TestIterations:
     def test_alternate(self):
-        regimen = make_options(mapping=2, query=3).regimen
-        kinds = [is_mapping(i, regimen) for i in range(7)]
+        schedule = make_options(mapping=2, query=3).schedule
+        kinds = [is_mapping(i, schedule) for i in range(7)]
         assert kinds == [True, True, False, False, False, True, True]
 
     def test_without_query_iterations_all_map(self):
-        regimen = make_options(query=0).regimen
-        assert all(is_mapping(i, regimen) for i in range(9))
+        schedule = make_options(query=0).schedule
+        assert all(is_mapping(i, schedule) for i in range(9))
 
     @pytest.mark.parametrize('mapping', [True, False])
     def test_only_mapping_changes_the_code(self, setting, mapping):
-        reader, active, regimen, generator = setting
+        reader, active, schedule, generator = setting
         before = {n: v.clone() for n, v in active.code.state_dict().items()}
-        iterate(reader, active, regimen, mapping, generator)
+        iterate(reader, active, schedule, mapping, generator)
         changed = {n for n, v in active.code.state_dict().items() if not v.equal(before[n])}
         names = {'embeddings', 'anchors', 'log_sigma', 'log_prior'}
         assert changed == (names if mapping else set())
 
     @pytest.mark.parametrize('mapping', [True, False])
     def test_both_teach_the_network(self, setting, mapping):
-        reader, active, regimen, generator = setting
-        iterate(reader, active, regimen, mapping, generator)
+        reader, active, schedule, generator = setting
+        iterate(reader, active, schedule, mapping, generator)
         assert reader.corrector.blocks[0].change.weight.grad.abs().sum() > 0
 
     def test_mapping_views_do_not_read_their_own_tokens(self, setting):
         reader, active, _, generator = setting
-        draw = draw_patches(active.buffer.mapping, 3, 30, generator)
-        tokens = find_tokens(reader, draw, active.code.tensors(), active.hidden())
-        keyframe = torch.tensor(draw.views)[draw.images] // 2
+        sample = sample_patches(active.buffer.mapping, 3, 30, generator)
+        tokens = find_tokens(reader, sample, active.code.tensors(), active.hidden())
+        keyframe = torch.tensor(sample.views)[sample.images] // 2
         assert (active.buffer.owner[tokens] != keyframe[:, None]).all()
 
     def test_a_random_start_knows_nothing_and_is_not_read_by_its_own_views(self, files):
-        regimen = make_options(start='random').regimen
+        schedule = make_options(start='random').schedule
         generator = torch.Generator().manual_seed(0)
-        active = Pool(files[:1], regimen, [0, 1], CPU).scene(0, generator)
+        active = Pool(files[:1], schedule, [0, 1], CPU).scene(0, generator)
         start, fitted = active.code.tensors(), active.buffer.fitted
         assert (start.embeddings * fitted.embeddings).sum(dim=1).abs().mean() < 0.3
         distance = (start.anchors - active.buffer.origins).norm(dim=1)
         torch.testing.assert_close(
             distance, torch.full_like(distance, active.buffer.depth), atol=1e-4, rtol=0
         )
-        draw = draw_patches(active.buffer.mapping, 3, 30, generator)
-        tokens = find_tokens(reader_of(), draw, start, active.hidden())
-        keyframe = torch.tensor(draw.views)[draw.images] // 2
-        centres = active.buffer.mapping.centres[2 * keyframe]
-        assert (active.buffer.origins[tokens] != centres[:, None]).any(dim=2).all()
+        sample = sample_patches(active.buffer.mapping, 3, 30, generator)
+        tokens = find_tokens(reader_of(), sample, start, active.hidden())
+        keyframe = torch.tensor(sample.views)[sample.images] // 2
+        centers = active.buffer.mapping.centers[2 * keyframe]
+        assert (active.buffer.origins[tokens] != centers[:, None]).any(dim=2).all()
 
 
 class TestLearning:
     def test_query_loss_falls(self, files, tmp_path):
         trained = train(files[:2], tmp_path / 'r.safetensors', iterations=80)
         options = make_options()
-        active = Pool(files[:1], options.regimen, [0], CPU)
+        active = Pool(files[:1], options.schedule, [0], CPU)
         scene = active.scene(0, torch.Generator().manual_seed(0))
         losses = []
         for reader in (Regressor(options.reader), trained):
-            draw = draw_patches(scene.buffer.query, 3, 120, torch.Generator().manual_seed(5))
-            around = Surroundings.of(draw.rays, draw.images)
-            read = reader(draw.features, scene.code.tensors(), around=around)
-            losses.append(float(reading_loss(read, draw, scene.buffer.depth).detach()))
+            sample = sample_patches(scene.buffer.query, 3, 120, torch.Generator().manual_seed(5))
+            around = Surroundings.of(sample.rays, sample.images)
+            read = reader(sample.features, scene.code.tensors(), around=around)
+            losses.append(float(prediction_loss(read, sample, scene.buffer.depth).detach()))
         assert losses[1] < losses[0] - 0.05
 
     def test_same_seed_same_weights(self, files, tmp_path):
@@ -169,15 +168,14 @@ WORKER = """
 import sys
 from pathlib import Path
 import torch
-sys.path.insert(0, sys.argv[1])
 torch.set_num_threads(1)
 from made_up_scenes import make_options
 from aceg_ros.lab.pretraining.loop import Ranks, pretrain
 cpu = torch.device('cpu')
 ranks = Ranks.join(cpu)
 assert ranks.world == 2
-files = sorted(Path(sys.argv[2]).iterdir())
-pretrain(files, Path(sys.argv[3]), make_options(), cpu, lambda _: None, ranks)
+files = sorted(Path(sys.argv[1]).iterdir())
+pretrain(files, Path(sys.argv[2]), make_options(), cpu, lambda _: None, ranks)
 """
 
 
@@ -193,7 +191,7 @@ class TestProcesses:
             'MASTER_PORT': str(port),
             'PYTHONPATH': os.pathsep.join(filter(None, sys.path)),
         }
-        arguments = [str(Path(__file__).parent), str(files[0].parent)]
+        arguments = [str(files[0].parent)]
         output = tmp_path / 'two.safetensors'
         workers = [
             subprocess.Popen(
@@ -225,48 +223,50 @@ class TestLosses:
     @pytest.mark.parametrize('points', [True, False])
     def test_weight_on_right_candidates_is_best(self, setting, points):
         reader, active, _, generator = setting
-        draw = draw_patches(active.buffer.query, 2, 50, generator)
-        given = reader.candidates(draw.features, active.code.tensors())
-        error = (given.anchors - draw.points3d[:, None]).norm(dim=2)
-        losses = [choice_loss(given, -s * error, draw, points).mean() for s in (20.0, 0.0, -20.0)]
+        sample = sample_patches(active.buffer.query, 2, 50, generator)
+        given = reader.candidates(sample.features, active.code.tensors())
+        error = (given.anchors - sample.points3d[:, None]).norm(dim=2)
+        losses = [choice_loss(given, -s * error, sample, points).mean() for s in (20.0, 0.0, -20.0)]
         assert losses[0] < losses[1] < losses[2]
 
     def test_off_the_ray_is_all_that_counts_without_points(self, setting):
         reader, active, _, generator = setting
-        draw = draw_patches(active.buffer.query, 2, 50, generator)
-        given = reader.candidates(draw.features, active.code.tensors())
+        sample = sample_patches(active.buffer.query, 2, 50, generator)
+        given = reader.candidates(sample.features, active.code.tensors())
         moved = replace(
-            given, anchors=draw.centres[:, None] + 2 * draw.rays[:, None] + 0 * given.anchors
+            given, anchors=sample.centers[:, None] + 2 * sample.rays[:, None] + 0 * given.anchors
         )
         logits = given.logits
-        assert float(choice_loss(moved, logits, draw, False).max()) < 0
-        assert float(choice_loss(moved, logits, draw, True).mean()) > 0.1
+        assert float(choice_loss(moved, logits, sample, False).max()) < 0
+        assert float(choice_loss(moved, logits, sample, True).mean()) > 0.1
 
     def test_right_and_sure_is_best(self, setting):
         reader, active, _, generator = setting
-        draw = draw_patches(active.buffer.query, 2, 50, generator)
-        read = reader(draw.features, active.code.tensors())
-        right = replace(read, points3d=draw.points3d, sigma=torch.full_like(read.sigma, 0.01))
+        sample = sample_patches(active.buffer.query, 2, 50, generator)
+        read = reader(sample.features, active.code.tensors())
+        right = replace(read, points3d=sample.points3d, sigma=torch.full_like(read.sigma, 0.01))
         for points in (True, False):
-            best = reading_loss(right, draw, active.buffer.depth, points)
-            assert best < reading_loss(read, draw, active.buffer.depth, points)
+            best = prediction_loss(right, sample, active.buffer.depth, points)
+            assert best < prediction_loss(read, sample, active.buffer.depth, points)
 
     def test_without_points_the_ray_supervises(self, setting):
         reader, active, _, generator = setting
-        draw = draw_patches(active.buffer.query, 2, 50, generator)
-        unknown = replace(draw, points3d=torch.full_like(draw.points3d, math.nan))
-        read = reader(draw.features, active.code.tensors())
-        loss = reading_loss(read, unknown, active.buffer.depth)
+        sample = sample_patches(active.buffer.query, 2, 50, generator)
+        unknown = replace(sample, points3d=torch.full_like(sample.points3d, math.nan))
+        read = reader(sample.features, active.code.tensors())
+        loss = prediction_loss(read, unknown, active.buffer.depth)
         assert float(loss) == pytest.approx(
-            float(reading_loss(read, draw, active.buffer.depth, points=False)), abs=1e-5
+            float(prediction_loss(read, sample, active.buffer.depth, points=False)), abs=1e-5
         )
 
     def test_turning_scene_and_reading_together_changes_nothing(self, setting):
         reader, active, _, generator = setting
-        draw = draw_patches(active.buffer.query, 2, 50, generator)
-        read = reader(draw.features, active.code.tensors())
+        sample = sample_patches(active.buffer.query, 2, 50, generator)
+        read = reader(sample.features, active.code.tensors())
         turn = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
         turned = replace(read, points3d=read.points3d @ turn.T)
         for points in (True, False):
-            first = reading_loss(read, draw, 3.0, points)
-            torch.testing.assert_close(first, reading_loss(turned, draw.turned(turn), 3.0, points))
+            first = prediction_loss(read, sample, 3.0, points)
+            torch.testing.assert_close(
+                first, prediction_loss(turned, sample.turned(turn), 3.0, points)
+            )

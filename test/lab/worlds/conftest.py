@@ -33,7 +33,7 @@ def camera() -> Camera:
 
 @pytest.fixture(scope='session')
 def bare() -> World:
-    """An empty 4 x 4 x 3 m room with a 1 m cube on the floor at its centre."""
+    """An empty 4 x 4 x 3 m room with a 1 m cube on the floor at its center."""
     scene = SceneBuilder()
     skin = Skin(0, 1.0)
     scene.box((0, 0, -0.5), (6, 6, 1), skin)

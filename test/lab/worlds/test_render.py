@@ -35,7 +35,7 @@ class TestDepth:
         assert np.minimum(room, box).max() < 1e-4
         assert (box < 1e-4).mean() > 0.05
 
-    def test_supersampled_depth_belongs_to_pixel_centres(
+    def test_supersampled_depth_belongs_to_pixel_centers(
         self, world: World, camera: Camera
     ) -> None:
         pose = tour(world, 3, 1)[:1]
@@ -81,7 +81,7 @@ def test_batch_equals_single_views(world: World, camera: Camera) -> None:
 
 class TestLight:
     @pytest.mark.parametrize('name', sorted(set(LIGHTS) - {'all'}))
-    def test_changes_colour_not_depth(self, world: World, camera: Camera, name: str) -> None:
+    def test_changes_color_not_depth(self, world: World, camera: Camera, name: str) -> None:
         pose = tour(world, 5, 4)[:1]
         plain = render(world, camera, pose, supersample=1)
         other = render(world, camera, pose, LIGHTS[name], supersample=1)
@@ -127,8 +127,8 @@ def test_fisheye_sees_beyond_a_right_angle(bare: World) -> None:
 def test_typical_views_have_features(world: World) -> None:
     camera = Camera.pinhole(640, 480, 525.0, 525.0, 319.5, 239.5)
     images = render(world, camera, tour(world, 60, 6)[::20], supersample=1).rgb.numpy()
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
-    assert np.median([len(cv2.SIFT_create().detect(image)) for image in grey]) > 300
+    gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
+    assert np.median([len(cv2.SIFT_create().detect(image)) for image in gray]) > 300
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from aceg_ros.lab.worlds.textures.palette import make_palette
 
 
 def _seam(image: np.ndarray) -> tuple[float, float]:
-    """Mean step over the seam between opposite edges and between neighbours inside."""
+    """Mean step over the seam between opposite edges and between neighbors inside."""
     inside = np.abs(np.diff(image, axis=1)).mean()
     return float(np.abs(image[:, 0] - image[:, -1]).mean()), float(inside)
 
@@ -42,7 +42,7 @@ class TestAtlas:
         rng = np.random.default_rng(5)
         return [rng.integers(0, 256, (64, 64, 3), np.uint8) for _ in range(3)]
 
-    def test_texel_centres_are_exact(self, images: list[np.ndarray]) -> None:
+    def test_texel_centers_are_exact(self, images: list[np.ndarray]) -> None:
         uv = torch.tensor([[10.5 / 64, 1 + 63.5 / 64], [20.5 / 64, -1 + 0.5 / 64]])
         layer = torch.tensor([1, 2], dtype=torch.int32)
         found = build_atlas(images).sample(layer, uv, torch.zeros(2))

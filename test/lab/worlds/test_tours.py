@@ -1,4 +1,4 @@
-"""Tours: free space, smoothness, reproducibility; neighbouring views."""
+"""Tours: free space, smoothness, reproducibility; neighboring views."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class TestTour:
     def test_is_smooth_and_moves(self, world: World, kind: str, seed: int) -> None:
         poses = tour(world, 150, seed, kind)
         steps = [pose_error(a, b) for a, b in itertools.pairwise(poses)]
-        metres, degrees = np.array(steps).T
-        assert metres.max() < 0.15
+        meters, degrees = np.array(steps).T
+        assert meters.max() < 0.15
         assert degrees.max() < 12
         assert np.linalg.norm(np.ptp(poses[:, :3, 3], axis=0)) > 0.4
 
@@ -58,8 +58,8 @@ class TestTourBeside:
         path = tour(world, 120, 5)
         beside = tour_beside(world, path, seed=1, offset=0.25, degrees=15.0)
         assert clearance(world, beside[:, :3, 3]).min() > 0.08
-        metres, degrees = pose_error(path, beside)
-        assert 0.0 < metres.max() <= 0.25 + 1e-9
+        meters, degrees = pose_error(path, beside)
+        assert 0.0 < meters.max() <= 0.25 + 1e-9
         assert degrees.max() == pytest.approx(15.0)
         steps = [pose_error(a, b) for a, b in itertools.pairwise(beside)]
         assert np.max(steps, axis=0)[0] < 0.15
@@ -81,8 +81,8 @@ class TestNovelViews:
         assert views.shape == (25, 4, 4)
         assert clearance(world, views[:, :3, 3]).min() > 0.08
         for view in views:
-            metres, degrees = pose_error(poses, np.broadcast_to(view, poses.shape))
-            assert ((metres < 0.4 + 1e-9) & (degrees < 20 + 1e-6)).any()
+            meters, degrees = pose_error(poses, np.broadcast_to(view, poses.shape))
+            assert ((meters < 0.4 + 1e-9) & (degrees < 20 + 1e-6)).any()
         glance = Camera.pinhole(16, 12, 13.0, 13.0, 7.5, 5.5)
         depth = render_depth(world, glance, views).flatten(1).median(1).values
         assert float(depth.min()) > 0.5

@@ -31,13 +31,13 @@ def found() -> Localization:
 
 
 @pytest.fixture
-def grey() -> np.ndarray:
+def gray() -> np.ndarray:
     return np.full((240, 320, 3), 90, np.uint8)
 
 
-def test_points_where_they_are_seen_and_expected(grey, found):
-    drawn = draw(grey, CAMERA, found, 'two of three', good=True)
-    assert (grey == 90).all()
+def test_points_where_they_are_seen_and_expected(gray, found):
+    drawn = draw(gray, CAMERA, found, 'two of three', good=True)
+    assert (gray == 90).all()
     changed = (drawn != 90).any(axis=2)
     # The dots, the line to the right; nothing at the outlier.
     assert changed[100, 80]
@@ -47,14 +47,14 @@ def test_points_where_they_are_seen_and_expected(grey, found):
     assert green > red
 
 
-def test_refused_poses_are_red(grey, found):
-    red, green = draw(grey, CAMERA, found, 'jump', good=False)[180, 250, :2].astype(int)
+def test_refused_poses_are_red(gray, found):
+    red, green = draw(gray, CAMERA, found, 'jump', good=False)[180, 250, :2].astype(int)
     assert red > green
 
 
-def test_failures_say_why_however_long_that_is(grey):
+def test_failures_say_why_however_long_that_is(gray):
     failure = LocalizationFailure('few_inliers', 'only 3 of 800 patches agree')
     for words in (failure.message, 'a' * 300, 'Länge 3 °', ''):
-        drawn = draw(grey, CAMERA, failure, words, good=False)
+        drawn = draw(gray, CAMERA, failure, words, good=False)
         assert (drawn[60:] == 90).all()
         assert (drawn[:60] != 90).any() == bool(words) or words == ''

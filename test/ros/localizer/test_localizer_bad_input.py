@@ -70,7 +70,7 @@ def odd_encoding(image: Image, info: CameraInfo) -> None:
     image.encoding = 'no_such_encoding'
 
 
-def depth_for_colour(image: Image, info: CameraInfo) -> None:
+def depth_for_color(image: Image, info: CameraInfo) -> None:
     image.encoding = '32FC3'
 
 
@@ -103,7 +103,7 @@ def no_stamp(image: Image, info: CameraInfo) -> None:
     ('harm', 'words'),
     [
         (odd_encoding, 'no_such_encoding'),
-        (depth_for_colour, '32FC3'),
+        (depth_for_color, '32FC3'),
         (cut_off, 'bytes'),
         (no_pixels, 'image'),
         (not_calibrated, 'calibrat'),

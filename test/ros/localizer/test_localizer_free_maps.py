@@ -61,8 +61,8 @@ def test_either_kind_of_map_is_read_by_its_own_networks(
     localizer.poses.clear()
     with robot.standing(2):
         found = pose_of(localizer.poses.wait()[0])
-    metres, degrees = pose_error(found, robot.map_from_camera(2))
-    assert (metres < 0.6, degrees < 20.0) == (True, True)
+    meters, degrees = pose_error(found, robot.map_from_camera(2))
+    assert (meters < 0.6, degrees < 20.0) == (True, True)
     points = ros.collect(PointCloud2, f'{localizer.name}/map_points', LATCHED)
     points.wait_for(lambda cloud: cloud.width == 0)
     assert localizer.load(room_map) == LoadMap.Response.RESULT_SUCCESS

@@ -24,9 +24,9 @@ def depth_input(ros) -> module.DepthInput:
     return module.DepthInput(ros.node, 0.02, QoSProfile(depth=1))
 
 
-def publish(ros, stamp: float, metres: float) -> None:
+def publish(ros, stamp: float, meters: float) -> None:
     header = Header(stamp=to_stamp(stamp), frame_id='camera')
-    message = from_depth(np.full((6, 8), metres, np.float32), header)
+    message = from_depth(np.full((6, 8), meters, np.float32), header)
     ros.publisher(Image, 'depth').publish(message)
 
 

@@ -51,8 +51,8 @@ class ProceduralWorlds:
     def camera(self) -> Camera:
         """A webcam's field of view, 63 degrees wide."""
         focal = 525.0 / 640 * self.width
-        centre = ((self.width - 1) / 2, (self.height - 1) / 2)
-        return Camera.pinhole(self.width, self.height, focal, focal, *centre)
+        center = ((self.width - 1) / 2, (self.height - 1) / 2)
+        return Camera.pinhole(self.width, self.height, focal, focal, *center)
 
     def worlds(self, index: int) -> tuple[World, World]:
         """The world as it is mapped, and later: chairs, boxes and things on surfaces moved."""

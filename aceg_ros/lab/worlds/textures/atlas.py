@@ -30,7 +30,7 @@ class Atlas:
         """Trilinear look-up that wraps around.
 
         layer: (P,) texture index. uv: (2, P), one texture per unit. lod: (P,) log2 of texels under
-        the footprint. Returns (3, P) linear-light colour in [0, 1].
+        the footprint. Returns (3, P) linear-light color in [0, 1].
         """
         lod = lod.clamp(0, self.levels - 1.001)
         level = lod.to(torch.int32)

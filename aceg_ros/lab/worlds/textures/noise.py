@@ -1,4 +1,4 @@
-"""Building blocks of textures: tileable noise, colours. Images are float32 in [0, 1]."""
+"""Building blocks of textures: tileable noise, colors. Images are float32 in [0, 1]."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def value_noise(rng: Rng, size: int, cells_x: int, cells_y: int | None = None) -
     grid = rng.random((cells_y, cells_x), dtype=np.float32)
     grid = np.pad(grid, 2, mode='wrap')
     step_x, step_y = size / cells_x, size / cells_y
-    # Sampled so that cell centres line up over the seam.
+    # Sampled so that cell centers line up over the seam.
     x = (np.arange(size, dtype=np.float32) + 0.5) / step_x + 1.5
     y = (np.arange(size, dtype=np.float32) + 0.5) / step_y + 1.5
     map_x, map_y = np.meshgrid(x, y)
@@ -38,7 +38,7 @@ def fractal(
 
 
 def color(rng: Rng, saturation: tuple[float, float], value: tuple[float, float]) -> np.ndarray:
-    """Random RGB colour with saturation and value in the given ranges."""
+    """Random RGB color with saturation and value in the given ranges."""
     hue = rng.random()
     return np.array(
         colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*value)), np.float32
@@ -46,12 +46,12 @@ def color(rng: Rng, saturation: tuple[float, float], value: tuple[float, float])
 
 
 def shade(rgb: np.ndarray | float, field: np.ndarray, contrast: float) -> np.ndarray:
-    """(S, S, 3), or (S, S, 1) for a grey level: a colour varied by a field in [0, 1]."""
+    """(S, S, 3), or (S, S, 1) for a gray level: a color varied by a field in [0, 1]."""
     return rgb * (1 + contrast * (field - 0.5)).astype(np.float32)[..., None]
 
 
 def blend(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Mix colours or images a and b by a field, 0 giving a."""
+    """Mix colors or images a and b by a field, 0 giving a."""
     weight = weight[..., None]
     return a * (1 - weight) + b * weight
 

@@ -269,15 +269,15 @@ def pinboard(rng: Rng, size: int) -> np.ndarray:
         note = _clipping(rng, sheet, int(width), int(height))
         if rng.random() < 0.3:
             note = note * color(rng, (0.3, 0.6), (0.8, 1.0))
-        centre = rng.uniform(0.12 * size, 0.88 * size, 2)
+        center = rng.uniform(0.12 * size, 0.88 * size, 2)
         turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, 6), 1)
-        turn[:, 2] += centre - (width / 2, height / 2)
+        turn[:, 2] += center - (width / 2, height / 2)
         box = (size, size)
         mask = cv2.warpAffine(np.ones((int(height), int(width)), np.float32), turn, box)
         image = blend(image, cv2.warpAffine(note, turn, box), mask)
         pin = color(rng, (0.7, 1), (0.6, 1)).tolist()
         image = np.ascontiguousarray(image, np.float32)
-        cv2.circle(image, (int(centre[0]), int(centre[1] - height * 0.4)), size // 90, pin, -1)
+        cv2.circle(image, (int(center[0]), int(center[1] - height * 0.4)), size // 90, pin, -1)
     return image
 
 
@@ -394,9 +394,9 @@ def packaging(rng: Rng, size: int) -> np.ndarray:
     """Bright product pack or book cover."""
     image = poster(rng, size)
     badge = color(rng, (0.6, 1), (0.7, 1))
-    centre = rng.integers(size // 4, 3 * size // 4, 2).tolist()
-    cv2.circle(image, centre, size // 7, badge.tolist(), -1)
-    _draw_text(image, word(rng), centre[0] - size // 9, centre[1], size / 14, 1 - badge, _FONTS[1])
+    center = rng.integers(size // 4, 3 * size // 4, 2).tolist()
+    cv2.circle(image, center, size // 7, badge.tolist(), -1)
+    _draw_text(image, word(rng), center[0] - size // 9, center[1], size / 14, 1 - badge, _FONTS[1])
     return image
 
 

@@ -43,13 +43,13 @@ def wallpaper(rng: Rng, size: int) -> np.ndarray:
         return blend(image, ink, mask * 0.8)
     cell = size // int(rng.choice([3, 4, 6]))
     motif = np.zeros((cell, cell), np.float32)
-    centre = (cell // 2, cell // 2)
+    center = (cell // 2, cell // 2)
     for _ in range(int(rng.integers(2, 5))):
         axes = (int(rng.integers(2, cell // 2)), int(rng.integers(2, cell // 3)))
         for turn in range(int(rng.integers(1, 4))):
             angle = 180.0 * turn / 3 + float(rng.uniform(0, 60))
             thick = int(rng.choice([-1, 1, 2, 3]))
-            cv2.ellipse(motif, centre, axes, angle, 0, 360, float(rng.uniform(0.3, 1)), thick)
+            cv2.ellipse(motif, center, axes, angle, 0, 360, float(rng.uniform(0.3, 1)), thick)
     repeats = -(-size // cell)
     motifs = cv2.resize(np.tile(motif, (repeats, repeats)), (size, size))
     return blend(image, ink, motifs * 0.8)
@@ -206,15 +206,15 @@ def foliage(rng: Rng, size: int) -> np.ndarray:
             np.array([rng.uniform(0.1, 0.4), rng.uniform(0.35, 0.7), rng.uniform(0.08, 0.25)])
             * tone
         )
-        centre = rng.integers(0, size, 2).tolist()
+        center = rng.integers(0, size, 2).tolist()
         axes = (
             int(rng.integers(size // 40, size // 14)),
             int(rng.integers(size // 90, size // 40)),
         )
         angle = float(rng.uniform(0, 180))
-        cv2.ellipse(image, centre, axes, angle, 0, 360, ink.tolist(), -1, cv2.LINE_AA)
+        cv2.ellipse(image, center, axes, angle, 0, 360, ink.tolist(), -1, cv2.LINE_AA)
         cv2.ellipse(
-            image, centre, (axes[0], 0), angle, 0, 360, (ink * 0.6).tolist(), 1, cv2.LINE_AA
+            image, center, (axes[0], 0), angle, 0, 360, (ink * 0.6).tolist(), 1, cv2.LINE_AA
         )
     return image
 
@@ -256,10 +256,10 @@ def _specks(rng: Rng, image: np.ndarray, count: int, darkest: float) -> np.ndarr
     size = image.shape[0]
     image = np.ascontiguousarray(image)
     for _ in range(count):
-        centre = rng.integers(0, size, 2).tolist()
+        center = rng.integers(0, size, 2).tolist()
         axes = rng.integers(1, max(size // 120, 2) + 1, 2).tolist()
-        ink = image[centre[1], centre[0]] * rng.uniform(darkest, 1.0)
+        ink = image[center[1], center[0]] * rng.uniform(darkest, 1.0)
         cv2.ellipse(
-            image, centre, axes, float(rng.uniform(0, 180)), 0, 360, ink.tolist(), -1, cv2.LINE_AA
+            image, center, axes, float(rng.uniform(0, 180)), 0, 360, ink.tolist(), -1, cv2.LINE_AA
         )
     return image

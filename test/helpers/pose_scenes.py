@@ -64,10 +64,10 @@ def matches(camera, rng, count=400, outliers=0.0, noise_px=1.0, offsets_px=None)
     return Matches(camera, world_from_cam, rays, points3d, wrong)
 
 
-def perturbed(world_from_cam, rng, metres=0.03, radians=0.01):
+def perturbed(world_from_cam, rng, meters=0.03, radians=0.01):
     turn = so3_exp(rng.normal(size=3) * radians)
-    centre = world_from_cam[:3, 3] + rng.normal(size=3) * metres
-    return make_pose(turn @ world_from_cam[:3, :3], centre)
+    center = world_from_cam[:3, 3] + rng.normal(size=3) * meters
+    return make_pose(turn @ world_from_cam[:3, :3], center)
 
 
 def error_vector(estimate, truth):
@@ -76,6 +76,6 @@ def error_vector(estimate, truth):
     return np.concatenate([truth[:3, 3] - estimate[:3, 3], turn])
 
 
-def normalised_error_squared(refined, truth):
+def normalized_error_squared(refined, truth):
     error = error_vector(refined.world_from_cam, truth)
     return float(error @ np.linalg.solve(refined.covariance, error))

@@ -14,7 +14,7 @@ from aceg_ros.encoder.view import cropped_view
 from aceg_ros.errors import FitCancelled, FitError, ImageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp, transform_points
-from aceg_ros.mapping.ace_g.buffer import changed_view, fill_paper_buffer
+from aceg_ros.mapping.ace_g.buffer import changed_view, fill_ace_g_buffer
 from aceg_ros.mapping.ace_g.schedule import PaperSchedule
 from aceg_ros.progress import never, silent
 
@@ -30,13 +30,13 @@ CAMERAS = [
 ]
 
 
-class ColourEncoder:
-    """The colour at the middle of each patch, as a feature."""
+class ColorEncoder:
+    """The color at the middle of each patch, as a feature."""
 
-    name = identity = 'colours'
+    name = identity = 'colors'
     stride, dim = 14, 3
     device = CPU
-    max_likeness = 1.0
+    max_similarity = 1.0
 
     def __init__(self):
         self.sizes: list[tuple[int, int]] = []
@@ -53,7 +53,7 @@ class ColourEncoder:
 
 
 def graded(camera: Camera, index: int = 0) -> Frame:
-    """An image whose colours tell their place: red is x, green is y, up to 240 at the far side."""
+    """An image whose colors tell their place: red is x, green is y, up to 240 at the far side."""
     x, y = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
     channels = [240 * x / camera.width, 240 * y / camera.height, np.full_like(x, 128)]
     image = np.stack(channels, axis=-1).round().astype(np.uint8)
@@ -66,7 +66,7 @@ class TestChangedView:
     @pytest.mark.parametrize('seed', range(4))
     def test_targets_are_where_the_patch_looks(self, camera, seed):
         """A point on the ray of the patch's own place projects onto its target."""
-        frame, encoder = graded(camera), ColourEncoder()
+        frame, encoder = graded(camera), ColorEncoder()
         view = changed_view(frame, encoder, SCHEDULE, 40, np.random.default_rng(seed))
         assert len(view.features) == 40
         size = np.array([camera.width, camera.height])
@@ -75,10 +75,10 @@ class TestChangedView:
         local = transform_points(view.cam_from_world, points)
         projected = view.focal * local[:, :2] / local[:, 2:]
         error = np.abs(projected - view.targets.numpy()).max(axis=1) * camera.focal / view.focal
-        assert np.median(error) < 0.5  # px of the image; colours are good to a third
+        assert np.median(error) < 0.5  # px of the image; colors are good to a third
 
     def test_sizes_and_turns_are_those_of_the_paper(self):
-        frame, encoder, rng = graded(CAMERAS[0]), ColourEncoder(), np.random.default_rng(0)
+        frame, encoder, rng = graded(CAMERAS[0]), ColorEncoder(), np.random.default_rng(0)
         views = [changed_view(frame, encoder, SCHEDULE, 5, rng) for _ in range(60)]
         short = np.array([min(size) for size in encoder.sizes])
         assert (short.min() >= 320, short.max() <= 720) == (True, True)
@@ -95,7 +95,7 @@ class TestChangedView:
         frame, rng = graded(CAMERAS[0]), np.random.default_rng(0)
         schedule = replace(SCHEDULE, light=0.1, zoom=(1.0, 1.0), turn=0.0)
         blue = [
-            float(changed_view(frame, ColourEncoder(), schedule, 40, rng).features[:, 2].mean())
+            float(changed_view(frame, ColorEncoder(), schedule, 40, rng).features[:, 2].mean())
             for _ in range(40)
         ]
         assert (min(blue) > 128 * 0.8, max(blue) < 128 * 1.2) == (True, True)
@@ -104,7 +104,7 @@ class TestChangedView:
 
 def fill(frames, size=500, schedule=SCHEDULE, cancelled=never):
     rng = np.random.default_rng(0)
-    return fill_paper_buffer(frames, ColourEncoder(), schedule, size, CPU, rng, silent, cancelled)
+    return fill_ace_g_buffer(frames, ColorEncoder(), schedule, size, CPU, rng, silent, cancelled)
 
 
 class TestFilling:

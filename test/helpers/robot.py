@@ -33,7 +33,7 @@ MAP_FROM_ODOM = make_pose(so3_exp([0.02, -0.01, 2.3]), [3.0, -1.5, 0.1])
 # Places are shown in any order, which is no motion that a gate should let pass.
 ANY_MOTION = {'max_mahalanobis': 1e6}
 # How right the quick map is at the places shown.
-METRES, DEGREES = 0.15, 5.0
+METERS, DEGREES = 0.15, 5.0
 
 
 class Robot:
@@ -207,4 +207,4 @@ class Localizer:
 def near(found: np.ndarray, expected: np.ndarray) -> bool:
     """Whether a pose is as right as the quick map allows."""
     distance, angle = pose_error(found, expected)
-    return bool(distance < METRES and angle < DEGREES)
+    return bool(distance < METERS and angle < DEGREES)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+HELPERS = Path(__file__).resolve().parent
+ROOT = HELPERS.parents[1]
 # s; only what fails takes that long.
 TIMEOUT = 60.0
 

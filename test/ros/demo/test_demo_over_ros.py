@@ -14,7 +14,7 @@ import pytest
 from processes import NodeProcess, wait_until
 
 from aceg_ros.datasets import Dataset, RecordingWriter
-from aceg_ros.demo.driver import Run, Sighting
+from aceg_ros.demo.driver import Detection, Run
 from aceg_ros.demo.nodes import NodeEndedError, Nodes
 from aceg_ros.demo.outcome import evaluation_of, figures_of
 from aceg_ros.demo.run import to_and_fro
@@ -178,7 +178,7 @@ class TestOutcome:
         return Evaluation([result(index) for index in range(3)], [], 0)
 
     def test_images_without_a_pose_are_failures(self, alone, queries):
-        seen = Sighting(moved(queries[0].world_from_cam, 0.02), np.eye(6), 0.06)
+        seen = Detection(moved(queries[0].world_from_cam, 0.02), np.eye(6), 0.06)
         run = Run([(queries[0], seen), (queries[1], None), (queries[0], None), (queries[2], None)])
         run.counts = {'images': 4, 'dropped': 2, 'accepted': 1, 'refused': 0, 'failed': 1}
         run.memory_mb = [100.0] * 10 + [150.0, 151.0]
@@ -197,15 +197,15 @@ class TestOutcome:
         json.dumps(figures)
 
     def test_what_only_ros_found(self, alone, queries):
-        seen = Sighting(moved(queries[2].world_from_cam, 0.03), np.eye(6), 0.06)
+        seen = Detection(moved(queries[2].world_from_cam, 0.03), np.eye(6), 0.06)
         (result,) = evaluation_of(Run([(queries[2], seen)]), alone).results
-        assert result.metres == pytest.approx(0.03)
+        assert result.meters == pytest.approx(0.03)
         assert result.within(5)
         assert not result.within(2)
 
 
-def moved(world_from_cam: np.ndarray, metres: float) -> np.ndarray:
+def moved(world_from_cam: np.ndarray, meters: float) -> np.ndarray:
     """A pose, to the right of another."""
     pose = world_from_cam.copy()
-    pose[:3, 3] += metres * pose[:3, 0]
+    pose[:3, 3] += meters * pose[:3, 0]
     return pose

@@ -14,8 +14,8 @@ import torch
 
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder
-from aceg_ros.mapping.ace_g.buffer import fill_paper_buffer
-from aceg_ros.mapping.ace_g.fit import free_tensors, paper_losses
+from aceg_ros.mapping.ace_g.buffer import fill_ace_g_buffer
+from aceg_ros.mapping.ace_g.fit import ace_g_losses, free_tensors
 from aceg_ros.mapping.ace_g.schedule import PaperSchedule
 from aceg_ros.progress import never, silent
 from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor
@@ -32,9 +32,9 @@ def learned_regressor(frames: Sequence[Frame], encoder: Encoder) -> PublishedReg
     network = PublishedRegressor(PublishedConfig(dim_in=encoder.dim, dim=64, blocks=2, heads=4))
     rng, device = np.random.default_rng(0), torch.device('cpu')
     size = SCHEDULE.buffer
-    buffer, _, _ = fill_paper_buffer(frames, encoder, SCHEDULE, size, device, rng, silent, never)
-    centres = np.stack([frame.world_from_cam[:3, 3] for frame in frames])
-    mean = torch.from_numpy(centres.mean(axis=0)).float()
+    buffer, _, _ = fill_ace_g_buffer(frames, encoder, SCHEDULE, size, device, rng, silent, never)
+    centers = np.stack([frame.world_from_cam[:3, 3] for frame in frames])
+    mean = torch.from_numpy(centers.mean(axis=0)).float()
     code = torch.nn.Parameter(0.1 * torch.randn(SCHEDULE.tokens, 64))
     optimizer = torch.optim.AdamW([*network.parameters(), code])
     for step in range(_STEPS):
@@ -44,7 +44,7 @@ def learned_regressor(frames: Sequence[Frame], encoder: Encoder) -> PublishedReg
         read = network(buffer.features[batch].float(), free_tensors(code, mean))
         view = buffer.view[batch]
         poses, focal = buffer.cam_from_world[view], buffer.focal[view]
-        losses, _ = paper_losses(read, buffer.targets[batch], poses, focal, SCHEDULE)
+        losses, _ = ace_g_losses(read, buffer.targets[batch], poses, focal, SCHEDULE)
         optimizer.zero_grad()
         losses.mean().backward()
         optimizer.step()

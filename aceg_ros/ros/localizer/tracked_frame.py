@@ -39,7 +39,7 @@ class FrameNames:
     camera: str
 
 
-class Bodies:
+class TrackedFrames:
     """Finds the body in TF, as the mode asks."""
 
     def __init__(self, transforms: Transforms, mode: TfMode | None, names: FrameNames) -> None:

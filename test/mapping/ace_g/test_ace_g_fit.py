@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.ace_g.buffer import PaperBuffer
-from aceg_ros.mapping.ace_g.fit import free_tensors, paper_losses, paper_steps
+from aceg_ros.mapping.ace_g.fit import ace_g_losses, ace_g_steps, free_tensors
 from aceg_ros.mapping.ace_g.memory import MemoryPlan, plan_memory
 from aceg_ros.mapping.ace_g.schedule import SCHEDULES, PaperSchedule, schedule_named
 from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor
@@ -107,7 +107,7 @@ class TestSteps:
     @pytest.mark.parametrize('dropout', [0.0, 0.1])
     def test_are_those_of_the_description(self, network, start, buffer, dropout):
         schedule = replace(TINY, dropout=dropout)
-        steps = paper_steps(start, MEAN, buffer, network, schedule, 1000, seed=5)
+        steps = ace_g_steps(start, MEAN, buffer, network, schedule, 1000, seed=5)
         slow = slow_run(network, start, buffer, schedule, seed=5)
         for step, (code, loss, rate) in zip(steps, slow, strict=True):
             assert step.rate == pytest.approx(rate, rel=1e-9)
@@ -116,40 +116,40 @@ class TestSteps:
 
     def test_pieces_add_up_to_the_batch(self, network, start, buffer):
         schedule = replace(TINY, dropout=0.0)
-        whole = list(paper_steps(start, MEAN, buffer, network, schedule, 24, seed=5))
-        parts = list(paper_steps(start, MEAN, buffer, network, schedule, 7, seed=5))
+        whole = list(ace_g_steps(start, MEAN, buffer, network, schedule, 24, seed=5))
+        parts = list(ace_g_steps(start, MEAN, buffer, network, schedule, 7, seed=5))
         for first, second in zip(whole, parts, strict=True):
             assert first.loss == pytest.approx(second.loss, rel=1e-4)
         torch.testing.assert_close(whole[-1].embeddings, parts[-1].embeddings, atol=1e-5, rtol=1e-3)
 
     def test_leave_start_and_network_alone(self, network, start, buffer):
         before, identity = start.clone(), network.identity()
-        *_, last = paper_steps(start, MEAN, buffer, network, TINY, 24, seed=5)
+        *_, last = ace_g_steps(start, MEAN, buffer, network, TINY, 24, seed=5)
         assert torch.equal(start, before)
         assert network.identity() == identity
         assert not torch.equal(last.embeddings, before)
 
     def test_are_repeatable(self, network, start, buffer):
         runs = [
-            list(paper_steps(start, MEAN, buffer, network, TINY, 24, seed=s)) for s in (5, 5, 6)
+            list(ace_g_steps(start, MEAN, buffer, network, TINY, 24, seed=s)) for s in (5, 5, 6)
         ]
         assert runs[0][-1].loss == runs[1][-1].loss != runs[2][-1].loss
 
     def test_bring_the_loss_down(self, network, start, buffer):
         schedule = replace(TINY, steps=150, batch=60, first_rate=1e-2, peak_rate=5e-2)
-        steps = list(paper_steps(start, MEAN, buffer, network, schedule, 60, seed=0))
+        steps = list(ace_g_steps(start, MEAN, buffer, network, schedule, 60, seed=0))
         assert steps[-1].loss < steps[0].loss - 0.5
 
     def test_a_buffer_smaller_than_a_batch(self, network, start, buffer):
         schedule = replace(TINY, steps=2, batch=200)
-        assert len(list(paper_steps(start, MEAN, buffer, network, schedule, 64, seed=0))) == 2
+        assert len(list(ace_g_steps(start, MEAN, buffer, network, schedule, 64, seed=0))) == 2
 
 
 class TestLoss:
     def losses(self, points, target=(0.0, 0.0), sigma=0.1):
         points = torch.tensor(points)
         count = len(points)
-        return paper_losses(
+        return ace_g_losses(
             SceneCoordinates(points, torch.full((count,), sigma)),
             torch.tensor([target] * count),
             torch.eye(4)[:3].expand(count, 3, 4),
@@ -176,7 +176,7 @@ class TestLoss:
             [[0.0, 0, 0], [0, 0, -5], [1e4, 0, 1], [0, 0, 1e6]], requires_grad=True
         )
         log_sigma = torch.tensor([0.0, 10, -10, 3], requires_grad=True)
-        losses, _ = paper_losses(
+        losses, _ = ace_g_losses(
             SceneCoordinates(points, log_sigma.exp()),
             torch.zeros(4, 2),
             torch.eye(4)[:3].expand(4, 3, 4),

@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from aceg_ros.lab.pretraining.config import PretrainOptions, RegimenOptions
+from aceg_ros.lab.pretraining.config import PretrainOptions, ScheduleOptions
 from aceg_ros.lab.pretraining.shards import SceneBuffer, ViewBuffer
 from aceg_ros.regressor.anchored import CodeTensors, RegressorConfig
 
@@ -24,7 +24,7 @@ def make_scene(seed: int, known: bool = True) -> SceneBuffer:
 
     points = random(POINTS, 3) * 0.7 + torch.tensor([0.0, 0.0, DEPTH])
     features = F.normalize(random(POINTS, 64), dim=1)
-    centres = torch.stack([torch.tensor([0.3 * view - 0.6, 0.0, 0.0]) for view in range(VIEWS)])
+    centers = torch.stack([torch.tensor([0.3 * view - 0.6, 0.0, 0.0]) for view in range(VIEWS)])
 
     def views(noises: list[float], places: torch.Tensor) -> ViewBuffer:
         seen = [F.normalize(features + noise * random(POINTS, 64), dim=1) for noise in noises]
@@ -39,8 +39,8 @@ def make_scene(seed: int, known: bool = True) -> SceneBuffer:
             torch.full((len(noises),), 300.0),
         )
 
-    mapping = views([0.02, 0.06] * VIEWS, centres.repeat_interleave(2, dim=0))
-    query = views([0.08] * 3, centres[:3] + torch.tensor([0.0, 0.4, 0.2]))
+    mapping = views([0.02, 0.06] * VIEWS, centers.repeat_interleave(2, dim=0))
+    query = views([0.08] * 3, centers[:3] + torch.tensor([0.0, 0.4, 0.2]))
     owner = torch.arange(2 * POINTS) % VIEWS
     code = CodeTensors(
         F.normalize(features.repeat(2, 1) + 0.02 * random(2 * POINTS, 64), dim=1),
@@ -52,7 +52,7 @@ def make_scene(seed: int, known: bool = True) -> SceneBuffer:
     kinds = ('light', 'near', 'far')
     swept = CodeTensors(*(part.clone() for part in vars(code).values()))
     return SceneBuffer(
-        f'scene-{seed}', kinds, DEPTH, swept, code, owner, centres[owner], hidden, mapping, query
+        f'scene-{seed}', kinds, DEPTH, swept, code, owner, centers[owner], hidden, mapping, query
     )
 
 
@@ -68,4 +68,4 @@ def make_options(**changes) -> PretrainOptions:
         'checkpoint_seconds': 1e9,
         'learning_rate': 3e-3,
     }
-    return PretrainOptions(reader=READER, regimen=RegimenOptions(**{**small, **changes}))
+    return PretrainOptions(reader=READER, schedule=ScheduleOptions(**{**small, **changes}))

@@ -38,15 +38,15 @@ def render(camera: Camera, world_from_cam: np.ndarray, decoration: int = 0) -> n
     rows, columns = np.mgrid[: camera.height, : camera.width]
     pixels = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float64)
     rays = camera.rays(pixels) @ world_from_cam[:3, :3].T
-    centre = world_from_cam[:3, 3]
+    center = world_from_cam[:3, 3]
     distances = []
     for normal, offset in WALLS:
         cosine = rays @ np.array(normal)
-        distance = (offset - centre @ np.array(normal)) / np.where(cosine > 1e-3, cosine, np.nan)
+        distance = (offset - center @ np.array(normal)) / np.where(cosine > 1e-3, cosine, np.nan)
         distances.append(np.where(distance > 0, distance, np.inf))
     distances = np.nan_to_num(np.array(distances), nan=np.inf)
     nearest = distances.argmin(axis=0)
-    points = centre + rays * distances.min(axis=0)[:, None]
+    points = center + rays * distances.min(axis=0)[:, None]
     image = np.zeros((len(rays), 3), dtype=np.uint8)
     walls = [texture(10 * decoration + index) for index in range(len(WALLS))]
     for index, (normal, _) in enumerate(WALLS):
@@ -81,7 +81,7 @@ def broken_image() -> np.ndarray:
 
 
 def numbered_image(index: int) -> np.ndarray:
-    """An image that a fake localizer recognises."""
+    """An image that a fake localizer recognizes."""
     image = np.zeros((CAMERA.height, CAMERA.width, 3), dtype=np.uint8)
     image[0, 0] = index % 256, index // 256, 0
     return image

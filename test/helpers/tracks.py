@@ -13,7 +13,7 @@ MAP_FROM_ODOM = make_pose(so3_exp([0.0, 0.0, 2.1]), [4.0, -3.0, 0.2])
 
 
 def at(x: float, y: float = 0.0, yaw_deg: float = 0.0) -> np.ndarray:
-    """A body on the floor: metres and degrees."""
+    """A body on the floor: meters and degrees."""
     return make_pose(so3_exp([0.0, 0.0, np.radians(yaw_deg)]), [x, y, 0.0])
 
 

@@ -9,7 +9,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp
 
 _TEXELS = 2048
-_TEXEL = 0.002  # metres
+_TEXEL = 0.002  # meters
 _GRAIN = 4.0  # texels, of the finest spots: about a pixel of a camera 2 m away
 
 
@@ -27,7 +27,7 @@ class TexturedPlane:
     def gray(
         self, camera: Camera, world_from_cam: np.ndarray, gain: float = 1.0, offset: float = 0.0
     ) -> np.ndarray:
-        """Image (H, W) float32 of whole grey values, with noise of two of them; 0 off the plane."""
+        """Image (H, W) float32 of whole gray values, with noise of two of them; 0 off the plane."""
         texels = self.meet(camera, world_from_cam)[:, :2] / _TEXEL + (_TEXELS - 1) / 2
         places = np.nan_to_num(texels, nan=-10.0).astype(np.float32)
         places = places.reshape(camera.height, camera.width, 2)
@@ -53,5 +53,5 @@ class TexturedPlane:
 def above(
     x: float = 0.0, y: float = 0.0, height: float = 2.0, turn: tuple[float, ...] = (0.0, 0.0, 0.0)
 ) -> np.ndarray:
-    """Pose of a camera at (x, y), ``height`` metres from the plane; degrees about its own axes."""
+    """Pose of a camera at (x, y), ``height`` meters from the plane; degrees about its own axes."""
     return make_pose(so3_exp(np.radians(turn)), [x, y, -height])

@@ -1,4 +1,4 @@
-"""A small lifecycle node that does as its parameter `behaviour` says; run by test_spin.py."""
+"""A small lifecycle node that does as its parameter `behavior` says; run by test_spin.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aceg_ros.ros.parameters import Parameter, Parameters
 from aceg_ros.ros.spin import run_node
 
 TABLE = (
-    Parameter('behaviour', 'good', 'What to do.'),
+    Parameter('behavior', 'good', 'What to do.'),
     Parameter('rate', 10.0, 'How often.', minimum=0.5, maximum=100.0),
     Parameter('count', 3, 'How many.', minimum=1),
     Parameter('mode', 'a', 'Which.', choices=('a', 'b')),
@@ -30,15 +30,15 @@ class SampleNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__('sample')
         self.parameters = Parameters(self, TABLE, self.change)
-        self.behaviour = self.parameters['behaviour']
-        if self.behaviour == 'refuse':
+        self.behavior = self.parameters['behavior']
+        if self.behavior == 'refuse':
             raise AcegError('there is no map; give one')
-        if self.behaviour == 'slow start':
+        if self.behavior == 'slow start':
             print('starting', flush=True)
             time.sleep(60)
         self.said = self.create_publisher(String, '~/said', 10)
         self.create_service(Trigger, '~/fail', self.fail)
-        if self.behaviour == 'stuck worker':
+        if self.behavior == 'stuck worker':
             Thread(target=time.sleep, args=(60,)).start()
 
     def change(self, values: dict[str, object]) -> None:
@@ -47,18 +47,18 @@ class SampleNode(LifecycleNode):
         self.get_logger().info(f'changed {values}')
 
     def fail(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        if self.behaviour == 'stuck callback':
+        if self.behavior == 'stuck callback':
             print('stuck', flush=True)
             time.sleep(60)
         raise ZeroDivisionError('a bug')
 
     def on_configure(self, state: State) -> TransitionCallbackReturn:
-        if self.behaviour == 'unconfigurable':
+        if self.behavior == 'unconfigurable':
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: State) -> TransitionCallbackReturn:
-        if self.behaviour == 'stuck shutdown':
+        if self.behavior == 'stuck shutdown':
             time.sleep(60)
         self.said.publish(String(data='bye'))
         print('said bye', flush=True)

@@ -42,7 +42,7 @@ def map_code(tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: i
         ),
         landmarks=Landmarks(
             points3d=rng.normal(size=(landmarks, 3)).astype(np.float32),
-            looks=rng.integers(0, 256, (landmarks, SIDE, SIDE), np.uint8),
+            templates=rng.integers(0, 256, (landmarks, SIDE, SIDE), np.uint8),
             keyframe=rng.integers(0, keyframes, landmarks, np.uint16),
             angle=rng.uniform(1e-3, 1e-2, landmarks).astype(np.float32),
         ),

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-TEXT = (Path(__file__).resolve().parents[1] / 'docs' / 'ros.md').read_text(encoding='utf-8')
+TEXT = (Path(__file__).resolve().parents[2] / 'docs' / 'ros.md').read_text(encoding='utf-8')
 
 
 def section(title: str) -> str:
