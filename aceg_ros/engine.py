@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.encoder.compact import CompactEncoder
-from aceg_ros.errors import AcegError, WeightsError
+from aceg_ros.errors import AcegError, MapCodeError, WeightsError
+from aceg_ros.maps.code import ANCHORED, FREE, MapInfo
 from aceg_ros.models import model_folders, model_path
-from aceg_ros.regressor import files
-from aceg_ros.regressor.anchored import Regressor, RegressorConfig
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
 from aceg_ros.regressor.base import SceneRegressor
 from aceg_ros.regressor.files import SUFFIX, described, load_regressor
 
-if TYPE_CHECKING:
-    from aceg_ros.maps.code import MapInfo
-
 COMPACT = 'compact'
 DINOV2 = 'dinov2'
-ANCHORED = 'anchored'
 PRETRAINED = 'regressor'  # what the file of the pre-trained one that is shipped is called
 PUBLISHED = 'ace_g_pretrained'  # what the published head is called
 
@@ -44,8 +39,7 @@ class Networks:
         """These, with what is left open chosen without a map."""
         regressor = self.regressor or ANCHORED
         published = (
-            regressor != ANCHORED
-            and described(regressor_file(regressor)).get('kind') == files.PUBLISHED
+            regressor != ANCHORED and described(regressor_file(regressor)).get('kind') == FREE
         )
         return Networks(self.encoder or (DINOV2 if published else COMPACT), regressor)
 
@@ -79,8 +73,8 @@ class Engine:
         networks = (networks or Networks()).complete()
         place = resolve_device(device)
         if networks.regressor == ANCHORED:
-            encoder = _load_encoder(networks.encoder, place, Regressor.unit_features)
-            return cls(encoder, Regressor(RegressorConfig(dim_in=encoder.dim)))
+            encoder = _load_encoder(networks.encoder, place, AnchoredRegressor.unit_features)
+            return cls(encoder, AnchoredRegressor(AnchoredConfig(dim_in=encoder.dim)))
         regressor = load_regressor(regressor_file(networks.regressor))
         encoder = _load_encoder(networks.encoder, place, regressor.unit_features)
         if regressor.config.dim_in != encoder.dim:
@@ -97,6 +91,19 @@ class Engine:
     ) -> Engine:
         """Load the networks that a map was made with; see `Networks.for_map`."""
         return cls.load(device, (networks or Networks()).for_map(info))
+
+
+def check_networks(info: MapInfo, engine: Engine) -> None:
+    """Raise MapCodeError when a map was made with other networks than ``engine`` has."""
+    for what, made_with, given in (
+        ('encoder', info.encoder, engine.encoder.identity),
+        ('regressor', info.regressor, engine.regressor.codes()),
+    ):
+        if made_with != given:
+            raise MapCodeError(
+                f'the map was made with {what} {made_with}, not with {given}: make the map again, '
+                f'or use the {what} it was made with'
+            )
 
 
 def resolve_device(device: str) -> torch.device:
@@ -130,7 +137,7 @@ def regressor_file(source: str) -> Path:
 
 def _regressor_with(codes: str) -> str:
     """The regressor that reads such codes, for `Networks`; empty for anchored codes."""
-    if '-' not in codes:
+    if codes.startswith(ANCHORED):
         return ''
     for folder in model_folders():
         for file in sorted(folder.glob(f'*{SUFFIX}')):

@@ -19,7 +19,7 @@ from aceg_ros.lab.worlds import World, WorldOptions, make_world, record, tour  #
 from aceg_ros.mapping.ace_g.mapper import map_by_schedule  # noqa: E402
 from aceg_ros.mapping.mapper import MappingResult, map_scene  # noqa: E402
 from aceg_ros.mapping.options import FitOptions  # noqa: E402
-from aceg_ros.regressor.ace_g import PublishedRegressor  # noqa: E402
+from aceg_ros.regressor.ace_g import AceGRegressor  # noqa: E402
 
 
 @pytest.fixture(scope='session')
@@ -76,14 +76,12 @@ def mapped(views: list[Frame], engine: Engine, quick: FitOptions) -> MappingResu
 
 
 @pytest.fixture(scope='session')
-def free_regressor(views: list[Frame], engine: Engine) -> PublishedRegressor:
+def free_regressor(views: list[Frame], engine: Engine) -> AceGRegressor:
     """A regressor that reads free codes of the room."""
     return learned_regressor(views, engine.encoder)
 
 
 @pytest.fixture(scope='session')
-def free_mapped(
-    views: list[Frame], engine: Engine, free_regressor: PublishedRegressor
-) -> MappingResult:
+def free_mapped(views: list[Frame], engine: Engine, free_regressor: AceGRegressor) -> MappingResult:
     """The room's map as a free code, made from `views`."""
     return map_by_schedule(views, engine.encoder, free_regressor, SCHEDULE)

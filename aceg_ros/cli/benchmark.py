@@ -22,6 +22,8 @@ from aceg_ros.evaluation.methods import (
 from aceg_ros.evaluation.tables import benchmark_table
 from aceg_ros.lab.encoder_training.light import relit
 from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
+from aceg_ros.mapping.options import FreeOptions
+from aceg_ros.monitor import Monitor
 
 _WITH_ENCODER = ('aceg', 'pretrained', 'mlp', 'nearest')
 
@@ -61,13 +63,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='encoders to compare in all methods that have one: compact, dinov2, ... or folders',
     )
     parser.add_argument(
-        '--schedule', default='paper-5min', choices=SCHEDULES, help='of the method published'
+        '--schedule', default='ace-g-5min', choices=SCHEDULES, help='of the method published'
     )
     parser.add_argument(
         '--regressor', default=PUBLISHED, help='of the method published: a file or name'
     )
     parser.add_argument(
-        '--memory', type=float, help="GB of the device's memory for the method published"
+        '--memory',
+        type=float,
+        default=0.0,
+        help="GB of the device's memory for the method published",
     )
     parser.add_argument(
         '--budget', type=float, default=60.0, help="seconds of aceg's and mlp's fits"
@@ -93,10 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
         mapped, queried = _divided(arguments, path)
         if arguments.relit > 0:
             queried = [relit(f, i) for i, f in enumerate(queried * arguments.relit)]
-        rows += benchmark(path.name, mapped, queried, methods, bar)
+        rows += benchmark(path.name, mapped, queried, methods, Monitor(bar))
         if arguments.scaling:
             all_frames, _ = _divided(arguments, path, every=1)
-            scaled += scaling(path.name, all_frames, queried, methods, progress=bar)
+            scaled += scaling(path.name, all_frames, queried, methods, monitor=Monitor(bar))
     bar.close()
     print(benchmark_table(rows))
     if scaled:
@@ -123,8 +128,7 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
             'published': PublishedMethod(
                 arguments.device,
                 Networks(regressor=arguments.regressor),
-                schedule_named(arguments.schedule),
-                arguments.memory,
+                FreeOptions(schedule_named(arguments.schedule), arguments.memory),
             ),
         }
         known |= baseline_methods(LoadEncoder(arguments.device, encoder), arguments.budget)

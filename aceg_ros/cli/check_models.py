@@ -14,8 +14,7 @@ from aceg_ros.encoder.base import image_tensor
 from aceg_ros.engine import PUBLISHED, Engine
 from aceg_ros.errors import WeightsError
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.regressor.ace_g import PublishedRegressor
-from aceg_ros.regressor.anchored import CodeTensors
+from aceg_ros.maps.code import FREE
 
 # Of DINOv2 ViT-L/14 with registers, and of codes that take 12 MB for 4096 vectors.
 _FEATURES, _CODE, _TOKENS = 1024, 768, 4096
@@ -45,32 +44,22 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if not torch.isfinite(features).all():
         raise WeightsError('the encoder gives values that are no numbers; download it again')
-    if not isinstance(regressor, PublishedRegressor):
-        print('regressor  anchored, which has no weights')
-        return 0
-    config = regressor.config
-    print(
-        f'regressor  {regressor.identity()}: {config.blocks} blocks of {config.heads} heads, codes '
-        f'of {config.dim} numbers'
-    )
+    weights = sum(tensor.numel() for tensor in regressor.parameters())
+    print(f'regressor  {regressor.identity()}: reads {regressor.kind} codes, {weights} weights')
     began = time.perf_counter()
     with torch.inference_mode():
-        read = regressor.to(encoder.device)(features, _random_code(config.dim, encoder.device))
+        code = regressor.random_code(_TOKENS, torch.Generator().manual_seed(0))
+        read = regressor.to(encoder.device)(features, *(part.to(encoder.device) for part in code))
     print(f'           {_TOKENS} vectors read in {time.perf_counter() - began:.2f} s')
     if not (torch.isfinite(read.points3d).all() and torch.isfinite(read.sigma).all()):
         raise WeightsError('the regressor gives values that are no numbers; import it again')
-    if (encoder.dim, config.dim) == (_FEATURES, _CODE):
-        print('all shapes are those of the published ACE-G')
-    else:
-        print(
-            'they work together, but are not the published ACE-G, which has features of '
-            f'{_FEATURES} and codes of {_CODE} numbers'
-        )
+    if regressor.kind == FREE:
+        width = regressor.config.dim
+        if (encoder.dim, width) == (_FEATURES, _CODE):
+            print('all shapes are those of the published ACE-G')
+        else:
+            print(
+                'they work together, but are not the published ACE-G, which has features of '
+                f'{_FEATURES} and codes of {_CODE} numbers'
+            )
     return 0
-
-
-def _random_code(dim: int, device: torch.device) -> CodeTensors:
-    generator = torch.Generator().manual_seed(0)
-    embeddings = 0.1 * torch.randn(_TOKENS, dim, generator=generator)
-    zeros = torch.zeros(_TOKENS, device=device)
-    return CodeTensors(embeddings.to(device), zeros[:, None].expand(-1, 3), zeros, zeros)

@@ -52,6 +52,19 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How to change any other option."""
+    group = parser.add_argument_group('options', 'all of them are in docs/options.md')
+    group.add_argument('--config', type=Path, help='a YAML file of options')
+    group.add_argument(
+        '--set',
+        action='append',
+        default=[],
+        metavar='NAME=VALUE',
+        help='change one option by its dotted name; may be given several times',
+    )
+
+
 def networks(arguments: argparse.Namespace) -> Networks:
     """What `add_networks` declared."""
     return Networks(arguments.encoder, arguments.regressor)

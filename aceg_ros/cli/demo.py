@@ -19,7 +19,7 @@ from aceg_ros.demo.engine_demo import (
 )
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, DatasetError
-from aceg_ros.progress import Progress
+from aceg_ros.monitor import Monitor
 
 # Hz of the procedural world's camera; 25 degrees a second at most.
 WORLD_RATE = 5.0
@@ -77,8 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'aceg: {without_ros}; running without ROS', file=sys.stderr)
     bar = ProgressBar()
     try:
-        tours = _tours(arguments, bar)
-        result = (_without_ros if without_ros else _over_ros)(arguments, tours, bar)
+        monitor = Monitor(bar)
+        tours = _tours(arguments, monitor)
+        result = (_without_ros if without_ros else _over_ros)(arguments, tours, monitor)
     except OSError as error:
         raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     finally:
@@ -98,14 +99,14 @@ def _missing_ros() -> str:
     return ''
 
 
-def _tours(arguments: argparse.Namespace, progress: Progress) -> Tours:
+def _tours(arguments: argparse.Namespace, monitor: Monitor) -> Tours:
     if arguments.dataset is None:
-        return world_tours(WorldTours(seed=arguments.seed), progress)
+        return world_tours(WorldTours(seed=arguments.seed), monitor)
     dataset = open_dataset(arguments.dataset)
     tours = held(
         dataset.select(arguments.map_split, every=arguments.map_every),
         dataset.select(arguments.query_split, every=arguments.query_every),
-        progress,
+        monitor,
     )
     warn_skipped(tours.recorded.skipped + tours.queries.skipped)
     return tours
@@ -116,14 +117,14 @@ def _budget(arguments: argparse.Namespace) -> float:
     return arguments.budget or usual
 
 
-def _without_ros(arguments: argparse.Namespace, tours: Tours, progress: Progress) -> DemoResult:
+def _without_ros(arguments: argparse.Namespace, tours: Tours, monitor: Monitor) -> DemoResult:
     if arguments.minutes:
         raise DatasetError('--minutes is of use over ROS only')
     engine = Engine.load(arguments.device)
-    return run_engine(tours, arguments.output, _budget(arguments), engine, progress)
+    return run_engine(tours, arguments.output, _budget(arguments), engine, monitor)
 
 
-def _over_ros(arguments: argparse.Namespace, tours: Tours, progress: Progress) -> DemoResult:
+def _over_ros(arguments: argparse.Namespace, tours: Tours, monitor: Monitor) -> DemoResult:
     from aceg_ros.demo.run import RosOptions, run_ros
 
     options = RosOptions(
@@ -134,4 +135,4 @@ def _over_ros(arguments: argparse.Namespace, tours: Tours, progress: Progress) -
         budget=_budget(arguments),
         device=arguments.device,
     )
-    return run_ros(tours, arguments.output, options, progress)
+    return run_ros(tours, arguments.output, options, monitor)

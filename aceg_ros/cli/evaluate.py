@@ -22,6 +22,7 @@ from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.evaluation.report import write_report
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.maps.file import read_map
+from aceg_ros.monitor import Monitor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
     code = read_map(arguments.map)
     dataset = selected(arguments, arguments.dataset)
     engine = Engine.for_map(code.info, arguments.device, networks(arguments))
-    localizer = Localizer(code, engine.encoder, engine.regressor)
+    localizer = Localizer(code, engine)
     bar = ProgressBar()
     try:
-        evaluation = evaluate(localizer, dataset.frames, bar)
+        evaluation = evaluate(localizer, dataset.frames, Monitor(bar))
     finally:
         bar.close()
     warn_skipped(evaluation.skipped)

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the points."""
     code = read_map(arguments.map)
-    if code.free:
+    if not len(code.anchors):
         raise MapCodeError(
             f'{arguments.map} is a free code, which has no points; "aceg export-map" writes its '
             'vectors'

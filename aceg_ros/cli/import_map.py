@@ -10,8 +10,8 @@ from aceg_ros.cli.common import add_networks, networks
 from aceg_ros.engine import PUBLISHED, Engine
 from aceg_ros.errors import MapCodeError
 from aceg_ros.maps.ace_g import read_published_map
+from aceg_ros.maps.code import FREE
 from aceg_ros.maps.file import write_map
-from aceg_ros.regressor.ace_g import PublishedRegressor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = replace(chosen, regressor=chosen.regressor or PUBLISHED)
     engine = Engine.load('cpu', chosen)
     regressor = engine.regressor
-    if not isinstance(regressor, PublishedRegressor):
+    if regressor.kind != FREE:
         raise MapCodeError('published maps are read by the published regressor: name that')
     code = read_published_map(
         arguments.map, engine.encoder.identity, regressor.codes(), arguments.frame_id

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from aceg_ros.models import users_folder
+from aceg_ros.regressor.ace_g import LICENSE
 from aceg_ros.regressor.files import (
-    LICENSE,
     SUFFIX,
     published_metadata,
     read_published_head,

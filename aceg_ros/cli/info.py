@@ -19,8 +19,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the map's description as JSON."""
     code = read_map(arguments.map)
     description = asdict(code.info) | {
+        'quality': code.info.quality.to_dict(),
         'cameras': [camera.to_dict() for camera in code.info.cameras],
-        'free': code.free,
+        'kind': code.kind,
         'tokens': len(code.embeddings),
         'keyframes': len(code.keyframes),
         'mean': code.mean.round(4).tolist(),

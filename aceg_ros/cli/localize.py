@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     images = _images(arguments.images, arguments.camera)
     warn_skipped(images.skipped)
     engine = Engine.for_map(code.info, arguments.device, networks(arguments))
-    localizer = Localizer(code, engine.encoder, engine.regressor)
+    localizer = Localizer(code, engine)
     poses = []
     for frame in images.frames:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import cast
 
 from aceg_ros.cli.common import add_device, write_json
 from aceg_ros.engine import Engine, resolve_device
@@ -15,12 +16,13 @@ from aceg_ros.lab.pretraining.evaluation import fitted_scenes, patch_errors
 from aceg_ros.lab.pretraining.loop import Progress, Ranks, pretrain
 from aceg_ros.lab.pretraining.poses import compare_poses, right_and_wrong
 from aceg_ros.lab.pretraining.shards import scene_files
-from aceg_ros.mapping.options import FitOptions
-from aceg_ros.regressor.anchored import Regressor
+from aceg_ros.mapping.options import FitOptions, MappingOptions
+from aceg_ros.maps.code import ANCHORED
+from aceg_ros.regressor.anchored import AnchoredRegressor
 from aceg_ros.regressor.files import load_regressor
 
 REPORT_EVERY = 100  # iterations
-POSE_FIT = FitOptions(epochs=20, budget=3600.0, held_out=0.05)
+POSE_FIT = MappingOptions(budget=3600.0, held_out=0.05, fit=FitOptions(epochs=20))
 _COLUMNS = (
     'median_cm',
     'within_10cm',
@@ -106,15 +108,15 @@ def _report(progress: Progress) -> None:
         )
 
 
-def _trained(path: Path) -> Regressor:
+def _trained(path: Path) -> AnchoredRegressor:
     trained = load_regressor(path)
-    if not isinstance(trained, Regressor):
-        raise WeightsError(f'{path} reads free codes; name one that was trained here')
-    return trained
+    if trained.kind != ANCHORED:
+        raise WeightsError(f'{path} reads {trained.kind} codes; name one that was trained here')
+    return cast(AnchoredRegressor, trained)
 
 
 def _evaluate_poses(arguments: argparse.Namespace, scenes: SceneOptions) -> int:
-    readers = {'anchored': Regressor(), 'pre-trained': _trained(arguments.output)}
+    readers = {'anchored': AnchoredRegressor(), 'pre-trained': _trained(arguments.output)}
     encoder = Engine.load(arguments.device).encoder
     found = compare_poses(scenes.procedural(), encoder, readers, POSE_FIT, print)
     figures = {
@@ -135,7 +137,7 @@ def _evaluate(arguments: argparse.Namespace, files: list[Path]) -> int:
     trained = _trained(arguments.output)
     scenes = fitted_scenes(files)
     readers = {
-        'anchored': patch_errors(scenes, Regressor()),
+        'anchored': patch_errors(scenes, AnchoredRegressor()),
         'pre-trained': patch_errors(scenes, trained),
         'pre-trained, patches alone': patch_errors(scenes, trained, context=False),
         **{other.stem: patch_errors(scenes, _trained(other)) for other in arguments.beside},

@@ -26,7 +26,7 @@ from std_srvs.srv import SetBool
 from aceg_ros.datasets.base import Dataset, Frame
 from aceg_ros.errors import AcegError
 from aceg_ros.geometry.poses import Array
-from aceg_ros.progress import Progress
+from aceg_ros.monitor import Monitor
 from aceg_ros.ros.messages import NANOSECONDS, pose_of, to_seconds
 from aceg_ros.ros.parameters import LATCHED
 from aceg_ros.ros.player import Played, Player, PlayOptions, plan
@@ -80,7 +80,7 @@ class Driver:
     def __init__(
         self,
         compressed: bool,
-        progress: Progress,
+        monitor: Monitor,
         check: Callable[[], None] = lambda: None,
         memory: Callable[[], float | None] = lambda: None,
     ) -> None:
@@ -90,7 +90,7 @@ class Driver:
         the localizer in MB.
         """
         self._compressed = compressed
-        self._progress = progress
+        self._monitor = monitor
         self._check = check
         self._memory = memory
         self._fit: DiagnosticStatus | None = None
@@ -129,7 +129,7 @@ class Driver:
 
         Raises DriveError when the nodes do not come, or refuse, or fail.
         """
-        self._progress('start', 0.0, 'waiting for the nodes')
+        self._monitor.report('start', 0.0, 'waiting for the nodes')
         self._wait(self._record_and_map.service_is_ready, f'no {MAPPER} is there')
         self._wait(lambda: bool(self._status), f'no {LOCALIZER} is there')
         self._wait_until_heard()
@@ -190,7 +190,7 @@ class Driver:
 
         def on_shown(index: int, stamp: Time) -> None:
             self._check()
-            self._progress(stage, index / len(tour), f'image {index + 1} of {len(tour)}')
+            self._monitor.report(stage, index / len(tour), f'image {index + 1} of {len(tour)}')
             shown(index, stamp)
 
         schedule = plan(tour, options)
@@ -248,7 +248,9 @@ class Driver:
                 if values['state'] != 'running':
                     raise DriveError(f'no map was made: {self._fit.message}')
                 detail = ', '.join(filter(None, [values['detail'], f'{values["remaining (s)"]} s']))
-                self._progress(f'map: {values["stage"]}', int(values['percent']) / 100.0, detail)
+                self._monitor.report(
+                    f'map: {values["stage"]}', int(values['percent']) / 100.0, detail
+                )
             time.sleep(_LOOK)
 
     def _wait(self, condition: Callable[[], bool], problem: str) -> None:

@@ -16,10 +16,10 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.lab.worlds import WorldOptions, make_world, record, tour, tour_beside
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map, write_map
-from aceg_ros.progress import Progress
+from aceg_ros.monitor import Monitor
 
 LEAST_RECALL = 0.8  # of the views, within 10 cm and 5 degrees
 MAP_NAME = 'map.aceg'
@@ -54,19 +54,19 @@ class DemoResult:
     succeeded: bool
 
 
-def world_tours(options: WorldTours, progress: Progress) -> Tours:
+def world_tours(options: WorldTours, monitor: Monitor) -> Tours:
     """Two tours of a world: one to record, and one beside it."""
     camera = Camera.pinhole(640, 480, 525.0, 525.0, 319.5, 239.5)
-    progress('build world', 0.0, f'seed {options.seed}')
+    monitor.report('build world', 0.0, f'seed {options.seed}')
     world = make_world(options.seed, WorldOptions(texture_size=256))
     path = tour(world, options.views * options.step, options.seed)
     beside = tour_beside(world, path, options.seed, options.offset, options.degrees)
     recorded = record(world, camera, path[:: options.step], name='recorded', supersample=1)
     queries = beside[options.step // 2 :: options.step][: options.queries]
-    return held(recorded, record(world, camera, queries, name='query', supersample=1), progress)
+    return held(recorded, record(world, camera, queries, name='query', supersample=1), monitor)
 
 
-def held(recorded: Dataset, queries: Dataset, progress: Progress) -> Tours:
+def held(recorded: Dataset, queries: Dataset, monitor: Monitor) -> Tours:
     """The tours with their images in memory, so that showing them takes no time; without depth.
 
     Raises DatasetError for frames without a pose. Images that cannot be read are left out, and
@@ -76,7 +76,7 @@ def held(recorded: Dataset, queries: Dataset, progress: Progress) -> Tours:
     for dataset in (recorded, queries):
         frames, skipped = [], list(dataset.skipped)
         for index, frame in enumerate(dataset.frames):
-            progress(f'read {dataset.name}', index / len(dataset), frame.name)
+            monitor.report(f'read {dataset.name}', index / len(dataset), frame.name)
             if frame.world_from_cam is None:
                 raise DatasetError(f'{frame.name} has no pose; choose frames with known poses')
             try:
@@ -92,19 +92,13 @@ def held(recorded: Dataset, queries: Dataset, progress: Progress) -> Tours:
 
 
 def run_engine(
-    tours: Tours, folder: Path, budget: float, engine: Engine, progress: Progress
+    tours: Tours, folder: Path, budget: float, engine: Engine, monitor: Monitor
 ) -> DemoResult:
     """Map one tour and find the other; write a map and a report into ``folder``."""
-    result = map_scene(
-        tours.recorded.frames,
-        engine.encoder,
-        engine.regressor,
-        FitOptions(budget=budget),
-        tours.recorded.metric,
-        progress,
-    )
+    options = MappingOptions(budget=budget)
+    result = map_scene(tours.recorded.frames, engine, options, tours.recorded.metric, monitor)
     write_map(folder / MAP_NAME, result.code)
-    evaluation, code = evaluate_map(folder / MAP_NAME, tours.queries, engine, progress)
+    evaluation, code = evaluate_map(folder / MAP_NAME, tours.queries, engine, monitor)
     figures = {
         'mapping_seconds': round(result.seconds, 1),
         **map_figures(folder / MAP_NAME, code),
@@ -118,12 +112,12 @@ def run_engine(
 
 
 def evaluate_map(
-    path: Path, queries: Dataset, engine: Engine, progress: Progress
+    path: Path, queries: Dataset, engine: Engine, monitor: Monitor
 ) -> tuple[Evaluation, MapCode]:
     """Answers of the engine alone, and the map they are from."""
     code = read_map(path)
-    localizer = Localizer(code, engine.encoder, engine.regressor)
-    return evaluate(localizer, queries.frames, progress), code
+    localizer = Localizer(code, engine)
+    return evaluate(localizer, queries.frames, monitor), code
 
 
 def map_figures(path: Path, code: MapCode) -> dict[str, Any]:
@@ -131,7 +125,7 @@ def map_figures(path: Path, code: MapCode) -> dict[str, Any]:
     return {
         'keyframes': len(code.keyframes),
         'map_bytes': path.stat().st_size,
-        'quality': code.info.quality['verdict'],
+        'quality': code.info.quality.rating.value,
     }
 
 

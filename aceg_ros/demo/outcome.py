@@ -12,9 +12,9 @@ import numpy as np
 from aceg_ros.demo.driver import Detection, Run
 from aceg_ros.evaluation.metrics import Evaluation, FrameResult
 from aceg_ros.geometry.poses import pose_error
-from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 
-NO_POSE = LocalizationFailure('no_pose', 'no pose was published for this image')
+NO_POSE = LocalizationFailure(Reason.NO_POSE, 'no pose was published for this image')
 
 # s of images after which the localizer holds all the memory that it needs.
 WARM = 10

@@ -23,7 +23,7 @@ from aceg_ros.demo.engine_demo import (
 from aceg_ros.demo.nodes import Nodes, use_own_domain
 from aceg_ros.demo.outcome import evaluation_of, figures_of
 from aceg_ros.engine import Engine
-from aceg_ros.progress import Progress
+from aceg_ros.monitor import Monitor
 
 TITLE = 'Localization over ROS 2: times are from the stamp of an image to its pose'
 
@@ -40,14 +40,14 @@ class RosOptions:
     device: str = 'auto'
 
 
-def run_ros(tours: Tours, folder: Path, options: RosOptions, progress: Progress) -> DemoResult:
+def run_ros(tours: Tours, folder: Path, options: RosOptions, monitor: Monitor) -> DemoResult:
     """Have the nodes map one tour and find the other; write map, logs and report to ``folder``."""
     shown = tours.queries
     if options.minutes:
         shown = to_and_fro(shown, options.rate, options.minutes)
     with _terminable():
-        mapped, run = _drive(replace(tours, queries=shown), folder, options, progress)
-    engine, code = evaluate_map(mapped.map, tours.queries, Engine.load(options.device), progress)
+        mapped, run = _drive(replace(tours, queries=shown), folder, options, monitor)
+    engine, code = evaluate_map(mapped.map, tours.queries, Engine.load(options.device), monitor)
     evaluation = evaluation_of(run, engine)
     figures = {
         'recorded': mapped.recorded,
@@ -71,9 +71,7 @@ def to_and_fro(tour: Dataset, rate: float | None, minutes: float) -> Dataset:
     return replace(tour, frames=list(islice(frames, max(1, round(60.0 * minutes * rate)))))
 
 
-def _drive(
-    tours: Tours, folder: Path, options: RosOptions, progress: Progress
-) -> tuple[Mapped, Run]:
+def _drive(tours: Tours, folder: Path, options: RosOptions, monitor: Monitor) -> tuple[Mapped, Run]:
     nodes = None
     if not options.attach:
         use_own_domain()
@@ -81,7 +79,7 @@ def _drive(
     try:
         driver = Driver(
             options.compressed,
-            progress,
+            monitor,
             nodes.check if nodes else lambda: None,
             (lambda: nodes.localizer_mb) if nodes else lambda: None,
         )

@@ -16,7 +16,7 @@ from aceg_ros.datasets import Frame
 from aceg_ros.errors import AcegError, DatasetError
 from aceg_ros.evaluation.methods import Method
 from aceg_ros.evaluation.metrics import evaluate
-from aceg_ros.progress import Progress, silent
+from aceg_ros.monitor import Monitor
 
 SCALING_COUNTS = (50, 100, 150, 200, 250, 300)
 
@@ -40,14 +40,14 @@ def benchmark(
     map_frames: Sequence[Frame],
     query_frames: Sequence[Frame],
     methods: Iterable[Method],
-    progress: Progress = silent,
+    monitor: Monitor | None = None,
 ) -> list[BenchmarkRow]:
     """Map and query one dataset, called `name`, with each method in a process of its own.
 
     A method that fails has a row that says why.
     """
     runs = [(method, map_frames) for method in methods]
-    return _run_all(name, runs, query_frames, progress)
+    return _run_all(name, runs, query_frames, monitor or Monitor())
 
 
 def scaling(
@@ -56,7 +56,7 @@ def scaling(
     query_frames: Sequence[Frame],
     methods: Iterable[Method],
     counts: Sequence[int] = SCALING_COUNTS,
-    progress: Progress = silent,
+    monitor: Monitor | None = None,
 ) -> list[BenchmarkRow]:
     """The same for growing numbers of keyframes, spread evenly over `map_frames`.
 
@@ -68,7 +68,7 @@ def scaling(
             f'{name} has {len(map_frames)} frames to map, fewer than the {min(counts)} asked for'
         )
     runs = [(method, spread(map_frames, count)) for method in methods for count in sorted(reached)]
-    return _run_all(name, runs, query_frames, progress)
+    return _run_all(name, runs, query_frames, monitor or Monitor())
 
 
 def spread(frames: Sequence[Frame], count: int) -> list[Frame]:
@@ -81,11 +81,13 @@ def _run_all(
     name: str,
     runs: Sequence[tuple[Method, Sequence[Frame]]],
     query_frames: Sequence[Frame],
-    progress: Progress,
+    monitor: Monitor,
 ) -> list[BenchmarkRow]:
     rows = []
     for index, (method, frames) in enumerate(runs):
-        progress('benchmark', index / len(runs), f'{name}: {method.name}, {len(frames)} keyframes')
+        monitor.report(
+            'benchmark', index / len(runs), f'{name}: {method.name}, {len(frames)} keyframes'
+        )
         rows.append(run_isolated(name, method, frames, query_frames))
     return rows
 

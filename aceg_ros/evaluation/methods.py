@@ -27,10 +27,8 @@ from aceg_ros.evaluation.baselines.sift import SiftLocalizer, SiftOptions
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localizes
-from aceg_ros.mapping.ace_g.mapper import map_by_schedule
-from aceg_ros.mapping.ace_g.schedule import PaperSchedule
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.options import FreeOptions, MappingOptions
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map, write_map
 
@@ -62,27 +60,23 @@ class AcegMethod:
     def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
         """See `Method.build`."""
         engine = Engine.load(self.device, self.networks)
-        options = FitOptions(budget=self.budget)
-        code = map_scene(frames, engine.encoder, engine.regressor, options).code
+        code = map_scene(frames, engine, MappingOptions(budget=self.budget)).code
         return _stored(code, engine)
 
 
 @dataclass(frozen=True)
 class PublishedMethod:
-    """The published ACE-G: a free code, fitted by one of the paper's schedules."""
+    """The published ACE-G: a free code, fitted by a schedule of the paper."""
 
     device: str
     networks: Networks
-    schedule: PaperSchedule
-    memory: float | None = None  # GB
+    options: FreeOptions
     name: str = 'published'
 
     def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
         """See `Method.build`."""
         engine = Engine.load(self.device, self.networks)
-        encoder, regressor = engine.encoder, engine.regressor
-        code = map_by_schedule(frames, encoder, regressor, self.schedule, self.memory).code
-        return _stored(code, engine)
+        return _stored(map_scene(frames, engine, MappingOptions(free=self.options)).code, engine)
 
 
 def _stored(code: MapCode, engine: Engine) -> tuple[Localizes, int]:
@@ -90,7 +84,7 @@ def _stored(code: MapCode, engine: Engine) -> tuple[Localizes, int]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'map.aceg'
         size = write_map(path, code)
-        return Localizer(read_map(path), engine.encoder, engine.regressor), size
+        return Localizer(read_map(path), engine), size
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from aceg_ros.datasets import Frame
 from aceg_ros.errors import DatasetError, ImageError
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.result import Localization, LocalizationFailure, Localizes
+from aceg_ros.monitor import Monitor
 from aceg_ros.pose.consistency import normalized_errors
-from aceg_ros.progress import Progress, silent
 
 Array = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ class FrameResult:
             'cm': _finite(100.0 * self.meters),
             'deg': _finite(self.degrees),
             'ms': _finite(1000.0 * self.seconds),
-            'failure': None if isinstance(self.answer, Localization) else self.answer.reason,
+            'failure': None if isinstance(self.answer, Localization) else self.answer.reason.value,
         }
 
 
@@ -104,7 +104,7 @@ class Evaluation:
     def failures(self) -> dict[str, int]:
         """How many frames failed for which reason, the most frequent first."""
         reasons = Counter(
-            result.answer.reason
+            result.answer.reason.value
             for result in self.results
             if isinstance(result.answer, LocalizationFailure)
         )
@@ -119,7 +119,9 @@ class Evaluation:
         """
         nees = np.array(
             [
-                normalized_errors(result.answer, result.world_from_cam)
+                normalized_errors(
+                    result.world_from_cam, result.answer.world_from_cam, result.answer.covariance
+                )
                 for result in self.results
                 if isinstance(result.answer, Localization)
             ]
@@ -134,17 +136,18 @@ class Evaluation:
 def evaluate(
     localizer: Localizes,
     frames: Sequence[Frame],
-    progress: Progress = silent,
+    monitor: Monitor | None = None,
 ) -> Evaluation:
     """Localize each of `frames` that has a pose to compare with.
 
     Raises DatasetError when not one frame can be evaluated.
     """
+    monitor = monitor or Monitor()
     results: list[FrameResult] = []
     skipped: list[str] = []
     without_pose = 0
     for index, frame in enumerate(frames):
-        progress('evaluate', index / len(frames), frame.name)
+        monitor.report('evaluate', index / len(frames), frame.name)
         if frame.world_from_cam is None:
             without_pose += 1
             continue

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +11,24 @@ import numpy as np
 from aceg_ros.geometry.cameras import Camera
 
 
+class Reason(str, Enum):
+    """Why an image was given no pose."""
+
+    FEATURELESS = 'featureless'  # all of the image looks alike: blank, dark, overexposed, blurred
+    UNKNOWN_VIEW = 'unknown_view'  # the map knows too few patches of the image
+    NO_POSE = 'no_pose'  # sampling found no pose that enough patches agree with
+    UNDETERMINED = 'undetermined'  # the matches do not determine a pose
+    FEW_INLIERS = 'few_inliers'  # too few of the first matches agree with the pose found
+    UNLIKE_MAP = 'unlike_map'  # the rest of the image is not as the map says for this pose
+    UNCERTAIN = 'uncertain'  # the pose's covariance is too large to be of use
+
+    def __str__(self) -> str:
+        return self.value
+
+
 @dataclass(frozen=True)
 class Localization:
-    """A camera pose in the map, and the correspondences it rests on.
+    """A camera pose in the map, and the matches it rests on.
 
     ``covariance`` orders x, y, z (meters), then rotations about the map's fixed x, y, z axes
     (radians), as ROS does.
@@ -26,12 +42,28 @@ class Localization:
     inliers: np.ndarray  # (N,) bool
     seconds: dict[str, float] = field(default_factory=dict)  # time of each stage
 
+    @property
+    def scene_distance(self) -> float:
+        """Median distance from the camera to the points that the pose rests on, meters."""
+        points3d = self.points3d[self.inliers]
+        return float(np.median(np.linalg.norm(points3d - self.world_from_cam[:3, 3], axis=1)))
+
+    def with_map_error(self, angle: float) -> Localization:
+        """The same with the map's own error in its covariance.
+
+        A map that is off by ``angle`` (rad), as a whole view shows it, turns the camera by as much
+        or shifts it by as much of the scene's distance.
+        """
+        shift = angle * self.scene_distance
+        added = np.diag([shift**2] * 3 + [angle**2] * 3)
+        return replace(self, covariance=self.covariance + added)
+
 
 @dataclass(frozen=True)
 class LocalizationFailure:
-    """No pose is given, and why: ``reason`` is a short code, ``message`` says it in words."""
+    """No pose is given, and why: ``reason`` for programs, ``message`` for people."""
 
-    reason: str
+    reason: Reason
     message: str
     seconds: dict[str, float] = field(default_factory=dict)
 

@@ -17,7 +17,8 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, Any
 
-from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.options import MappingOptions
+from aceg_ros.maps.code import MapQuality
 
 _BEFORE_BUDGET = ('start', 'load')  # stages that the budget does not count
 _KILL_AFTER = 3.0  # s that a cancelled fit has to end by itself
@@ -30,7 +31,7 @@ class FitJob:
 
     recording: Path
     output: Path
-    options: FitOptions = field(default_factory=FitOptions)
+    options: MappingOptions = field(default_factory=MappingOptions)
     device: str = 'auto'
 
 
@@ -50,7 +51,7 @@ class FitResult:
     keyframes: int
     seconds: float
     map_bytes: int
-    quality: dict[str, Any]  # the map's judgment of itself, see `judge`
+    quality: MapQuality
     skipped: list[str]  # frames left out: 'name: reason'
     device: str
 
@@ -174,7 +175,9 @@ class BackgroundFit:
     def _end(self, event: dict[str, Any]) -> FitReport:
         state = FitState(event.pop('event'))
         if state is FitState.DONE:
-            return FitReport(state, self.report.stage, 1.0, '', 0.0, FitResult(**event))
+            quality = MapQuality.from_dict(event.pop('quality'))
+            result = FitResult(quality=quality, **event)
+            return FitReport(state, self.report.stage, 1.0, '', 0.0, result)
         return FitReport(state, self.report.stage, self.report.fraction, event['message'], 0.0)
 
     def _lost(self, status: int) -> FitReport:

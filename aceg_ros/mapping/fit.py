@@ -11,8 +11,9 @@ from torch import nn
 
 from aceg_ros.mapping.buffer import PatchBuffer
 from aceg_ros.mapping.options import FitOptions
-from aceg_ros.progress import Cancelled, Progress, check
-from aceg_ros.regressor.anchored import CodeTensors, Regressor
+from aceg_ros.mapping.result import FitHistory
+from aceg_ros.monitor import Monitor
+from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 
 _RIVALS = 16  # tokens a patch may choose from until the next search
 _SHUFFLES = 2  # passes over the buffer between two searches
@@ -24,19 +25,32 @@ _MIN_GAIN = 0.01  # of the loss per pass; less is convergence
 
 
 @dataclass(frozen=True)
-class FitHistory:
-    """How the fit went."""
+class FitStart:
+    """A code of n tokens before its fit, and where they come from; K keyframes."""
 
-    losses: list[float]  # mean of each pass over the buffer
-    inlier_share: float  # patches within 10 px at the end
-    seconds: float
-    converged: bool
+    code: AnchoredTensors
+    owner: torch.Tensor  # (n,) long, the keyframe of each token
+    origins: torch.Tensor  # (n, 3) its camera center
+    # (2 K, K) bool, the keyframes whose tokens each group of the buffer does not read: without its
+    # own, a patch's only way to a low error is to agree with other views
+    hidden: torch.Tensor
+    depth: float  # the scene's median depth
+
+    def to(self, device: torch.device) -> FitStart:
+        """The same on ``device``."""
+        return FitStart(
+            self.code.to(device),
+            self.owner.to(device),
+            self.origins.to(device),
+            self.hidden.to(device),
+            self.depth,
+        )
 
 
 class FittedCode(nn.Module):
     """The code's parameters; anchors move along their ray and off it, in units of the depth."""
 
-    def __init__(self, start: CodeTensors, origins: torch.Tensor):
+    def __init__(self, start: AnchoredTensors, origins: torch.Tensor):
         super().__init__()
         self.embeddings = nn.Parameter(start.embeddings.clone())
         self.log_sigma = nn.Parameter(start.log_sigma.clone())
@@ -46,38 +60,30 @@ class FittedCode(nn.Module):
         # log distance, then an offset in any direction
         self.anchors = nn.Parameter(torch.zeros(len(origins), 4, device=origins.device))
 
-    def tensors(self) -> CodeTensors:
+    def tensors(self) -> AnchoredTensors:
         along: torch.Tensor = self._along  # type: ignore[assignment]
         start: torch.Tensor = self._start  # type: ignore[assignment]
         distance = along.norm(dim=1, keepdim=True)
         moved = along * torch.expm1(self.anchors[:, :1]) + 0.2 * distance * self.anchors[:, 1:]
-        return CodeTensors(self.embeddings, start + moved, self.log_sigma, self.log_prior)
+        return AnchoredTensors(self.embeddings, start + moved, self.log_sigma, self.log_prior)
 
 
 def fit_code(
-    start: CodeTensors,
-    origins: torch.Tensor,
-    token_keyframe: torch.Tensor,
-    hidden: torch.Tensor,
+    start: FitStart,
     buffer: PatchBuffer,
-    depth: float,
-    regressor: Regressor,
+    regressor: AnchoredRegressor,
     options: FitOptions,
+    seed: int,
     deadline: float,
-    progress: Progress,
-    cancelled: Cancelled,
-) -> tuple[CodeTensors, FitHistory]:
+    monitor: Monitor,
+) -> tuple[AnchoredTensors, FitHistory]:
     """Adapt ``start`` to the buffer; all tensors on the buffer's device.
 
-    ``origins`` (n, 3) and ``token_keyframe`` (n,) say which ray and keyframe each token was born
-    from, ``hidden`` (2 K, K) bool the keyframes whose tokens each group of the buffer does not
-    read: without its own, a patch's only way to a low error is to agree with other views.
-    ``depth`` is the scene's median depth, ``deadline`` a time of `time.monotonic` at which the
-    learning rate has reached zero.
+    ``deadline`` is a time of `time.monotonic` at which the learning rate has reached zero.
     """
     device = buffer.features.device
-    generator = torch.Generator().manual_seed(options.seed)
-    code = FittedCode(start, origins).to(device)
+    generator = torch.Generator().manual_seed(seed)
+    code = FittedCode(start.code, start.origins).to(device)
     groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in LEARNING_RATES.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     batches = max(len(buffer) // options.batch, 1)
@@ -85,31 +91,32 @@ def fit_code(
     losses: list[float] = []
     hits = 0.0
     while not pace.over or not losses:  # late or not, one pass there is
-        check(cancelled)
+        monitor.check()
         if len(losses) % _SHUFFLES == 0:
-            rivals = _search(code.tensors(), token_keyframe, hidden, buffer, regressor, cancelled)
+            rivals = _search(code.tensors(), start, buffer, regressor, monitor)
         order = torch.randperm(len(buffer), generator=generator).to(device)
         sums, done = torch.zeros(2, device=device), 0
         for batch in order.split(options.batch)[:batches]:
-            check(cancelled)
             if pace.over and losses:
                 break
             for group, rate in zip(optimizer.param_groups, LEARNING_RATES.values(), strict=True):
                 group['lr'] = rate * pace.learning_rate
-            loss, close = _step_loss(code.tensors(), rivals[batch], buffer, batch, depth, regressor)
+            loss, close = _step_loss(
+                code.tensors(), rivals[batch], buffer, batch, start.depth, regressor
+            )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             pace.step()
             sums, done = sums + torch.stack([loss.detach(), close]), done + 1
-            progress('fit', min(pace.part, 1.0), f'loss {loss.detach():.2f}')
+            monitor.report('fit', min(pace.part, 1.0), f'loss {loss.detach():.2f}')
         if done:
             mean, hits = (sums / done).tolist()
             losses.append(mean)
         if _settled(losses):
             pace.finish()
     with torch.no_grad():
-        final = CodeTensors(*(t.detach() for t in _as_tuple(code.tensors())))
+        final = AnchoredTensors(*(t.detach() for t in _as_tuple(code.tensors())))
     return final, FitHistory(losses, hits, pace.seconds, pace.finishing)
 
 
@@ -155,7 +162,7 @@ class _Pace:
             self._skipped = _DECAY_FROM - self.part
 
 
-def _as_tuple(code: CodeTensors) -> tuple[torch.Tensor, ...]:
+def _as_tuple(code: AnchoredTensors) -> tuple[torch.Tensor, ...]:
     return code.embeddings, code.anchors, code.log_sigma, code.log_prior
 
 
@@ -165,31 +172,30 @@ def _settled(losses: list[float]) -> bool:
 
 @torch.no_grad()
 def _search(
-    code: CodeTensors,
-    token_keyframe: torch.Tensor,
-    hidden: torch.Tensor,
+    code: AnchoredTensors,
+    start: FitStart,
     buffer: PatchBuffer,
-    regressor: Regressor,
-    cancelled: Cancelled,
+    regressor: AnchoredRegressor,
+    monitor: Monitor,
 ) -> torch.Tensor:
     """The tokens (N, _RIVALS) most like each patch of the buffer, none of those hidden from it."""
     found = []
-    counts = buffer.group.bincount(minlength=len(hidden)).tolist()
+    counts = buffer.group.bincount(minlength=len(start.hidden)).tolist()
     features = buffer.features.split(counts)
     for group, patches in enumerate(features):
-        check(cancelled)
-        own = hidden[group][token_keyframe]
+        monitor.check()
+        own = start.hidden[group][start.owner]
         found.append(regressor.similar_tokens(patches.float(), code, _RIVALS, own))
     return torch.cat(found)
 
 
 def _step_loss(
-    code: CodeTensors,
+    code: AnchoredTensors,
     tokens: torch.Tensor,
     buffer: PatchBuffer,
     batch: torch.Tensor,
     depth: float,
-    regressor: Regressor,
+    regressor: AnchoredRegressor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean Laplace loss of a batch and its share of errors below 10 px.
 
@@ -197,7 +203,7 @@ def _step_loss(
     and sigma_px = sigma f / z (ACE-G). An invalid prediction, nearer than a minimum or more than
     1000 px off, is pulled towards its ray at the median depth instead.
     """
-    read = regressor(buffer.features[batch].float(), code, tokens, corrected=False)
+    read = regressor.among(buffer.features[batch].float(), code, tokens)
     frames, focal = buffer.frames[batch], buffer.focal[batch]
     local = torch.einsum('nij,nj->ni', frames, read.points3d - buffer.centers[batch])
     z = local[:, 2].clamp_min(_NEAREST * depth)

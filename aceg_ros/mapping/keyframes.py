@@ -11,12 +11,12 @@ import torch
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder, PatchFeatures, image_tensor, similarity
-from aceg_ros.encoder.view import patch_rays
+from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.mapping.options import MIN_KEYFRAMES
-from aceg_ros.progress import Cancelled, Progress, check
+from aceg_ros.monitor import Monitor
 
 # Turn, zoom and light of an augmented copy; the ranges are the paper's.
 _TURN_DEG = 15.0
@@ -54,6 +54,8 @@ class Keyframe:
     colors: np.ndarray  # (P, 3) uint8, at the patch centers
     gray: np.ndarray  # (H, W) uint8, the working image
     augmented: Patches  # most reliable patches of a changed copy
+    # (P,) distances along the rays that were measured, 0 where none was; None without depth images
+    measured: torch.Tensor | None = None
 
     @property
     def center(self) -> np.ndarray:
@@ -66,20 +68,20 @@ def encode_keyframes(
     encoder: Encoder,
     patches_per_image: int,
     rng: np.random.Generator,
-    progress: Progress,
-    cancelled: Cancelled,
+    use_depth: bool,
+    monitor: Monitor,
 ) -> tuple[list[Keyframe], list[str]]:
     """Encode frames; those with a broken image or pose are left out and named with the reason.
 
-    Raises FitError when fewer than `MIN_KEYFRAMES` remain.
+    With ``use_depth`` the frames' depth images are read as well. Raises FitError when fewer than
+    `MIN_KEYFRAMES` remain.
     """
     keyframes: list[Keyframe] = []
     skipped: list[str] = []
     for index, frame in enumerate(frames):
-        check(cancelled)
-        progress('encode', index / len(frames), f'keyframe {index + 1} of {len(frames)}')
+        monitor.report('encode', index / len(frames), f'keyframe {index + 1} of {len(frames)}')
         try:
-            keyframes.append(_encode(frame, encoder, patches_per_image, rng))
+            keyframes.append(_encode(frame, encoder, patches_per_image, rng, use_depth))
         except (ImageError, PoseError) as error:
             skipped.append(f'{frame.name}: {error}')
     if len(keyframes) < MIN_KEYFRAMES:
@@ -111,7 +113,11 @@ def patches_of(encoded: PatchFeatures, camera: Camera) -> Patches:
 
 
 def _encode(
-    frame: Frame, encoder: Encoder, patches_per_image: int, rng: np.random.Generator
+    frame: Frame,
+    encoder: Encoder,
+    patches_per_image: int,
+    rng: np.random.Generator,
+    use_depth: bool,
 ) -> Keyframe:
     pose = pose_of(frame)
     image, camera = encoder.view(frame.image(), frame.camera)
@@ -129,7 +135,19 @@ def _encode(
         colors=image[rows, columns],
         gray=np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)),
         augmented=_encode_changed(image, camera, encoder, patches_per_image, rng),
+        measured=_measured(frame, camera, patches) if use_depth else None,
     )
+
+
+def _measured(frame: Frame, camera: Camera, patches: Patches) -> torch.Tensor | None:
+    """Distances (P,) along the patches' rays from a depth image that is registered to the color."""
+    depth = frame.depth() if frame.depth_camera is None else None
+    if depth is None:
+        return None
+    points2d = full_size(patches.points2d.double().numpy(), camera, frame.camera)
+    columns, rows = torch.from_numpy(points2d).round().long().T
+    z = torch.from_numpy(depth)[rows, columns]
+    return torch.nan_to_num(z / patches.rays[:, 2].clamp_min(1e-3))
 
 
 def _encode_changed(

@@ -22,7 +22,7 @@ from aceg_ros.landmarks.templates import (
 from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.views import ViewPairs, neighbors
-from aceg_ros.progress import Cancelled, Progress, check
+from aceg_ros.monitor import Monitor
 
 Array = NDArray[np.float64]
 
@@ -49,8 +49,7 @@ def make_landmarks(
     pairs: ViewPairs,
     count: int,
     seed: int,
-    progress: Progress,
-    cancelled: Cancelled,
+    monitor: Monitor,
 ) -> Landmarks:
     """Up to ``count`` landmarks, a like number of each keyframe; ``pairs`` compares the keyframes.
 
@@ -61,8 +60,9 @@ def make_landmarks(
     share = count / len(keyframes)
     found = []
     for index, keyframe in enumerate(keyframes):
-        check(cancelled)
-        progress('landmarks', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}')
+        monitor.report(
+            'landmarks', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}'
+        )
         own = (candidates.keyframe == index) & (candidates.score > _MIN_SCORE)
         points3d = candidates.points3d[own].double().numpy()
         rays, distances = _corners(keyframe, points3d, int(_TRIES * share) + 1)

@@ -1,38 +1,71 @@
-"""Everything a fit can be told."""
+"""Options of mapping, by stage. Defaults map a room in well under a minute on two CPU cores."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from aceg_ros.errors import FitError
+from aceg_ros.mapping.ace_g.schedule import SCHEDULES, AceGSchedule
+from aceg_ros.options import Options, option
 
 MIN_KEYFRAMES = 5  # fewer do not make a map
 
 
 @dataclass(frozen=True)
-class FitOptions:
-    """Defaults fit a room in well under a minute on two CPU cores."""
+class FitOptions(Options):
+    """The fit of an anchored code to the patches of all keyframes."""
 
-    budget: float = 60.0  # seconds for the whole mapping; the fit ends in time or on convergence
-    epochs: int = 40  # passes over the buffer at most
-    tokens: int = 6144  # size of the code; a token takes about 90 bytes on disk
-    landmarks: int = 2500  # points that make poses exact, at most; one takes 82 bytes on disk
-    buffer_patches: int = 160_000  # training patches in memory, whatever the number of keyframes
-    batch: int = 4096  # patches per step
-    max_keyframes: int = 400  # evenly chosen where a recording has more
-    augmented: float = 0.2  # part of the buffer taken from turned, scaled and relit copies
-    near_view_angle: float = 4.0  # degrees of parallax; nearer views are hidden from changed copies
-    held_out: float = 0.08  # part of the keyframes kept out to judge the map, at most 12
-    use_depth: bool = False  # take anchors from depth images registered to the color image
-    seed: int = 0
+    epochs: int = option(
+        40, 'Passes over the buffer at most; it ends earlier when it converges.', low=1
+    )
+    batch: int = option(4096, 'Patches in a step.', low=1)
+    buffer_patches: int = option(
+        160_000, 'Patches in memory, whatever the number of keyframes.', low=1
+    )
+    augmented: float = option(
+        0.2,
+        'Part of the buffer that is of turned, scaled and relit copies. They teach the code to be '
+        'read from afar and under other light.',
+        low=0,
+        high=0.999,
+    )
+    near_view_angle: float = option(
+        4.0,
+        'Changed copies do not read tokens of views nearer than this parallax, so that they have '
+        'to be recognized from afar.',
+        'deg',
+        low=0,
+        high=180,
+    )
 
-    def __post_init__(self) -> None:
-        """Raise FitError for numbers that no fit can work with."""
-        for name in ('budget', 'epochs', 'tokens', 'buffer_patches', 'batch', 'max_keyframes'):
-            if not getattr(self, name) > 0:
-                raise FitError(f'{name} must be greater than 0, not {getattr(self, name)}')
-        if not self.landmarks >= 0:
-            raise FitError(f'landmarks must be 0 or more, not {self.landmarks}')
-        for name in ('augmented', 'held_out'):
-            if not 0 <= getattr(self, name) < 1:
-                raise FitError(f'{name} must be from 0 to below 1, not {getattr(self, name)}')
+
+@dataclass(frozen=True)
+class FreeOptions(Options):
+    """The fit of a free code, as the published ACE-G's."""
+
+    schedule: AceGSchedule = field(default_factory=lambda: SCHEDULES['ace-g-5min'])
+    memory: float = option(0.0, "Of the device's memory that may be used; 0: all.", 'GB', low=0)
+
+
+@dataclass(frozen=True)
+class MappingOptions(Options):
+    """All of mapping."""
+
+    budget: float = option(
+        60.0, 'For all of mapping; the fit ends in time, or when it has converged.', 's', low=0.001
+    )
+    max_keyframes: int = option(
+        400, 'Keyframes that are mapped, evenly chosen where a recording has more.', low=1
+    )
+    held_out: float = option(
+        0.08, 'Part of the keyframes that the map is tested on; at most 12.', low=0, high=0.999
+    )
+    tokens: int = option(6144, 'Size of the code; a token takes about 90 bytes.', low=1)
+    landmarks: int = option(
+        2500, 'Points that make poses exact, at most; one takes 82 bytes.', low=0
+    )
+    use_depth: bool = option(
+        False, 'Take the places of tokens from depth images that are registered to the color.'
+    )
+    seed: int = option(0, 'Of everything random.', low=0)
+    fit: FitOptions = field(default_factory=FitOptions)
+    free: FreeOptions = field(default_factory=FreeOptions)

@@ -14,11 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from aceg_ros.encoder.view import full_size
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
-from aceg_ros.progress import Cancelled, Progress, check
+from aceg_ros.monitor import Monitor
 
 _PLANES = 128
 _COARSE_PLANES = 160
@@ -51,7 +50,7 @@ class SceneDepths:
     far: float
 
 
-def scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneDepths:
+def scene_depths(keyframes: Sequence[Keyframe], monitor: Monitor) -> SceneDepths:
     """Depths of the scene from a coarse sweep over three decades, whatever the unit of length.
 
     Raises FitError when all keyframes were taken from one spot, or do not agree on what they see.
@@ -71,7 +70,7 @@ def scene_depths(keyframes: Sequence[Keyframe], cancelled: Cancelled) -> SceneDe
     patches = max(_COARSE_PATCHES // len(keyframes), _MIN_COARSE_PATCHES)
     distances, tried = [], 0
     for index, keyframe in enumerate(keyframes):
-        check(cancelled)
+        monitor.check()
         if len(others[index]) < 2:
             continue
         chosen = _scattered(keyframe, patches)
@@ -93,13 +92,11 @@ def sweep(
     depths: SceneDepths,
     pairs: ViewPairs,
     patches_per_image: int,
-    use_depth: bool,
-    progress: Progress,
-    cancelled: Cancelled,
+    monitor: Monitor,
 ) -> Candidates:
     """Candidates from every keyframe that others overlap; raises FitError without parallax.
 
-    ``pairs`` compares the keyframes at the scene's median depth. With ``use_depth`` a patch whose
+    ``pairs`` compares the keyframes at the scene's median depth. A patch whose
     depth was measured keeps that instead of the swept one.
     """
     others = neighbors(pairs, _VIEWS)
@@ -107,15 +104,16 @@ def sweep(
     planes = torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), _PLANES)
     found = []
     for index, keyframe in enumerate(keyframes):
-        check(cancelled)
-        progress('triangulate', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}')
+        monitor.report(
+            'triangulate', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}'
+        )
         chosen = _scattered(keyframe, patches_per_image)
         views = [keyframes[j] for j in others[index]]
         if len(views) < 2:
             continue
         distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
-        if use_depth:
-            measured = _measured_distance(keyframe, chosen)
+        if keyframe.measured is not None:
+            measured = keyframe.measured[chosen]
             distance = torch.where(measured > 0, measured, distance)
             score = torch.where(measured > 0, torch.ones_like(score), score)
             ambiguity = torch.where(measured > 0, torch.zeros_like(score), ambiguity)
@@ -201,18 +199,6 @@ def _best_depth(
     second = score.masked_fill(~beside, 0.0).amax(dim=1)
     peak = score.amax(dim=1)
     return 1 / refined, peak, second / peak.clamp_min(1e-6)
-
-
-def _measured_distance(keyframe: Keyframe, chosen: torch.Tensor) -> torch.Tensor:
-    """Distance along the ray (P,) from the frame's own depth image, 0 where there is none."""
-    depth = keyframe.frame.depth() if keyframe.frame.depth_camera is None else None
-    if depth is None:
-        return torch.zeros(len(chosen))
-    points2d = keyframe.patches.points2d[chosen].double().numpy()
-    whole = full_size(points2d, keyframe.camera, keyframe.frame.camera)
-    columns, rows = torch.from_numpy(whole).round().long().T
-    z = torch.from_numpy(depth)[rows, columns]
-    return z / keyframe.patches.rays[chosen, 2].clamp_min(1e-3)
 
 
 def _points(keyframe: Keyframe, rays: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.sweep import Candidates, SceneDepths
-from aceg_ros.regressor.anchored import CodeTensors
+from aceg_ros.regressor.anchored import AnchoredTensors
 
 _MIN_SCORE = 0.3
 _MAX_AMBIGUITY = 0.97
@@ -39,22 +39,14 @@ def choose_tokens(
     return index[torch.multinomial(weight, min(count, len(index)), generator=generator)]
 
 
-def anchored_code(candidates: Candidates, chosen: torch.Tensor, depths: SceneDepths) -> CodeTensors:
+def anchored_code(
+    candidates: Candidates, chosen: torch.Tensor, depths: SceneDepths
+) -> AnchoredTensors:
     """A code of the chosen candidates: their features as embeddings, their points as anchors."""
     count = len(chosen)
-    return CodeTensors(
+    return AnchoredTensors(
         embeddings=candidates.features[chosen].float(),
         anchors=candidates.points3d[chosen].clone(),
         log_sigma=torch.full((count,), math.log(_START_SIGMA * depths.median)),
-        log_prior=torch.zeros(count),
-    )
-
-
-def free_code(count: int, dim: int, mean: torch.Tensor, generator: torch.Generator) -> CodeTensors:
-    """The paper's start: embeddings drawn from N(0, 0.01), all anchors at the scene's mean (3,)."""
-    return CodeTensors(
-        embeddings=torch.randn(count, dim, generator=generator) * 0.1,
-        anchors=mean.float().expand(count, 3).clone(),
-        log_sigma=torch.zeros(count),
         log_prior=torch.zeros(count),
     )

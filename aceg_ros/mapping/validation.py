@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
 from aceg_ros.datasets.base import Frame
-from aceg_ros.encoder.base import Encoder
+from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError
 from aceg_ros.geometry.poses import pose_error
-from aceg_ros.localization.localizer import Localizer, with_map_error
+from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization
 from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MIN_KEYFRAMES
 from aceg_ros.mapping.sweep import SceneDepths
-from aceg_ros.maps.code import MapCode
-from aceg_ros.pose.consistency import normalized_errors
-from aceg_ros.progress import Progress
-from aceg_ros.regressor.base import SceneRegressor
+from aceg_ros.maps.code import AnchoredCode, FreeCode, MapQuality, Rating, ThinPlace
+from aceg_ros.monitor import Monitor
+from aceg_ros.pose.consistency import mahalanobis2, pose_residual
+
+Code = TypeVar('Code', AnchoredCode, FreeCode)
 
 _MOST_HELD_OUT = 12
 _CLOSE_DEG = 2.0
@@ -44,27 +45,24 @@ def held_out_frames(frames: Sequence[Frame], part: float) -> tuple[list[Frame], 
 
 
 def validate_map(
-    code: MapCode,
+    code: Code,
     held_out: Sequence[Frame],
     depths: SceneDepths,
-    encoder: Encoder,
-    regressor: SceneRegressor,
-    progress: Progress,
+    engine: Engine,
     skipped: list[str],
-) -> MapCode:
-    """``code`` with its quality report and angular error, from keyframes it has not seen.
+    monitor: Monitor,
+) -> Code:
+    """``code`` with its quality and angular error, from keyframes it has not seen.
 
-    The report is JSON-able, lengths are in map units: ``verdict`` is 'good', 'fair', 'poor' or
-    'unknown' (too few keyframes to hold any out), ``advice`` says what to record more, ``thin``
-    names the held-out views that were found badly and where they were taken. The angular error is
-    what covariances lacked: errors common to a whole view, such as those of the map itself, do not
-    show in one image's residuals but do against true poses. Frames that cannot be read are added
-    to ``skipped`` with the reason.
+    The angular error is what covariances lacked: errors common to a whole view, such as those of
+    the map itself, do not show in one image's residuals but do against true poses. Frames that
+    cannot be read are added to ``skipped`` with the reason.
     """
-    localizer = Localizer(code, encoder, regressor)
-    errors, inliers, thin, localized = [], [], [], []
+    localizer = Localizer(code, engine)
+    tested: list[_Tested] = []
+    localized = []
     for index, frame in enumerate(held_out):
-        progress('judge', index / len(held_out), frame.name)
+        monitor.report('validate', index / len(held_out), frame.name)
         try:
             pose = pose_of(frame)
             found = localizer.localize(frame.image(), frame.camera)
@@ -73,25 +71,36 @@ def validate_map(
             continue
         if isinstance(found, Localization):
             distance, angle = map(float, pose_error(found.world_from_cam, pose))
-            agreeing = int(found.inliers.sum())
+            tested.append(_Tested(frame.name, pose, distance, angle, int(found.inliers.sum())))
             localized.append((found, pose))
         else:
-            distance, angle, agreeing = float('inf'), float('inf'), 0
-        errors.append((distance, angle))
-        inliers.append(agreeing)
-        if agreeing < _MANY_INLIERS or distance > _CLOSE * depths.median or angle > _CLOSE_DEG:
-            thin.append({'frame': frame.name, 'position': pose[:3, 3].round(3).tolist()})
-    report: dict[str, Any] = {
-        'held_out': len(errors),
-        'median_depth': round(depths.median, 4),
-        'thin': thin,
-    }
+            tested.append(_Tested(frame.name, pose, np.inf, np.inf, 0))
     info = replace(
-        code.info,
-        quality=report | _verdict(errors, inliers, thin),
-        angular_error=_angular_error(localized),
+        code.info, quality=_quality(tested, depths), angular_error=_angular_error(localized)
     )
     return replace(code, info=info)
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A held-out view, and how it was found."""
+
+    name: str
+    world_from_cam: np.ndarray  # (4, 4), the true pose
+    distance: float  # error, map units; infinite where it was not localized
+    angle: float  # error, degrees
+    inliers: int
+
+    @property
+    def position(self) -> tuple[float, float, float]:
+        """Of the camera, rounded, for people."""
+        x, y, z = self.world_from_cam[:3, 3].round(3).tolist()
+        return x, y, z
+
+    def thin(self, depth: float) -> bool:
+        """Whether the map is thin there."""
+        close = self.distance <= _CLOSE * depth and self.angle <= _CLOSE_DEG
+        return not close or self.inliers < _MANY_INLIERS
 
 
 def _angular_error(found: list[tuple[Localization, np.ndarray]]) -> float:
@@ -102,7 +111,10 @@ def _angular_error(found: list[tuple[Localization, np.ndarray]]) -> float:
     """
 
     def excess(angle: float) -> float:
-        normalized = [normalized_errors(with_map_error(f, angle), pose)[0] for f, pose in found]
+        normalized = [
+            mahalanobis2(pose_residual(pose, f.world_from_cam), f.with_map_error(angle).covariance)
+            for f, pose in found
+        ]
         return float(np.median(normalized)) - float(chi2.median(6))
 
     if not found or excess(0.0) <= 0:
@@ -116,27 +128,27 @@ def _angular_error(found: list[tuple[Localization, np.ndarray]]) -> float:
     return float(np.sqrt(mean_square))
 
 
-def _verdict(
-    errors: list[tuple[float, float]], inliers: list[int], thin: list[dict[str, Any]]
-) -> dict[str, Any]:
-    if not errors:
-        return {
-            'verdict': 'unknown',
-            'advice': 'record more keyframes, so that some can be held out',
-        }
-    distances, angles = np.array(errors).T
-    found = np.isfinite(distances)
-    share = 1 - len(thin) / len(errors)
-    verdict = 'good' if share >= 0.8 else 'fair' if share >= 0.5 else 'poor'
+def _quality(tested: Sequence[_Tested], depths: SceneDepths) -> MapQuality:
+    depth = round(depths.median, 4)
+    if not tested:
+        advice = 'record more keyframes, so that some can be held out'
+        return MapQuality(advice=advice, median_depth=depth)
+    thin = tuple(ThinPlace(test.name, test.position) for test in tested if test.thin(depths.median))
+    good = 1 - len(thin) / len(tested)
     advice = 'none needed'
     if thin:
-        places = '; '.join(f'{t["frame"]} at {t["position"]}' for t in thin[:4])
+        places = '; '.join(f'{place.frame} at {list(place.position)}' for place in thin[:4])
         advice = f'record more views, from several positions each, around {places}'
-    return {
-        'verdict': verdict,
-        'advice': advice,
-        'localized': int(found.sum()),
-        'median_error': round(float(np.median(distances)), 4) if found.mean() > 0.5 else None,
-        'median_error_deg': round(float(np.median(angles)), 3) if found.mean() > 0.5 else None,
-        'median_inliers': int(np.median(inliers)),
-    }
+    localized = sum(np.isfinite(test.distance) for test in tested)
+    most = localized > len(tested) / 2
+    return MapQuality(
+        rating=Rating.GOOD if good >= 0.8 else Rating.FAIR if good >= 0.5 else Rating.POOR,
+        advice=advice,
+        held_out=len(tested),
+        localized=int(localized),
+        median_error=round(float(np.median([t.distance for t in tested])), 4) if most else None,
+        median_error_deg=round(float(np.median([t.angle for t in tested])), 3) if most else None,
+        median_inliers=int(np.median([test.inliers for test in tested])),
+        median_depth=depth,
+        thin=thin,
+    )

@@ -19,8 +19,10 @@ from aceg_ros.datasets import open_dataset
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, FitCancelled
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.maps.file import write_map
+from aceg_ros.monitor import Monitor
+from aceg_ros.options import configured
 
 _EVERY = 0.2  # s between two reports of the same stage
 _GRACE = 5.0  # s for an orphan to end by itself
@@ -83,19 +85,17 @@ def _fit(job: dict[str, Any], report: _Reporter, cancelled: threading.Event) -> 
     dataset = open_dataset(job['recording'])
     result = map_scene(
         dataset.frames,
-        engine.encoder,
-        engine.regressor,
-        FitOptions(**job['options']),
+        engine,
+        configured(MappingOptions(), job['options']),
         dataset.metric,
-        report,
-        cancelled.is_set,
+        Monitor(report, cancelled.is_set),
     )
     size = write_map(job['output'], result.code)
     return {
         'keyframes': len(result.code.keyframes),
         'seconds': result.seconds,
         'map_bytes': size,
-        'quality': result.code.info.quality,
+        'quality': result.code.info.quality.to_dict(),
         'skipped': [*dataset.skipped, *result.skipped],
         'device': str(engine.encoder.device),
     }

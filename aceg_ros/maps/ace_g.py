@@ -11,14 +11,14 @@ import torch
 
 from aceg_ros.errors import MapCodeError
 from aceg_ros.files import write_atomically
-from aceg_ros.maps.code import MapCode, MapInfo
-from aceg_ros.regressor.files import read_foreign
+from aceg_ros.maps.code import FREE, FreeCode, MapCode, MapInfo, MapQuality
+from aceg_ros.weights import read_foreign
 
 _EMBEDDINGS, _MEAN = 'map_embeddings', 'mean'
 _ANGULAR_ERROR = 0.002  # rad; what a map that nobody could judge is taken to be off by
 
 
-def read_published_map(path: Path, encoder: str, regressor: str, frame_id: str = 'map') -> MapCode:
+def read_published_map(path: Path, encoder: str, regressor: str, frame_id: str = 'map') -> FreeCode:
     """A published map as a free code, bit for bit, for the networks with these identities.
 
     Raises MapCodeError when the file is missing, damaged or something else.
@@ -42,10 +42,10 @@ def read_published_map(path: Path, encoder: str, regressor: str, frame_id: str =
         cameras=(),
         frame_id=frame_id,
         created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
-        quality={'verdict': 'unknown', 'advice': 'imported: evaluate it on images with poses'},
+        quality=MapQuality(advice='imported: evaluate it on images with poses'),
         angular_error=_ANGULAR_ERROR,
     )
-    return MapCode.free_code(embeddings, mean, np.zeros((0, 4, 4)), info)
+    return FreeCode(embeddings, mean, np.zeros((0, 4, 4)), info)
 
 
 def _array(path: Path, name: str, value: object) -> np.ndarray:
@@ -58,7 +58,7 @@ def _array(path: Path, name: str, value: object) -> np.ndarray:
 
 def write_published_map(path: Path, code: MapCode) -> None:
     """Write a free code as the published tool reads it, bit for bit; raises MapCodeError."""
-    if code.free_mean is None:
+    if code.kind != FREE:
         raise MapCodeError(
             'the map has anchors, which the published tool does not know; only maps of the '
             'published regressor can be exported ("aceg map --regressor", "aceg import-map")'
@@ -67,7 +67,7 @@ def write_published_map(path: Path, code: MapCode) -> None:
     torch.save(
         {
             _EMBEDDINGS: torch.from_numpy(code.embeddings.astype(np.float32)),
-            _MEAN: torch.from_numpy(code.free_mean.astype(np.float32)),
+            _MEAN: torch.from_numpy(code.mean.astype(np.float32)),
         },
         data,
     )

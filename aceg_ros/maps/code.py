@@ -1,16 +1,68 @@
-"""The map code: all that differs between scenes, and what is worth knowing about it."""
+"""The map code: all that differs between scenes, and what is worth knowing about it.
+
+There are two kinds. An *anchored* code has tokens that each have a place in the scene, a *free*
+code (the published ACE-G's) vectors that only a network made for them turns into places.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-import torch
 
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.landmarks.landmarks import Landmarks
-from aceg_ros.regressor.anchored import CodeTensors
+
+ANCHORED, FREE = 'anchored', 'free'  # kinds of codes, and of what fits and reads them
+
+
+class Rating(str, Enum):
+    """How good a map found itself, by localizing keyframes that it did not see."""
+
+    GOOD = 'good'  # at least 80 % of them were found well
+    FAIR = 'fair'  # at least half
+    POOR = 'poor'  # less
+    UNKNOWN = 'unknown'  # too few keyframes to hold any out, or an imported map
+
+
+@dataclass(frozen=True)
+class ThinPlace:
+    """A held-out view that was found badly."""
+
+    frame: str
+    position: tuple[float, float, float]  # of the camera, map units
+
+
+@dataclass(frozen=True)
+class MapQuality:
+    """A map's report on itself; lengths in map units."""
+
+    rating: Rating = Rating.UNKNOWN
+    advice: str = ''  # what to record more
+    held_out: int = 0  # keyframes it was tested on
+    localized: int = 0  # of these
+    median_error: float | None = None  # None where not most of them were localized
+    median_error_deg: float | None = None
+    median_inliers: int = 0
+    median_depth: float = 0.0  # how far things are from the cameras
+    thin: tuple[ThinPlace, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self) | {'rating': self.rating.value}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MapQuality:
+        """What `to_dict` gave; raises KeyError, TypeError or ValueError for anything else."""
+        thin = tuple(
+            ThinPlace(str(place['frame']), (float(x), float(y), float(z)))
+            for place in values['thin']
+            for x, y, z in [place['position']]
+        )
+        return cls(**{**values, 'rating': Rating(values['rating']), 'thin': thin})
 
 
 @dataclass(frozen=True)
@@ -23,75 +75,73 @@ class MapInfo:
     cameras: tuple[Camera, ...]  # those seen, each once
     frame_id: str = 'map'
     created: str = ''  # ISO 8601, UTC
-    quality: dict[str, Any] = field(default_factory=dict)  # the fit's report on itself
-    angular_error: float = 0.0  # rad, of the map as a whole view shows it; see `mapping.validation`
+    quality: MapQuality = field(default_factory=MapQuality)
+    angular_error: float = 0.0  # rad, of the map as a whole view shows it; `mapping.validation`
 
 
 @dataclass(frozen=True)
-class MapCode:
-    """n tokens that say where things are, and landmarks, in the frame of the mapping poses.
+class AnchoredCode:
+    """n tokens, each an embedding to be found by and an anchor in the scene, and landmarks.
 
-    A token of an *anchored* code is an embedding to be found by and an anchor in the scene; anchors
-    with their colors also serve for display. A *free* code (see `CodeTensors`) is embeddings and
-    the scene's mean; it has no anchors, colors or landmarks, and an imported one no keyframes.
+    Everything is in the frame of the mapping poses.
     """
 
+    kind: ClassVar[str] = ANCHORED
+
     embeddings: np.ndarray  # (n, D) float32
-    anchors: np.ndarray  # (n, 3) float32, meters; (0, 3) of a free code, and so on
+    anchors: np.ndarray  # (n, 3) float32, meters
     log_sigma: np.ndarray  # (n,) float32, log meters
     log_prior: np.ndarray  # (n,) float32
     colors: np.ndarray  # (n, 3) uint8 RGB
     keyframes: np.ndarray  # (K, 4, 4) float64, world_from_cam
     info: MapInfo
     landmarks: Landmarks = field(default_factory=Landmarks.none)
-    free_mean: np.ndarray | None = None  # (3,) float32, meters; of a free code only
-
-    @classmethod
-    def free_code(
-        cls, embeddings: np.ndarray, mean: np.ndarray, keyframes: np.ndarray, info: MapInfo
-    ) -> MapCode:
-        """A free code: ``embeddings`` (n, D) float32, ``mean`` (3,) float32 meters."""
-        return cls(
-            embeddings=embeddings,
-            anchors=np.zeros((0, 3), np.float32),
-            log_sigma=np.zeros(0, np.float32),
-            log_prior=np.zeros(0, np.float32),
-            colors=np.zeros((0, 3), np.uint8),
-            keyframes=keyframes,
-            info=info,
-            free_mean=mean,
-        )
-
-    @property
-    def free(self) -> bool:
-        """Whether it is a free code."""
-        return self.free_mean is not None
 
     @property
     def mean(self) -> np.ndarray:
         """Mean of the mapping cameras' centers, (3,) meters."""
-        if self.free_mean is not None:
-            return self.free_mean.astype(np.float64)
         return self.keyframes[:, :3, 3].mean(axis=0)
 
     @property
     def extent(self) -> np.ndarray:
-        """Least and greatest corner (2, 3) of the anchors less the outermost hundredth, meters.
-
-        Of a free code it is that of the mapping cameras.
-        """
-        if self.free_mean is not None:
-            places = np.vstack([self.keyframes[:, :3, 3], self.mean])
-            return np.stack([places.min(axis=0), places.max(axis=0)])
+        """Least and greatest corner (2, 3) of the anchors less the outermost hundredth, meters."""
         return np.percentile(self.anchors, [1, 99], axis=0)
 
-    def tensors(self, device: torch.device | str = 'cpu') -> CodeTensors:
-        """The code as the regressor reads it."""
-        if self.free_mean is not None:
-            count = len(self.embeddings)
-            mean = torch.as_tensor(self.free_mean, dtype=torch.float32, device=device)
-            none = torch.zeros(count, device=device)
-            embeddings = torch.as_tensor(self.embeddings, device=device)
-            return CodeTensors(embeddings, mean.expand(count, 3), none, none)
-        parts = (self.embeddings, self.anchors, self.log_sigma, self.log_prior)
-        return CodeTensors(*(torch.as_tensor(part, device=device) for part in parts))
+
+@dataclass(frozen=True)
+class FreeCode:
+    """n vectors that a network turns into places around the scene's mean.
+
+    It has no places of its own to show and no landmarks; an imported one has no keyframes.
+    """
+
+    kind: ClassVar[str] = FREE
+
+    embeddings: np.ndarray  # (n, D) float32
+    mean: np.ndarray  # (3,) float32, meters
+    keyframes: np.ndarray  # (K, 4, 4) float64, world_from_cam
+    info: MapInfo
+
+    @property
+    def anchors(self) -> np.ndarray:
+        """None: (0, 3)."""
+        return np.zeros((0, 3), np.float32)
+
+    @property
+    def colors(self) -> np.ndarray:
+        """None: (0, 3)."""
+        return np.zeros((0, 3), np.uint8)
+
+    @property
+    def landmarks(self) -> Landmarks:
+        """None."""
+        return Landmarks.none()
+
+    @property
+    def extent(self) -> np.ndarray:
+        """Least and greatest corner (2, 3) of the mapping cameras' places, meters."""
+        places = np.vstack([self.keyframes[:, :3, 3], self.mean])
+        return np.stack([places.min(axis=0), places.max(axis=0)])
+
+
+MapCode: TypeAlias = AnchoredCode | FreeCode

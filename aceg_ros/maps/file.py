@@ -2,14 +2,15 @@
 
 Embeddings of an anchored code are stored as int8 with a scale per token; for unit vectors of 64
 numbers that changes a cosine by about 0.003. Those of a free code, which a network reads, are
-stored as they are. Version 3 brought the free codes; anchored ones are as in version 2.
+stored as they are. docs/map-format.md describes the file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,9 @@ from aceg_ros.errors import AcegError, MapCodeError
 from aceg_ros.files import write_atomically
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
-from aceg_ros.maps.code import MapCode, MapInfo
+from aceg_ros.maps.code import ANCHORED, FREE, AnchoredCode, FreeCode, MapCode, MapInfo, MapQuality
 
-VERSION = 3
-READABLE = ('2', '3')
+VERSION = '4'
 _Layout = dict[str, tuple[str, type, tuple[int | None, ...]]]
 # name -> (what there is one for each of, type, shape after the first axis)
 _ANCHORED: _Layout = {
@@ -54,9 +54,11 @@ def write_map(path: str | Path, code: MapCode) -> int:
     Raises MapCodeError when the folder cannot be written or the disk is full; a map that was there
     before is then still whole.
     """
-    tensors = _free_tensors(code) if code.free else _anchored_tensors(code)
+    tensors = _KINDS[code.kind].tensors(code)
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     info = asdict(code.info) | {
+        'kind': code.kind,
+        'quality': code.info.quality.to_dict(),
         'cameras': [camera.to_dict() for camera in code.info.cameras],
         'mean': code.mean.tolist(),
         'extent': code.extent.tolist(),
@@ -65,7 +67,7 @@ def write_map(path: str | Path, code: MapCode) -> int:
     text = json.dumps(info, sort_keys=True)
     metadata = {
         'format': 'aceg',
-        'version': str(VERSION),
+        'version': VERSION,
         'map': text,
         'sha256': _digest(text, tensors),
     }
@@ -95,30 +97,27 @@ def read_map(path: str | Path) -> MapCode:
             f'{path} is not an .aceg map, or only part of one ({error}); copy or make it again'
         ) from error
     text = metadata.get('map', '')
-    free = 'mean' in tensors
-    if free and metadata['version'] == '2':
-        raise MapCodeError(f'{path} has parts that its format version does not have, damaged')
-    _check_layout(path, tensors, _FREE if free else _ANCHORED)
-    if metadata.get('sha256') != _digest(text, tensors):
-        raise MapCodeError(f'{path} was changed after it was written; copy or make it again')
     try:
-        info = _info(json.loads(text))
+        values = json.loads(text)
+        kind = _KINDS[values['kind']]
+        info = _info(values)
     except (ValueError, KeyError, TypeError, AcegError) as error:
         raise MapCodeError(f'the description inside {path} cannot be read: {error}') from error
-    if free:
-        return MapCode.free_code(tensors['embeddings'], tensors['mean'], tensors['keyframes'], info)
-    return _anchored_code(tensors, info)
+    _check_layout(path, tensors, kind.layout)
+    if metadata.get('sha256') != _digest(text, tensors):
+        raise MapCodeError(f'{path} was changed after it was written; copy or make it again')
+    return kind.code(tensors, info)
 
 
-def _free_tensors(code: MapCode) -> dict[str, np.ndarray]:
+def _free_tensors(code: FreeCode) -> dict[str, np.ndarray]:
     return {
         'embeddings': code.embeddings.astype(np.float32),
-        'mean': np.asarray(code.free_mean, np.float32),
+        'mean': np.asarray(code.mean, np.float32),
         'keyframes': code.keyframes.astype(np.float64),
     }
 
 
-def _anchored_tensors(code: MapCode) -> dict[str, np.ndarray]:
+def _anchored_tensors(code: AnchoredCode) -> dict[str, np.ndarray]:
     scales = np.abs(code.embeddings).max(axis=1).clip(1e-4) / 127
     scales = scales.astype(np.float16)
     quantized = np.round(code.embeddings / scales[:, None].astype(np.float32)).clip(-127, 127)
@@ -137,9 +136,9 @@ def _anchored_tensors(code: MapCode) -> dict[str, np.ndarray]:
     }
 
 
-def _anchored_code(tensors: dict[str, np.ndarray], info: MapInfo) -> MapCode:
+def _anchored_code(tensors: dict[str, np.ndarray], info: MapInfo) -> AnchoredCode:
     scales = tensors['embedding_scales'].astype(np.float32)
-    return MapCode(
+    return AnchoredCode(
         embeddings=tensors['embeddings'].astype(np.float32) * scales[:, None],
         anchors=tensors['anchors'],
         log_sigma=tensors['log_sigma'].astype(np.float32),
@@ -156,17 +155,35 @@ def _anchored_code(tensors: dict[str, np.ndarray], info: MapInfo) -> MapCode:
     )
 
 
+def _free_code(tensors: dict[str, np.ndarray], info: MapInfo) -> FreeCode:
+    return FreeCode(tensors['embeddings'], tensors['mean'], tensors['keyframes'], info)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How the file holds one kind of code."""
+
+    layout: _Layout
+    tensors: Callable[[Any], dict[str, np.ndarray]]
+    code: Callable[[dict[str, np.ndarray], MapInfo], MapCode]
+
+
+_KINDS = {
+    ANCHORED: _Kind(_ANCHORED, _anchored_tensors, _anchored_code),
+    FREE: _Kind(_FREE, _free_tensors, _free_code),
+}
+
+
 def _check_format(path: Path, metadata: dict[str, str]) -> None:
     if metadata.get('format') != 'aceg':
         raise MapCodeError(
             f'{path} is a safetensors file but no .aceg map; make one with "aceg map"'
         )
     version = metadata.get('version', '')
-    if version not in READABLE:
+    if version != VERSION:
         raise MapCodeError(
-            f'{path} has format version {version or "unknown"}, this program reads '
-            f'{" and ".join(READABLE)}; '
-            'update aceg_ros, or make the map again'
+            f'{path} has format version {version or "unknown"}, this program reads {VERSION}: '
+            'update aceg_ros, or make the map again with "aceg map"'
         )
 
 
@@ -209,6 +226,6 @@ def _info(values: dict[str, Any]) -> MapInfo:
         cameras=tuple(Camera.from_dict(camera) for camera in values['cameras']),
         frame_id=str(values['frame_id']),
         created=str(values['created']),
-        quality=dict(values['quality']),
+        quality=MapQuality.from_dict(values['quality']),
         angular_error=float(values['angular_error']),
     )

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.geometry.poses import so3_log
-from aceg_ros.localization.result import Localization
 
 Array = NDArray[np.float64]
 
@@ -24,18 +23,17 @@ def pose_residual(world_from_cam: Array, estimate: Array) -> Array:
     return np.concatenate([shift, turn])
 
 
-def normalized_errors(answer: Localization, world_from_cam: Array) -> tuple[float, float]:
-    """Normalized estimation error squared of the whole pose and of its position alone.
+def normalized_errors(
+    world_from_cam: Array, estimate: Array, covariance: Array
+) -> tuple[float, float]:
+    """Normalized error squared of an `estimate` as a whole and of its position alone.
 
     e' P^-1 e with the error e and its covariance P, which is chi-squared with 6 and 3 degrees of
     freedom when P is honest (Bar-Shalom et al., "Estimation with Applications to Tracking and
     Navigation", 2001, section 5.4). Infinite when P is not positive definite.
     """
-    error = pose_residual(world_from_cam, answer.world_from_cam)
-    return (
-        mahalanobis2(error, answer.covariance),
-        mahalanobis2(error[:3], answer.covariance[:3, :3]),
-    )
+    error = pose_residual(world_from_cam, estimate)
+    return mahalanobis2(error, covariance), mahalanobis2(error[:3], covariance[:3, :3])
 
 
 def mahalanobis2(error: Array, covariance: Array) -> float:

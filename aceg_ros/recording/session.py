@@ -10,7 +10,7 @@ from pathlib import Path
 from aceg_ros.errors import AcegError, StorageError
 from aceg_ros.files import write_atomically
 from aceg_ros.mapping.background import BackgroundFit, FitJob, FitReport, FitState
-from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions
+from aceg_ros.mapping.options import MIN_KEYFRAMES, MappingOptions
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.recorder import Recorder
 
@@ -29,7 +29,7 @@ class Settings:
     recording: Path
     map: Path
     rules: KeyframeRules = field(default_factory=KeyframeRules)
-    options: FitOptions = field(default_factory=FitOptions)
+    options: MappingOptions = field(default_factory=MappingOptions)
     device: str = 'auto'
     image_suffix: str = '.jpg'
 

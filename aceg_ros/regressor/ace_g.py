@@ -7,21 +7,25 @@ published network, so that its weights give its answers.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from aceg_ros.regressor.anchored import CodeTensors, SceneCoordinates
+from aceg_ros.maps.code import FREE
 from aceg_ros.regressor.attention import CrossAttentionBlock
-from aceg_ros.regressor.blocks import Surroundings
+from aceg_ros.regressor.base import SceneCoordinates
+from aceg_ros.weights import identity_of
 
 PREFIX = 'published-'  # of identities
+LICENSE = (
+    'Weights published by the authors of ACE-G under a license that allows non-commercial use '
+    'only; the license of aceg_ros does not cover them.'
+)
 _IN_LAYERS, _IN_RATIO = 2, 4
 _OUTPUTS = 5  # x, y, z, homogeneous scale, log sigma
 # The MLPs' hidden layers, whose places in `_mlp` are three apart.
@@ -29,7 +33,7 @@ _LINEAR, _NORM, _STEP = 0, 2, 3
 
 
 @dataclass(frozen=True)
-class PublishedConfig:
+class AceGConfig:
     """Shape of the network. The defaults make one of about the published size."""
 
     dim_in: int = 1024  # patch features
@@ -51,14 +55,14 @@ class PublishedConfig:
             raise ValueError(f'impossible ratios: {self}')
 
 
-class PublishedRegressor(nn.Module):
+class AceGRegressor(nn.Module):
     """y = xyz / h + mean, sigma = exp(s), from the code's vectors by cross-attention."""
 
-    free_codes = True
-    looks_around = False
+    kind: ClassVar[str] = FREE
     unit_features = False
+    notice: ClassVar[dict[str, str]] = {'license': LICENSE}
 
-    def __init__(self, config: PublishedConfig):
+    def __init__(self, config: AceGConfig):
         super().__init__()
         self.config = config
         self.in_mlp = _mlp([config.dim_in, _IN_RATIO * config.dim_in, config.dim], norm=True)
@@ -78,40 +82,33 @@ class PublishedRegressor(nn.Module):
 
     def identity(self) -> str:
         """Hash of configuration and weights."""
-        digest = hashlib.sha256(json.dumps(asdict(self.config), sort_keys=True).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().float().numpy().tobytes())
-        return PREFIX + digest.hexdigest()[:16]
+        return PREFIX + identity_of(asdict(self.config), self.state_dict())
 
     def codes(self) -> str:
         """Its own only."""
         return self.identity()
 
-    def forward(
-        self,
-        features: torch.Tensor,
-        code: CodeTensors,
-        tokens: torch.Tensor | None = None,
-        around: Surroundings | None = None,
-        corrected: bool = True,
-    ) -> SceneCoordinates:
-        """Read a free code (n, dim) for patch features (P, dim_in) as the encoder gives them.
+    def random_code(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+        """What `forward` takes beside features, made up, to try it."""
+        return 0.1 * torch.randn(count, self.config.dim, generator=generator), torch.zeros(3)
 
-        Blocks follow the caller's autocast; the output, whose steps would be centimeters in half
-        precision, is always computed in full. Each patch is read by itself, so ``around`` makes no
-        difference, nor does ``corrected``. Raises ValueError for ``tokens``.
+    def forward(
+        self, features: torch.Tensor, embeddings: torch.Tensor, mean: torch.Tensor
+    ) -> SceneCoordinates:
+        """Scene coordinates of patches (P, dim_in), whose features are as the encoder gives them.
+
+        ``embeddings`` (n, dim) and ``mean`` (3,) are a free code. Blocks follow the caller's
+        autocast; the output, whose steps would be centimeters in half precision, is always
+        computed in full.
         """
-        if tokens is not None:
-            raise ValueError('a free code has no anchors by which to choose tokens')
         patches = self.in_mlp(features)
         for block in self.blocks:
-            patches = block(patches, code.embeddings)
+            patches = block(patches, embeddings)
         with torch.autocast(features.device.type, enabled=False):
             out = self.out_mlp(patches.float())
             h = F.softplus(out[:, 3:4], beta=float(self.h_beta)) + self.max_inv_scale
             h = torch.minimum(h, self.min_inv_scale)
-            return SceneCoordinates(out[:, :3] / h + code.anchors[:1], out[:, 4].exp())
+            return SceneCoordinates(out[:, :3] / h + mean, out[:, 4].exp())
 
 
 def ours(name: str) -> str:

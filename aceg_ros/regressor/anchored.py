@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from aceg_ros.maps.code import ANCHORED
 from aceg_ros.precision import half_precision
 from aceg_ros.regressor.attention import top_tokens
+from aceg_ros.regressor.base import SceneCoordinates
 from aceg_ros.regressor.blocks import Candidates, Round, SparseBlocks, Surroundings, weigh
+from aceg_ros.weights import identity_of
 
 _CACHED_PATCHES, _MANY_PATCHES = 256, 16384
-# Codes are named by the hash of what an anchored reader's configuration was in the first version.
-_NAMED_WITH = {'blocks': 0, 'dim': 256, 'heads': 8, 'mlp_ratio': 2.0, 'tokens_read': 8}
 
 
 @dataclass(frozen=True)
-class RegressorConfig:
+class AnchoredConfig:
     """Shape of a regressor. Without blocks it is the anchored reader alone and has no weights."""
 
     dim_in: int = 64  # patch features and code embeddings
@@ -33,30 +32,20 @@ class RegressorConfig:
 
 
 @dataclass(frozen=True)
-class CodeTensors:
-    """A map code as the regressor reads it, all on one device; lengths in meters.
-
-    An *anchored* code has one 3D anchor and one key per token, born from mapping patches. A *free*
-    code (the paper's) has random embeddings and every anchor at the scene's mean: all the geometry
-    has to come out of a regressor made for it, see `PublishedRegressor`.
-    """
+class AnchoredTensors:
+    """An anchored code as the regressor reads it, all on one device; lengths in meters."""
 
     embeddings: torch.Tensor  # (n, dim_in)
     anchors: torch.Tensor  # (n, 3)
     log_sigma: torch.Tensor  # (n,) log meters
     log_prior: torch.Tensor  # (n,) logit added to the token's similarity
 
-
-@dataclass(frozen=True)
-class SceneCoordinates:
-    """What the regressor says of P patches."""
-
-    points3d: torch.Tensor  # (P, 3) meters, map frame
-    sigma: torch.Tensor  # (P,) meters, of the Laplace error in 3D
-    similarity: torch.Tensor | None = None  # (P,) cosine to the token most alike; of anchored codes
+    def to(self, device: torch.device) -> AnchoredTensors:
+        """The same on ``device``."""
+        return AnchoredTensors(*(part.to(device) for part in vars(self).values()))
 
 
-class Regressor(nn.Module):
+class AnchoredRegressor(nn.Module):
     """y = sum_j w_j anchor_j, with weights by similarity; pre-trained blocks correct the weights.
 
     The anchored reading is attention whose values are the tokens' own anchors, so a code that
@@ -64,37 +53,39 @@ class Regressor(nn.Module):
     logits, take the place that most of the weight is at, and scale sigma.
     """
 
-    free_codes = False
+    kind: ClassVar[str] = ANCHORED
     unit_features = True
+    notice: ClassVar[dict[str, str]] = {}
 
-    def __init__(self, config: RegressorConfig | None = None):
+    def __init__(self, config: AnchoredConfig | None = None):
         super().__init__()
-        self.config = config or RegressorConfig()
+        self.config = config or AnchoredConfig()
         config = self.config
-        self.looks_around = config.blocks > 0
         self.corrector: SparseBlocks | None = None
         if config.blocks:
             self.corrector = SparseBlocks(config.dim, config.blocks, config.spread_weight)
 
     def identity(self) -> str:
         """Hash of configuration and weights."""
-        digest = hashlib.sha256(_hashed(asdict(self.config)).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().float().numpy().tobytes())
-        return 'anchored-' + digest.hexdigest()[:16]
+        return 'anchored-' + identity_of(asdict(self.config), self.state_dict())
 
     def codes(self) -> str:
         """What codes it reads: blocks change the reading, not what a code is fitted for."""
         shape = asdict(self.config)
         named = {name: shape[name] for name in ('dim_in', 'temperature', 'spread_weight')}
-        return _hashed({**_NAMED_WITH, **named})[:16]
+        return 'anchored-codes-' + identity_of(named, {})
+
+    def random_code(self, count: int, generator: torch.Generator) -> tuple[AnchoredTensors]:
+        """What `forward` takes beside features, made up, to try it."""
+        embeddings = torch.randn(count, self.config.dim_in, generator=generator)
+        anchors = torch.randn(count, 3, generator=generator)
+        return (AnchoredTensors(embeddings, anchors, torch.zeros(count), torch.zeros(count)),)
 
     @torch.no_grad()
     def similar_tokens(
         self,
         features: torch.Tensor,
-        code: CodeTensors,
+        code: AnchoredTensors,
         count: int,
         hidden: torch.Tensor | None = None,
     ) -> torch.Tensor:
@@ -117,32 +108,38 @@ class Regressor(nn.Module):
         return torch.cat(found)
 
     def forward(
-        self,
-        features: torch.Tensor,
-        code: CodeTensors,
-        tokens: torch.Tensor | None = None,
-        around: Surroundings | None = None,
-        corrected: bool = True,
+        self, features: torch.Tensor, code: AnchoredTensors, around: Surroundings | None = None
     ) -> SceneCoordinates:
-        """Read the code for unit patch features (P, dim_in).
+        """Scene coordinates of patches, whose features (P, dim_in) have unit length.
 
-        ``tokens`` (P, k) names the tokens each patch may attend to, -1 for none, but one at least;
-        without it the most similar are found first. Gradients flow to the code through the tokens
-        read. ``around`` says which patches lie beside each other in their images: then the blocks
-        know what else an image has read. Without ``corrected`` no block is asked.
+        ``around`` says which patches lie beside each other in their images; the blocks, where there
+        are any, use it.
         """
-        given = self.candidates(features, code, tokens)
-        if self.corrector is not None and corrected:
-            last = self.rounds(given, code, around)[-1]
-            return SceneCoordinates(last.points3d, last.sigma, given.similarity)
+        given = self.candidates(features, code)
+        if self.corrector is None:
+            return self._weighed(given)
+        last = self.rounds(given, code, around)[-1]
+        return SceneCoordinates(last.points3d, last.sigma, given.similarity)
+
+    def among(
+        self, features: torch.Tensor, code: AnchoredTensors, tokens: torch.Tensor
+    ) -> SceneCoordinates:
+        """As `forward`, of the ``tokens`` (P, k) of each patch only, -1 for none, one at least.
+
+        Blocks are left out: they choose among similar tokens, and these are chosen already.
+        Gradients flow to the code.
+        """
+        return self._weighed(self.candidates(features, code, tokens))
+
+    def _weighed(self, given: Candidates) -> SceneCoordinates:
         read = weigh(given.logits, given.anchors, given.log_sigma)
         sigma = read.sigma(self.config.spread_weight)
         return SceneCoordinates(read.points3d, sigma, given.similarity)
 
     def candidates(
-        self, features: torch.Tensor, code: CodeTensors, tokens: torch.Tensor | None = None
+        self, features: torch.Tensor, code: AnchoredTensors, tokens: torch.Tensor | None = None
     ) -> Candidates:
-        """What the blocks weigh; arguments as for `forward`."""
+        """The tokens that patches choose among: those given (P, k), else the most similar."""
         if tokens is None:
             tokens = self.similar_tokens(features, code, self.config.tokens_read)
         # one table and one gather: on a CPU the gather's backward is most of a fit's time
@@ -154,12 +151,12 @@ class Regressor(nn.Module):
         keys, anchors, log_sigma, log_prior = rows.split([keys.shape[1], 3, 1, 1], dim=2)
         similarity = (features[:, None] * keys).sum(dim=2) * self.config.temperature
         similarity = similarity.masked_fill(tokens < 0, -torch.inf)
-        similarity = similarity.detach().amax(dim=1) / self.config.temperature
+        best = similarity.detach().amax(dim=1) / self.config.temperature
         logits = similarity + log_prior[:, :, 0]
-        return Candidates(anchors, logits, log_sigma[:, :, 0], log_prior[:, :, 0], similarity)
+        return Candidates(anchors, logits, log_sigma[:, :, 0], log_prior[:, :, 0], best)
 
     def rounds(
-        self, given: Candidates, code: CodeTensors, around: Surroundings | None
+        self, given: Candidates, code: AnchoredTensors, around: Surroundings | None
     ) -> list[Round]:
         """The readings after each block, of which there may be none."""
         if self.corrector is None:
@@ -167,12 +164,8 @@ class Regressor(nn.Module):
         return self.corrector(given, _scene_size(code), around)
 
 
-def _hashed(values: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
 @torch.no_grad()
-def _scene_size(code: CodeTensors) -> torch.Tensor:
+def _scene_size(code: AnchoredTensors) -> torch.Tensor:
     """Mean distance () of the anchors from their mean, and not less than the tokens' sigma."""
     distance = (code.anchors - code.anchors.mean(dim=0)).norm(dim=1).mean()
     return (distance + code.log_sigma.exp().mean()).clamp_min(1e-6)

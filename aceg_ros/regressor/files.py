@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,47 +13,28 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from aceg_ros.errors import AcegError, WeightsError
+from aceg_ros.errors import WeightsError
 from aceg_ros.files import write_atomically
-from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor, ours
-from aceg_ros.regressor.anchored import Regressor, RegressorConfig
+from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor, ours
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
+from aceg_ros.weights import read_foreign
 
-AnyRegressor: TypeAlias = Regressor | PublishedRegressor
+AnyRegressor: TypeAlias = AnchoredRegressor | AceGRegressor
 
 SUFFIX = '.safetensors'
 FORMAT = 'aceg-regressor'
-LICENSE = (
-    'Weights published by the authors of ACE-G under a license that allows non-commercial use '
-    'only; the license of aceg_ros does not cover them.'
-)
-ANCHORED, PUBLISHED = 'anchored', 'published'  # kinds of regressor: what codes they read
 _REMEDY = 'take the file from where it came, or make one ("aceg import-regressor", "aceg pretrain")'
 # What the published head file has beside the parameters: the other two are their reciprocals, and
 # a map brings a mean of its own.
 _UNUSED = {'max_scale', 'min_scale', 'mean'}
 _STATE = '_extra_state'
+_KINDS: dict[str, tuple[type[Any], type[Any]]] = {
+    AnchoredRegressor.kind: (AnchoredRegressor, AnchoredConfig),
+    AceGRegressor.kind: (AceGRegressor, AceGConfig),
+}
 
 
-def read_foreign(path: Path, what: str, wrong: type[AcegError] = WeightsError) -> dict[str, Any]:
-    """The dict in a `torch.save`d file, whose code, if it has any, is not run.
-
-    Raises an error of the type ``wrong`` when there is no such file or it holds something else.
-    """
-    if not path.is_file():
-        raise wrong(f'there is no {what} at {path}; give the path of the file downloaded')
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise wrong(
-            f'{path} is no {what}, or only part of one ({lines[0]}); download it again'
-        ) from error
-    if not isinstance(content, dict):
-        raise wrong(f'{path} is no {what}: it holds a {type(content).__name__}')
-    return content
-
-
-def read_published_head(path: Path) -> PublishedRegressor:
+def read_published_head(path: Path) -> AceGRegressor:
     """The regressor in a published head file; raises WeightsError when it is no such file."""
     content = read_foreign(path, 'published head')
     state = content.pop(_STATE, None)
@@ -62,7 +42,7 @@ def read_published_head(path: Path) -> PublishedRegressor:
     if not isinstance(values, dict):
         raise WeightsError(f'{path} is no published head: it does not describe its configuration')
     try:
-        network = PublishedRegressor(_config(values))
+        network = AceGRegressor(_config(values))
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
             f'the network that {path} describes is none that is known here ({error})'
@@ -72,7 +52,7 @@ def read_published_head(path: Path) -> PublishedRegressor:
     return network
 
 
-def _config(values: Mapping[str, Any]) -> PublishedConfig:
+def _config(values: Mapping[str, Any]) -> AceGConfig:
     """The configuration in a published head; KeyError, TypeError or ValueError for another kind."""
     for name in ('use_homogeneous', 'use_uncertainty'):
         if not values[name]:
@@ -80,7 +60,7 @@ def _config(values: Mapping[str, Any]) -> PublishedConfig:
     width = values.get('dim_map_emb')
     if width not in (None, values['dim_emb']):
         raise ValueError(f'its codes are of another width, {width}')
-    return PublishedConfig(
+    return AceGConfig(
         dim_in=int(values['dim_in']),
         dim=int(values['dim_emb']),
         blocks=int(values['num_blocks']),
@@ -121,18 +101,16 @@ def save_regressor(
     Atomic; raises WeightsError when it cannot be written.
     """
     tensors = {n: t.detach().contiguous().cpu() for n, t in network.state_dict().items()}
-    published = isinstance(network, PublishedRegressor)
     metadata = {
         'format': FORMAT,
         'version': '1',
-        'kind': PUBLISHED if published else ANCHORED,
+        'kind': network.kind,
         'config': json.dumps(asdict(network.config), sort_keys=True),
         'identity': network.identity(),
         'codes': network.codes(),
+        **network.notice,
         **(about or {}),
     }
-    if published:
-        metadata['license'] = LICENSE
     try:
         write_atomically(path, save(tensors, metadata))
     except OSError as error:
@@ -164,11 +142,10 @@ def load_regressor(path: Path) -> AnyRegressor:
 
 def _network(kind: str, config: dict[str, Any]) -> AnyRegressor:
     """A network without weights; KeyError, TypeError or ValueError for one that cannot be."""
-    if kind == PUBLISHED:
-        return PublishedRegressor(PublishedConfig(**config))
-    if kind == ANCHORED:
-        return Regressor(RegressorConfig(**config))
-    raise ValueError(f'kind {kind!r}')
+    if kind not in _KINDS:
+        raise ValueError(f'kind {kind!r}')
+    network, shape = _KINDS[kind]
+    return network(shape(**config))
 
 
 def described(path: Path) -> dict[str, str]:

@@ -13,10 +13,10 @@ from dinov2_networks import tiny_dinov2
 from published_heads import CONFIG, published_state, random_network
 
 from aceg_ros.evaluation.benchmark import run as run_here
-from aceg_ros.mapping.ace_g.schedule import SCHEDULES, PaperSchedule
+from aceg_ros.mapping.ace_g.schedule import SCHEDULES, AceGSchedule
 from aceg_ros.maps.file import read_map
 
-TINY = PaperSchedule('paper-5min', steps=3, batch=64, buffer=300, tokens=20, per_view=20)
+TINY = AceGSchedule('paper-5min', steps=3, batch=64, buffer=300, tokens=20, per_view=20)
 
 
 @pytest.fixture(scope='module')

@@ -11,25 +11,25 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from aceg_ros.progress import never, silent
 
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.mapping.ace_g.buffer import fill_ace_g_buffer
 from aceg_ros.mapping.ace_g.fit import ace_g_losses, free_tensors
-from aceg_ros.mapping.ace_g.schedule import PaperSchedule
-from aceg_ros.progress import never, silent
-from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor
+from aceg_ros.mapping.ace_g.schedule import AceGSchedule
+from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
 
-SCHEDULE = PaperSchedule(
+SCHEDULE = AceGSchedule(
     'room', steps=250, batch=1536, buffer=50_000, tokens=64, zoom=(0.9, 1.2), turn=8.0
 )
 _STEPS, _RATE, _WARM_UP = 450, 3e-3, 30
 
 
-def learned_regressor(frames: Sequence[Frame], encoder: Encoder) -> PublishedRegressor:
+def learned_regressor(frames: Sequence[Frame], encoder: Encoder) -> AceGRegressor:
     """Network and code learn together; the code is thrown away."""
     torch.manual_seed(0)
-    network = PublishedRegressor(PublishedConfig(dim_in=encoder.dim, dim=64, blocks=2, heads=4))
+    network = AceGRegressor(AceGConfig(dim_in=encoder.dim, dim=64, blocks=2, heads=4))
     rng, device = np.random.default_rng(0), torch.device('cpu')
     size = SCHEDULE.buffer
     buffer, _, _ = fill_ace_g_buffer(frames, encoder, SCHEDULE, size, device, rng, silent, never)

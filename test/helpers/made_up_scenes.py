@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from aceg_ros.lab.pretraining.config import PretrainOptions, ScheduleOptions
 from aceg_ros.lab.pretraining.shards import SceneBuffer, ViewBuffer
-from aceg_ros.regressor.anchored import CodeTensors, RegressorConfig
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredTensors
 
 POINTS, VIEWS, DEPTH = 120, 5, 3.0
-READER = RegressorConfig(blocks=1, dim=16, tokens_read=8)
+READER = AnchoredConfig(blocks=1, dim=16, tokens_read=8)
 
 
 def make_scene(seed: int, known: bool = True) -> SceneBuffer:
@@ -42,7 +42,7 @@ def make_scene(seed: int, known: bool = True) -> SceneBuffer:
     mapping = views([0.02, 0.06] * VIEWS, centers.repeat_interleave(2, dim=0))
     query = views([0.08] * 3, centers[:3] + torch.tensor([0.0, 0.4, 0.2]))
     owner = torch.arange(2 * POINTS) % VIEWS
-    code = CodeTensors(
+    code = AnchoredTensors(
         F.normalize(features.repeat(2, 1) + 0.02 * random(2 * POINTS, 64), dim=1),
         points.repeat(2, 1) + 0.05 * random(2 * POINTS, 3),
         torch.full((2 * POINTS,), math.log(0.3)),
@@ -50,7 +50,7 @@ def make_scene(seed: int, known: bool = True) -> SceneBuffer:
     )
     hidden = torch.eye(VIEWS, dtype=torch.bool).repeat_interleave(2, dim=0)
     kinds = ('light', 'near', 'far')
-    swept = CodeTensors(*(part.clone() for part in vars(code).values()))
+    swept = AnchoredTensors(*(part.clone() for part in vars(code).values()))
     return SceneBuffer(
         f'scene-{seed}', kinds, DEPTH, swept, code, owner, centers[owner], hidden, mapping, query
     )

@@ -16,7 +16,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
 from aceg_ros.maps.code import MapCode, MapInfo
-from aceg_ros.regressor.anchored import Regressor
+from aceg_ros.regressor.anchored import AnchoredRegressor
 
 
 def map_code(tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: int = 0) -> MapCode:
@@ -33,7 +33,7 @@ def map_code(tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: i
         keyframes=np.stack(poses),
         info=MapInfo(
             encoder='encoder-1',
-            regressor=Regressor().codes(),
+            regressor=AnchoredRegressor().codes(),
             metric=True,
             cameras=(Camera.pinhole(320, 240, 262.0, 263.0, 158.5, 121.0),),
             frame_id='kitchen',

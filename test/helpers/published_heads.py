@@ -6,18 +6,18 @@ from typing import Any
 
 import torch
 
-from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor
+from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
 
-CONFIG = PublishedConfig(dim_in=24, dim=32, blocks=2, heads=4)
+CONFIG = AceGConfig(dim_in=24, dim=32, blocks=2, heads=4)
 
 
-def random_network(config: PublishedConfig = CONFIG, seed: int = 0) -> PublishedRegressor:
+def random_network(config: AceGConfig = CONFIG, seed: int = 0) -> AceGRegressor:
     """A frozen network."""
     torch.manual_seed(seed)
-    return PublishedRegressor(config).requires_grad_(False).eval()
+    return AceGRegressor(config).requires_grad_(False).eval()
 
 
-def published_state(network: PublishedRegressor) -> dict[str, Any]:
+def published_state(network: AceGRegressor) -> dict[str, Any]:
     """The network as the published program would save it."""
     state: dict[str, Any] = {'max_scale': torch.ones(1), 'min_scale': torch.ones(1)}
     state['mean'] = torch.tensor(0.0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from aceg_ros.progress import never, silent
 
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
-from aceg_ros.progress import never, silent
 
 
 @pytest.fixture(scope='session')

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from aceg_ros.progress import never, silent
 
 from aceg_ros.errors import FitCancelled
 from aceg_ros.mapping.buffer import PatchBuffer, fill_buffer
@@ -17,12 +18,11 @@ from aceg_ros.mapping.fit import fit_code
 from aceg_ros.mapping.mapper import _hidden_views
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.views import compare_views
-from aceg_ros.progress import never, silent
-from aceg_ros.regressor.anchored import CodeTensors, Regressor, RegressorConfig
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor, AnchoredTensors
 
 VIEWS, POINTS, FOCAL, DEPTH = 6, 300, 300.0, 3.0
 OPTIONS = FitOptions(epochs=30, batch=300)
-READER = RegressorConfig(temperature=32.0)  # whatever the shipped one is tuned to
+READER = AnchoredConfig(temperature=32.0)  # whatever the shipped one is tuned to
 OWN = torch.eye(VIEWS, dtype=torch.bool).repeat_interleave(2, dim=0)  # by group of the buffer
 
 
@@ -52,14 +52,14 @@ class Scene:
             )
         return PatchBuffer(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def start(self, error: float) -> tuple[CodeTensors, torch.Tensor, torch.Tensor]:
+    def start(self, error: float) -> tuple[AnchoredTensors, torch.Tensor, torch.Tensor]:
         """Each point as token of two views, at a distance wrong by `error`; origins and owners."""
         generator = torch.Generator().manual_seed(1)
         owner = torch.arange(2 * POINTS) % VIEWS
         origins = self.centers[owner]
         points = self.points3d.repeat(2, 1)
         factor = torch.exp(error * torch.randn(2 * POINTS, 1, generator=generator))
-        code = CodeTensors(
+        code = AnchoredTensors(
             self.features.repeat(2, 1),
             origins + (points - origins) * factor,
             torch.full((2 * POINTS,), np.log(0.1).item()),
@@ -86,7 +86,7 @@ def fit(scene, error=0.1, options=OPTIONS, seconds=60.0, reader=None, **calls):
         OWN,
         scene.buffer(),
         DEPTH,
-        reader or Regressor(READER),
+        reader or AnchoredRegressor(READER),
         options,
         time.monotonic() + seconds,
         calls.get('progress', silent),
@@ -99,7 +99,7 @@ def distances(scene, code):
     return (code.anchors - scene.points3d.repeat(2, 1)).norm(dim=1)
 
 
-class Spy(Regressor):
+class Spy(AnchoredRegressor):
     """Notes which tokens each patch was allowed to read."""
 
     def __init__(self):
@@ -122,7 +122,7 @@ class TestFit:
     def test_blocks_make_no_difference(self, scene):
         """A code is fitted for the anchored reading, whatever blocks read it later."""
         torch.manual_seed(0)
-        blocks = Regressor(replace(READER, blocks=1, dim=16)).requires_grad_(False)
+        blocks = AnchoredRegressor(replace(READER, blocks=1, dim=16)).requires_grad_(False)
         codes = [fit(scene, seconds=math.inf, reader=reader)[0] for reader in (None, blocks)]
         for first, second in zip(*(vars(code).values() for code in codes), strict=True):
             torch.testing.assert_close(first, second, atol=0, rtol=0)
@@ -139,7 +139,7 @@ class TestFit:
             OWN,
             scene.buffer(),
             DEPTH,
-            Regressor(READER),
+            AnchoredRegressor(READER),
             replace(OPTIONS, epochs=60),
             time.monotonic() + 60,
             silent,
@@ -163,7 +163,7 @@ class TestFit:
     def test_the_start_is_not_changed(self, scene):
         start, origins, owner = scene.start(0.1)
         before = start.anchors.clone()
-        parts = (start, origins, owner, OWN, scene.buffer(), DEPTH, Regressor(READER))
+        parts = (start, origins, owner, OWN, scene.buffer(), DEPTH, AnchoredRegressor(READER))
         fit_code(*parts, replace(OPTIONS, epochs=2), time.monotonic() + 60, silent, never)
         torch.testing.assert_close(start.anchors, before)
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from aceg_ros.progress import never, silent
 from textured_plane import TexturedPlane, above
 
 from aceg_ros.errors import FitCancelled
@@ -17,7 +18,6 @@ from aceg_ros.landmarks.templates import find_planar_patches, planar_patches
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.views import compare_views
-from aceg_ros.progress import never, silent
 
 CAMERA = Camera.pinhole(320, 240, 300.0, 300.0, 158.0, 121.0)
 FISHEYE = Camera(

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from aceg_ros.progress import never, silent
 
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens, free_code
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
-from aceg_ros.progress import never, silent
 
 
 def swept_from(keyframes, use_depth=False) -> tuple[Candidates, SceneDepths]:

@@ -20,7 +20,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
 from aceg_ros.localization.localizer import check_identity
 from aceg_ros.maps.file import VERSION, read_map, write_map
-from aceg_ros.regressor.anchored import Regressor
+from aceg_ros.regressor.anchored import AnchoredRegressor
 
 
 @pytest.fixture
@@ -432,17 +432,17 @@ class TestRefused:
 
 class TestIdentity:
     def test_fits(self, path):
-        check_identity(read_map(path), encoder_of('encoder-1'), Regressor())
+        check_identity(read_map(path), encoder_of('encoder-1'), AnchoredRegressor())
 
     def test_another_encoder(self, path):
         with pytest.raises(MapCodeError, match='made with encoder encoder-1, not with encoder-2'):
-            check_identity(read_map(path), encoder_of('encoder-2'), Regressor())
+            check_identity(read_map(path), encoder_of('encoder-2'), AnchoredRegressor())
 
     def test_another_regressor(self, path):
         code = read_map(path)
         code = replace(code, info=replace(code.info, regressor='older'))
         with pytest.raises(MapCodeError, match='made with regressor older'):
-            check_identity(code, encoder_of('encoder-1'), Regressor())
+            check_identity(code, encoder_of('encoder-1'), AnchoredRegressor())
 
 
 class TestWhatAMapSays:

@@ -14,8 +14,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from aceg_ros.errors import WeightsError
-from aceg_ros.regressor.ace_g import PublishedRegressor
-from aceg_ros.regressor.anchored import CodeTensors, SceneCoordinates
+from aceg_ros.regressor.ace_g import AceGRegressor
+from aceg_ros.regressor.anchored import AnchoredTensors, SceneCoordinates
 from aceg_ros.regressor.files import (
     LICENSE,
     described,
@@ -28,14 +28,16 @@ from aceg_ros.regressor.files import (
 NAMES = ('small', 'deep')
 
 
-def free(embeddings: torch.Tensor, mean: torch.Tensor) -> CodeTensors:
+def free(embeddings: torch.Tensor, mean: torch.Tensor) -> AnchoredTensors:
     """A free code with these vectors."""
     count = len(embeddings)
-    return CodeTensors(embeddings, mean.expand(count, 3), torch.zeros(count), torch.zeros(count))
+    return AnchoredTensors(
+        embeddings, mean.expand(count, 3), torch.zeros(count), torch.zeros(count)
+    )
 
 
 def answers(
-    fixtures: Path, name: str, network: PublishedRegressor
+    fixtures: Path, name: str, network: AceGRegressor
 ) -> tuple[SceneCoordinates, torch.Tensor, torch.Tensor]:
     """What the network says of the fixture's patches, and what the reference says."""
     code = torch.load(fixtures / f'{name}_map.pt', weights_only=True)

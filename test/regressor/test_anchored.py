@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 
 from aceg_ros.mapping.tokens import free_code
-from aceg_ros.regressor.anchored import CodeTensors, Regressor, RegressorConfig
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor, AnchoredTensors
 
 BLOCKS = pytest.mark.parametrize('blocks', [0, 2])
 
 
-def regressor(blocks: int = 0, **changes) -> Regressor:
+def regressor(blocks: int = 0, **changes) -> AnchoredRegressor:
     """With blocks, one whose last layers are no longer zero."""
     torch.manual_seed(4)
-    model = Regressor(RegressorConfig(blocks=blocks, dim=32, **changes))
+    model = AnchoredRegressor(AnchoredConfig(blocks=blocks, dim=32, **changes))
     with torch.no_grad():
         for parameter in model.parameters():
             if not parameter.any():
@@ -25,9 +25,9 @@ def regressor(blocks: int = 0, **changes) -> Regressor:
     return model
 
 
-def random_code(tokens: int = 700, seed: int = 0) -> CodeTensors:
+def random_code(tokens: int = 700, seed: int = 0) -> AnchoredTensors:
     generator = torch.Generator().manual_seed(seed)
-    return CodeTensors(
+    return AnchoredTensors(
         torch.randn(tokens, 64, generator=generator),
         torch.randn(tokens, 3, generator=generator),
         torch.randn(tokens, generator=generator) * 0.1 - 3,
@@ -40,7 +40,7 @@ def random_patches(count: int = 9, seed: int = 1) -> torch.Tensor:
     return F.normalize(torch.randn(count, 64, generator=generator), dim=1)
 
 
-def slow_reading(config: RegressorConfig, patch: torch.Tensor, code: CodeTensors):
+def slow_reading(config: AnchoredConfig, patch: torch.Tensor, code: AnchoredTensors):
     """Point and sigma of one patch by the formula, token by token."""
     scored = []
     for index in range(len(code.anchors)):
@@ -74,7 +74,7 @@ class TestReading:
         model, code, patches = regressor(), random_code(), random_patches(5)
         tokens = torch.tensor([[3, -1, 7]]).expand(5, 3)
         named = torch.tensor([3, 7])
-        few = CodeTensors(*(part[named] for part in vars(code).values()))
+        few = AnchoredTensors(*(part[named] for part in vars(code).values()))
         torch.testing.assert_close(
             model(patches, code, tokens).points3d, model(patches, few).points3d
         )
@@ -97,7 +97,7 @@ class TestReading:
     def test_order_of_tokens_does_not_matter(self, blocks):
         model, code, patches = regressor(blocks), random_code(), random_patches()
         order = torch.randperm(700, generator=torch.Generator().manual_seed(2))
-        mixed = CodeTensors(*(part[order] for part in vars(code).values()))
+        mixed = AnchoredTensors(*(part[order] for part in vars(code).values()))
         first, second = model(patches, code), model(patches, mixed)
         torch.testing.assert_close(first.points3d, second.points3d, atol=1e-4, rtol=1e-4)
         torch.testing.assert_close(first.sigma, second.sigma, atol=1e-4, rtol=1e-4)
@@ -118,7 +118,7 @@ class TestReading:
 
     def test_the_length_of_an_embedding_does_not_matter(self):
         code, patches = random_code(), random_patches()
-        longer = CodeTensors(5 * code.embeddings, code.anchors, code.log_sigma, code.log_prior)
+        longer = AnchoredTensors(5 * code.embeddings, code.anchors, code.log_sigma, code.log_prior)
         first, second = regressor()(patches, code), regressor()(patches, longer)
         torch.testing.assert_close(first.points3d, second.points3d, atol=1e-5, rtol=1e-4)
 
@@ -182,7 +182,7 @@ class TestSigma:
 
     def test_grows_with_the_spread_of_the_anchors(self):
         code, model = random_code(), regressor()
-        wider = CodeTensors(code.embeddings, 10 * code.anchors, code.log_sigma, code.log_prior)
+        wider = AnchoredTensors(code.embeddings, 10 * code.anchors, code.log_sigma, code.log_prior)
         assert (model(random_patches(), wider).sigma > model(random_patches(), code).sigma).all()
 
     def test_is_that_of_the_tokens_where_anchors_agree(self):
@@ -199,7 +199,9 @@ class TestIdentity:
         assert regressor(2).identity() == regressor(2).identity()
 
     def test_differs_by_configuration(self):
-        identities = {Regressor(RegressorConfig(temperature=t)).identity() for t in (20.0, 32.0)}
+        identities = {
+            AnchoredRegressor(AnchoredConfig(temperature=t)).identity() for t in (20.0, 32.0)
+        }
         assert len(identities) == 2
 
     def test_differs_by_weights(self):
@@ -210,11 +212,14 @@ class TestIdentity:
         assert model.identity() != before
 
     def test_without_blocks_there_is_nothing_to_train(self):
-        assert not list(Regressor().parameters())
+        assert not list(AnchoredRegressor().parameters())
 
     def test_blocks_read_the_codes_that_are_read_without(self):
-        assert regressor(2, tokens_read=16).codes() == Regressor().codes()
-        assert Regressor(RegressorConfig(temperature=20.0)).codes() != Regressor().codes()
+        assert regressor(2, tokens_read=16).codes() == AnchoredRegressor().codes()
+        assert (
+            AnchoredRegressor(AnchoredConfig(temperature=20.0)).codes()
+            != AnchoredRegressor().codes()
+        )
 
     def test_codes_are_named_as_in_maps_of_the_first_version(self):
-        assert Regressor().codes() == 'f68bd891c1fda20f'
+        assert AnchoredRegressor().codes() == 'f68bd891c1fda20f'

@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 
 from aceg_ros.regressor import blocks
-from aceg_ros.regressor.anchored import CodeTensors, Regressor, RegressorConfig
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor, AnchoredTensors
 from aceg_ros.regressor.blocks import NEIGHBORS, Candidates, Round, Surroundings
 
 K = 12
 
 
-def reader(awake: bool = True, **changes) -> Regressor:
+def reader(awake: bool = True, **changes) -> AnchoredRegressor:
     """Untrained, or with last layers that are no longer zero."""
     torch.manual_seed(0)
-    model = Regressor(RegressorConfig(blocks=2, dim=16, tokens_read=K, **changes))
+    model = AnchoredRegressor(AnchoredConfig(blocks=2, dim=16, tokens_read=K, **changes))
     if awake:
         with torch.no_grad():
             for parameter in model.parameters():
@@ -27,11 +27,11 @@ def reader(awake: bool = True, **changes) -> Regressor:
     return model.eval()
 
 
-def make_code(tokens: int = 400, scale: float = 1.0) -> CodeTensors:
+def make_code(tokens: int = 400, scale: float = 1.0) -> AnchoredTensors:
     """Of three places, in each of which a third of the tokens lie."""
     generator = torch.Generator().manual_seed(1)
     places = torch.tensor([[0.0, 0, 0], [2.0, 1, 0], [-1.0, 0, 2]])[torch.arange(tokens) % 3]
-    return CodeTensors(
+    return AnchoredTensors(
         torch.randn(tokens, 64, generator=generator),
         scale * (places + 0.03 * torch.randn(tokens, 3, generator=generator)),
         torch.randn(tokens, generator=generator) * 0.1 - 3 + math.log(scale),
@@ -112,7 +112,7 @@ class TestCorrecting:
 
     def test_not_asked_it_is_the_anchored_reader(self):
         code, patches = make_code(), make_patches()
-        plain = Regressor(RegressorConfig(tokens_read=K))(patches, code)
+        plain = AnchoredRegressor(AnchoredConfig(tokens_read=K))(patches, code)
         assert difference(reader()(patches, code, corrected=False), plain) == 0
 
     def test_order_of_the_tokens_named_does_not_matter(self):

@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import save_file
 
 from aceg_ros.errors import WeightsError
-from aceg_ros.regressor.anchored import Regressor, RegressorConfig
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
 from aceg_ros.regressor.files import load_regressor, save_regressor
 
 
 @pytest.fixture
 def file(tmp_path):
     torch.manual_seed(0)
-    model = Regressor(RegressorConfig(blocks=1, dim=16, tokens_read=12))
+    model = AnchoredRegressor(AnchoredConfig(blocks=1, dim=16, tokens_read=12))
     save_regressor(model, tmp_path / 'regressor.safetensors', {'iterations': '3'})
     return model, tmp_path / 'regressor.safetensors'
 
@@ -25,8 +25,10 @@ def test_comes_back_as_it_was(file):
 
 
 def test_one_without_weights_too(tmp_path):
-    save_regressor(Regressor(), tmp_path / 'plain.safetensors')
-    assert load_regressor(tmp_path / 'plain.safetensors').identity() == Regressor().identity()
+    save_regressor(AnchoredRegressor(), tmp_path / 'plain.safetensors')
+    assert (
+        load_regressor(tmp_path / 'plain.safetensors').identity() == AnchoredRegressor().identity()
+    )
 
 
 @pytest.mark.parametrize('content', [b'', b'not a file of weights', b'\x08' + b'\x00' * 40])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.pose.ransac import ransac_pose
 from aceg_ros.pose.refine import refine_pose
 
@@ -31,15 +31,17 @@ def localize_matches(
     rays = camera.rays(points2d)
     found = ransac_pose(rays, points3d, camera.focal, options.threshold_px)
     if found is None:
-        return LocalizationFailure('no_pose', f'no pose agrees with any of {len(rays)} matches')
+        return LocalizationFailure(
+            Reason.NO_POSE, f'no pose agrees with any of {len(rays)} matches'
+        )
     sigma_px = np.zeros(len(rays))
     refined = refine_pose(found[0], rays, points3d, sigma_px, camera.focal, options.threshold_px)
     if refined is None:
-        return LocalizationFailure('undetermined', 'the matches leave the pose undetermined')
+        return LocalizationFailure(Reason.UNDETERMINED, 'the matches leave the pose undetermined')
     inliers = int(refined.inliers.sum())
     if inliers < options.min_inliers:
         return LocalizationFailure(
-            'too_few_inliers',
+            Reason.FEW_INLIERS,
             f'only {inliers} of {len(rays)} matches agree on a pose; {options.min_inliers} must',
         )
     return Localization(

@@ -19,13 +19,13 @@ from aceg_ros.errors import AcegError, FitError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.lab.pretraining.scenes import Scene, SceneSource
 from aceg_ros.lab.pretraining.shards import SceneBuffer, ViewBuffer, write_scene
+from aceg_ros.mapping.anchored import start_code
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.fit import fit_code
 from aceg_ros.mapping.keyframes import encode_keyframes, patches_of, pose_of
-from aceg_ros.mapping.mapper import start_code
-from aceg_ros.mapping.options import FitOptions
-from aceg_ros.progress import never, silent
-from aceg_ros.regressor.anchored import Regressor
+from aceg_ros.mapping.options import FitOptions, MappingOptions
+from aceg_ros.monitor import Monitor
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
 
 _EDGE = 0.05  # depths around a patch's center that differ by more are no depth
 
@@ -91,30 +91,23 @@ def _make_one(
 
 def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> SceneBuffer:
     """Encode a scene, and start its code as a real map's is; raises FitError as mapping does."""
-    rng = np.random.default_rng(options.seed)
+    rng, monitor = np.random.default_rng(options.seed), Monitor()
     generator = torch.Generator().manual_seed(options.seed)
     per_image = options.mapping_patches // max(len(scene.mapping), 1)
-    keyframes, _ = encode_keyframes(scene.mapping, encoder, per_image, rng, silent, never)
-    fit = FitOptions(
-        epochs=options.fit_epochs,
-        tokens=options.tokens,
-        buffer_patches=options.mapping_patches,
-        seed=options.seed,
-    )
-    start = start_code(keyframes, fit, generator, silent, never)
+    keyframes, _ = encode_keyframes(scene.mapping, encoder, per_image, rng, False, monitor)
+    fit = FitOptions(epochs=options.fit_epochs, buffer_patches=options.mapping_patches)
+    mapping_options = MappingOptions(tokens=options.tokens, seed=options.seed, fit=fit)
+    started = start_code(keyframes, mapping_options, generator, monitor)
+    start = started.fit
     buffer = fill_buffer(keyframes, options.mapping_patches, fit.augmented)
     fitted, _ = fit_code(
-        start.code,
-        start.origins,
-        start.owner,
-        start.hidden,
+        start,
         buffer,
-        start.depths.median,
-        Regressor(),
+        AnchoredRegressor(AnchoredConfig(dim_in=encoder.dim)),
         fit,
+        options.seed,
         math.inf,
-        silent,
-        never,
+        monitor,
     )
     counts = buffer.group.bincount(minlength=2 * len(keyframes)).tolist()
     parts = zip(buffer.features.split(counts), buffer.frames[:, 2].split(counts), strict=True)
@@ -130,7 +123,7 @@ def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> Scen
     return SceneBuffer(
         name=scene.name,
         kinds=tuple(scene.kinds),
-        depth=start.depths.median,
+        depth=start.depth,
         swept=start.code,
         fitted=fitted,
         owner=start.owner,

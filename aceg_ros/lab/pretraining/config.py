@@ -13,7 +13,7 @@ from aceg_ros.errors import ConfigError
 from aceg_ros.lab.pretraining.buffers import BufferOptions
 from aceg_ros.lab.pretraining.scenes import SceneSource
 from aceg_ros.lab.pretraining.sources import PosedSequences, ProceduralWorlds
-from aceg_ros.regressor.anchored import RegressorConfig
+from aceg_ros.regressor.anchored import AnchoredConfig
 
 T = TypeVar('T')
 
@@ -108,8 +108,8 @@ class PretrainOptions:
 
     scenes: SceneOptions = field(default_factory=SceneOptions)
     buffers: BufferOptions = field(default_factory=BufferOptions)
-    reader: RegressorConfig = field(
-        default_factory=lambda: RegressorConfig(blocks=3, dim=32, tokens_read=8)
+    reader: AnchoredConfig = field(
+        default_factory=lambda: AnchoredConfig(blocks=3, dim=32, tokens_read=8)
     )
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
 

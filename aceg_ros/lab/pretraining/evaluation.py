@@ -15,7 +15,7 @@ from aceg_ros.lab.pretraining.loop import iterate
 from aceg_ros.lab.pretraining.losses import FLOOR_PX
 from aceg_ros.lab.pretraining.pool import Pool
 from aceg_ros.lab.pretraining.shards import SceneBuffer, read_scene
-from aceg_ros.regressor.anchored import CodeTensors, Regressor
+from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 from aceg_ros.regressor.blocks import Surroundings
 
 NOMINAL = (0.5, 0.9)  # parts of the patches that should lie within their interval
@@ -64,7 +64,9 @@ class PatchErrors:
 
 @torch.no_grad()
 def patch_errors(
-    scenes: Sequence[tuple[SceneBuffer, CodeTensors]], reader: Regressor, context: bool = True
+    scenes: Sequence[tuple[SceneBuffer, AnchoredTensors]],
+    reader: AnchoredRegressor,
+    context: bool = True,
 ) -> PatchErrors:
     """Read all query views of ``scenes`` with the codes given; views without points do not count.
 
@@ -77,7 +79,7 @@ def patch_errors(
             rows = slice(int(query.starts[view]), int(query.starts[view + 1]))
             rays, truth = query.rays[rows], query.points3d[rows]
             around = Surroundings.of(rays) if context else None
-            read = reader(query.features[rows].float(), code, around=around)
+            read = reader(query.features[rows].float(), code, around)
             known = torch.isfinite(truth).all(dim=1)
             offset = read.points3d - query.centers[view]
             distance = offset.norm(dim=1).clamp_min(1e-6)
@@ -95,15 +97,15 @@ def patch_errors(
     return PatchErrors(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def fitted_scenes(files: Sequence[Path]) -> list[tuple[SceneBuffer, CodeTensors]]:
+def fitted_scenes(files: Sequence[Path]) -> list[tuple[SceneBuffer, AnchoredTensors]]:
     """Scenes with the codes that the anchored reader was fitted for."""
     scenes = [read_scene(path) for path in files]
     return [(scene, scene.start('fitted')) for scene in scenes]
 
 
 def mapped_scenes(
-    files: Sequence[Path], reader: Regressor, schedule: ScheduleOptions, iterations: int
-) -> list[tuple[SceneBuffer, CodeTensors]]:
+    files: Sequence[Path], reader: AnchoredRegressor, schedule: ScheduleOptions, iterations: int
+) -> list[tuple[SceneBuffer, AnchoredTensors]]:
     """The same scenes after more mapping iterations through ``reader``, whose weights stay."""
     scenes = []
     schedule = replace(schedule, pool=1, slots=1, life=2 * iterations + 1, scenes=0)
@@ -113,6 +115,6 @@ def mapped_scenes(
         for _ in range(iterations):
             iterate(reader, active, schedule, True, generator)
         reader.zero_grad(set_to_none=True)
-        code = CodeTensors(*(part.detach() for part in vars(active.code.tensors()).values()))
+        code = AnchoredTensors(*(part.detach() for part in vars(active.code.tensors()).values()))
         scenes.append((active.buffer, code))
     return scenes

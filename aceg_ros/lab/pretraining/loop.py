@@ -18,7 +18,7 @@ from aceg_ros.lab.pretraining.config import PretrainOptions, ScheduleOptions
 from aceg_ros.lab.pretraining.losses import choice_loss, prediction_loss
 from aceg_ros.lab.pretraining.pool import ActiveScene, Pool
 from aceg_ros.lab.pretraining.sampling import find_tokens, random_rotation, sample_patches
-from aceg_ros.regressor.anchored import CodeTensors, Regressor
+from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.files import save_regressor
 
@@ -64,7 +64,7 @@ def pretrain(
     device: torch.device,
     report: Callable[[Progress], None],
     ranks: Ranks | None = None,
-) -> Regressor:
+) -> AnchoredRegressor:
     """Train a regressor on scenes' ``files`` and write it to ``output``.
 
     ``output`` with suffix ``.checkpoint<rank>`` is what resuming needs: a run that was stopped goes
@@ -81,7 +81,7 @@ def pretrain(
     if not files:
         raise ConfigError('there is no scene to train on')
     torch.manual_seed(schedule.seed)
-    reader = Regressor(options.reader).to(device).train()
+    reader = AnchoredRegressor(options.reader).to(device).train()
     optimizer = torch.optim.AdamW(
         reader.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
@@ -127,7 +127,7 @@ def is_mapping(iteration: int, schedule: ScheduleOptions) -> bool:
 
 
 def iterate(
-    reader: Regressor,
+    reader: AnchoredRegressor,
     active: ActiveScene,
     schedule: ScheduleOptions,
     mapping: bool,
@@ -144,9 +144,11 @@ def iterate(
     rotation = random_rotation(generator).to(sample.features.device)
     code = active.code.tensors()
     if not mapping:
-        code = CodeTensors(*(part.detach() for part in vars(code).values()))
+        code = AnchoredTensors(*(part.detach() for part in vars(code).values()))
     tokens = find_tokens(reader, sample, code, active.hidden() if mapping else None)
-    turned = CodeTensors(code.embeddings, code.anchors @ rotation.T, code.log_sigma, code.log_prior)
+    turned = AnchoredTensors(
+        code.embeddings, code.anchors @ rotation.T, code.log_sigma, code.log_prior
+    )
     sample = sample.turned(rotation)
     given = reader.candidates(sample.features, turned, tokens)
     around = Surroundings.of(sample.rays, sample.images) if in_context else None
@@ -171,7 +173,7 @@ def _generator(seed: int, iteration: int, slot: int) -> torch.Generator:
 
 
 def _step(
-    reader: Regressor,
+    reader: AnchoredRegressor,
     optimizer: torch.optim.Optimizer,
     iteration: int,
     schedule: ScheduleOptions,
@@ -218,7 +220,7 @@ def _due(wanted: bool, ranks: Ranks) -> bool:
 def _save(
     path: Path,
     iteration: int,
-    reader: Regressor,
+    reader: AnchoredRegressor,
     optimizer: torch.optim.Optimizer,
     pool: Pool,
     options: PretrainOptions,
@@ -243,7 +245,7 @@ def _save(
 
 def _resume(
     path: Path,
-    reader: Regressor,
+    reader: AnchoredRegressor,
     optimizer: torch.optim.Optimizer,
     pool: Pool,
     options: PretrainOptions,

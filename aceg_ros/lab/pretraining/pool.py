@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from aceg_ros.lab.pretraining.config import RANDOM, ScheduleOptions
 from aceg_ros.lab.pretraining.shards import SceneBuffer, ViewBuffer, read_scene
 from aceg_ros.mapping.fit import LEARNING_RATES, FittedCode
-from aceg_ros.regressor.anchored import CodeTensors
+from aceg_ros.regressor.anchored import AnchoredTensors
 
 
 @dataclass
@@ -109,7 +109,7 @@ class Pool:
 
 def _without_code(
     buffer: SceneBuffer, generator: torch.Generator
-) -> tuple[SceneBuffer, CodeTensors]:
+) -> tuple[SceneBuffer, AnchoredTensors]:
     """The scene with a code that knows nothing of it.
 
     Keys are random, anchors lie on random viewing rays at the scene's median depth.
@@ -119,7 +119,7 @@ def _without_code(
     view = torch.searchsorted(views.starts, row, right=True) - 1
     origins = views.centers[view]
     keys = torch.randn(buffer.fitted.embeddings.shape, generator=generator).to(origins)
-    start = CodeTensors(
+    start = AnchoredTensors(
         F.normalize(keys, dim=1),
         origins + buffer.depth * views.rays[row],
         origins.new_full((count,), math.log(buffer.depth)),
@@ -132,7 +132,7 @@ def _to(buffer: SceneBuffer, device: torch.device) -> SceneBuffer:
     def moved(part: Any) -> Any:
         if isinstance(part, torch.Tensor):
             return part.to(device)
-        if isinstance(part, (CodeTensors, ViewBuffer)):
+        if isinstance(part, (AnchoredTensors, ViewBuffer)):
             return type(part)(*(moved(inner) for inner in vars(part).values()))
         return part
 

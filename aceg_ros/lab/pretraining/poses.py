@@ -9,6 +9,7 @@ import numpy as np
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder
+from aceg_ros.engine import Engine
 from aceg_ros.evaluation.metrics import Evaluation, evaluate
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.lab.pretraining.sources.worlds import ProceduralWorlds, shot
@@ -23,8 +24,8 @@ from aceg_ros.lab.worlds import (
 )
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FitOptions
-from aceg_ros.regressor.anchored import Regressor
+from aceg_ros.mapping.options import MappingOptions
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
 
 FAR_METERS, FAR_DEGREES = 1.5, 45.0
 VIEWS = 12  # of each group and world
@@ -127,21 +128,22 @@ def _seen_share(world: World, pose: np.ndarray, mapped: np.ndarray, depth: np.nd
 def compare_poses(
     source: ProceduralWorlds,
     encoder: Encoder,
-    readers: Mapping[str, Regressor],
-    options: FitOptions,
+    readers: Mapping[str, AnchoredRegressor],
+    options: MappingOptions,
     report: Callable[[str], None],
 ) -> dict[str, dict[str, Evaluation]]:
     """How well `query_groups` are found in all worlds of ``source``, by reader and group.
 
     A world is mapped once; what readers differ in is how they read the map.
     """
+    plain = AnchoredRegressor(AnchoredConfig(dim_in=encoder.dim))
     found: dict[str, dict[str, Evaluation]] = {name: {} for name in readers}
     for index in range(len(source)):
         groups = query_groups(source, index, VIEWS)
         mapping = source.scene(index).mapping
-        code = map_scene(mapping, encoder, Regressor(), options).code
+        code = map_scene(mapping, Engine(encoder, plain), options).code
         for name, reader in readers.items():
-            localizer = Localizer(code, encoder, reader)
+            localizer = Localizer(code, Engine(encoder, reader))
             for group, frames in groups.items():
                 if not frames:
                     continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from aceg_ros.lab.pretraining.shards import ViewBuffer
-from aceg_ros.regressor.anchored import CodeTensors, Regressor
+from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,10 @@ def sample_patches(
 
 
 def find_tokens(
-    reader: Regressor, sample: Sample, code: CodeTensors, hidden: torch.Tensor | None = None
+    reader: AnchoredRegressor,
+    sample: Sample,
+    code: AnchoredTensors,
+    hidden: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """The tokens (P, k) most like each patch; ``hidden`` (V, n) bool keeps some from each view."""
     count = reader.config.tokens_read

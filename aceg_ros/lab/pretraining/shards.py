@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from aceg_ros.errors import DatasetError
 from aceg_ros.files import write_atomically
-from aceg_ros.regressor.anchored import CodeTensors
+from aceg_ros.regressor.anchored import AnchoredTensors
 
 FORMAT = '1'
 _CODE = ('embeddings', 'anchors', 'log_sigma', 'log_prior')
@@ -47,17 +47,17 @@ class SceneBuffer:
     name: str
     kinds: tuple[str, ...]  # of the query views
     depth: float  # median depth of the scene
-    swept: CodeTensors  # as triangulated
-    fitted: CodeTensors  # after a short fit
+    swept: AnchoredTensors  # as triangulated
+    fitted: AnchoredTensors  # after a short fit
     owner: torch.Tensor  # (n,) long, the keyframe of each token
     origins: torch.Tensor  # (n, 3) its camera center
     hidden: torch.Tensor  # (2 K, K) bool
     mapping: ViewBuffer
     query: ViewBuffer
 
-    def start(self, code: str) -> CodeTensors:
+    def start(self, code: str) -> AnchoredTensors:
         """The code ``'swept'`` or ``'fitted'``, in full precision."""
-        return CodeTensors(*(part.float() for part in vars(getattr(self, code)).values()))
+        return AnchoredTensors(*(part.float() for part in vars(getattr(self, code)).values()))
 
 
 def write_scene(buffer: SceneBuffer, path: Path) -> None:
@@ -86,7 +86,7 @@ def read_scene(path: Path) -> SceneBuffer:
         if metadata.get('format') != FORMAT:
             raise ValueError(f'format {metadata.get("format")}, not {FORMAT}')
         swept, fitted = (
-            CodeTensors(*(tensors[f'{start}.{name}'] for name in _CODE))
+            AnchoredTensors(*(tensors[f'{start}.{name}'] for name in _CODE))
             for start in ('swept', 'fitted')
         )
         mapping, query = (

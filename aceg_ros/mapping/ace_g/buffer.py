@@ -14,11 +14,11 @@ from aceg_ros.encoder.base import Encoder, image_tensor
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse
-from aceg_ros.mapping.ace_g.schedule import PaperSchedule
+from aceg_ros.mapping.ace_g.schedule import AceGSchedule
 from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MIN_KEYFRAMES
+from aceg_ros.monitor import Monitor
 from aceg_ros.pose.ransac import MIN_RAY_Z
-from aceg_ros.progress import Cancelled, Progress, check
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class PaperBuffer:
+class AceGBuffer:
     """N patches of V views."""
 
     features: torch.Tensor  # (N, D) float16
@@ -52,13 +52,12 @@ class PaperBuffer:
 def fill_ace_g_buffer(
     frames: Sequence[Frame],
     encoder: Encoder,
-    schedule: PaperSchedule,
+    schedule: AceGSchedule,
     size: int,
     device: torch.device,
     rng: np.random.Generator,
-    progress: Progress,
-    cancelled: Cancelled,
-) -> tuple[PaperBuffer, list[Frame], list[str]]:
+    monitor: Monitor,
+) -> tuple[AceGBuffer, list[Frame], list[str]]:
     """Views of all frames in turn, each changed anew, until there are ``size`` patches.
 
     Where ``size`` is less than the schedule's patches of each frame, views have fewer. Also the
@@ -69,8 +68,7 @@ def fill_ace_g_buffer(
     per_view = min(schedule.per_view, -(-size // max(len(frames), 1)))
     usable, skipped = [], []
     for index, frame in enumerate(frames):
-        check(cancelled)
-        progress('encode', index / max(len(frames), size / per_view), frame.name)
+        monitor.report('encode', index / max(len(frames), size / per_view), frame.name)
         try:
             filler.add(changed_view(frame, encoder, schedule, per_view, rng))
         except (ImageError, PoseError) as error:
@@ -83,8 +81,7 @@ def fill_ace_g_buffer(
         for index in rng.permutation(len(usable)):
             if filler.left == 0:
                 break
-            check(cancelled)
-            progress('encode', filler.filled / size, f'view {filler.views + 1}')
+            monitor.report('encode', filler.filled / size, f'view {filler.views + 1}')
             filler.add(changed_view(usable[index], encoder, schedule, per_view, rng))
         if filler.filled == before:
             raise FitError('no patch of any image has a viewing ray: check the calibration')
@@ -118,8 +115,8 @@ class _Filler:
         self.filled += count
         self.views += 1
 
-    def buffer(self) -> PaperBuffer:
-        return PaperBuffer(
+    def buffer(self) -> AceGBuffer:
+        return AceGBuffer(
             self._features,
             self._targets,
             self._owner,
@@ -140,7 +137,7 @@ def _require(usable: Sequence[Frame], reasons: Sequence[str]) -> None:
 def changed_view(
     frame: Frame,
     encoder: Encoder,
-    schedule: PaperSchedule,
+    schedule: AceGSchedule,
     per_view: int,
     rng: np.random.Generator,
 ) -> View:

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from aceg_ros.mapping.ace_g.buffer import PaperBuffer
-from aceg_ros.mapping.ace_g.schedule import PaperSchedule
+from aceg_ros.mapping.ace_g.buffer import AceGBuffer
+from aceg_ros.mapping.ace_g.schedule import AceGSchedule
 from aceg_ros.precision import half_precision
-from aceg_ros.regressor.anchored import CodeTensors, SceneCoordinates
-from aceg_ros.regressor.base import SceneRegressor
+from aceg_ros.regressor.ace_g import AceGRegressor
+from aceg_ros.regressor.base import SceneCoordinates
 
 
 @dataclass(frozen=True)
-class PaperStep:
+class AceGStep:
     """What a step was like, before the code moved."""
 
     index: int
@@ -31,12 +31,12 @@ class PaperStep:
 def ace_g_steps(
     start: torch.Tensor,
     mean: torch.Tensor,
-    buffer: PaperBuffer,
-    regressor: SceneRegressor,
-    schedule: PaperSchedule,
+    buffer: AceGBuffer,
+    regressor: AceGRegressor,
+    schedule: AceGSchedule,
     piece: int,
     seed: int,
-) -> Iterator[PaperStep]:
+) -> Iterator[AceGStep]:
     """Optimize ``start`` (n, d) on the device it is on; the regressor stays as it is.
 
     AdamW; batches go through shuffled passes over the buffer. A batch is read in pieces of at most
@@ -63,7 +63,7 @@ def ace_g_steps(
                 kept = torch.rand(features.shape, generator=masks, device=device)
                 features = features * (kept >= schedule.dropout) / (1 - schedule.dropout)
             with half_precision(device) if device.type == 'cuda' else contextlib.nullcontext():
-                read = regressor(features, free_tensors(embeddings, mean))
+                read = regressor(features, embeddings, mean)
             losses, errors = ace_g_losses(
                 read, targets, cam_from_world[view], focal[view], schedule
             )
@@ -73,7 +73,7 @@ def ace_g_steps(
             sums += torch.stack([loss.detach(), close])
         optimizer.step()
         loss_sum, close_share = sums.tolist()
-        yield PaperStep(index, loss_sum, rate, close_share, embeddings.detach())
+        yield AceGStep(index, loss_sum, rate, close_share, embeddings.detach())
 
 
 def ace_g_losses(
@@ -81,7 +81,7 @@ def ace_g_losses(
     targets: torch.Tensor,
     cam_from_world: torch.Tensor,
     focal: torch.Tensor,
-    schedule: PaperSchedule,
+    schedule: AceGSchedule,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Losses (P,) of P predictions, and their errors (P,) px, infinite where they are invalid.
 
@@ -101,13 +101,6 @@ def ace_g_losses(
     pulled = (local - schedule.nearest * ray).abs().sum(dim=1)
     infinite = torch.full_like(error, torch.inf)
     return torch.where(valid, laplace, pulled), torch.where(valid, error, infinite)
-
-
-def free_tensors(embeddings: torch.Tensor, mean: torch.Tensor) -> CodeTensors:
-    """A free code as regressors read it."""
-    count = len(embeddings)
-    none = embeddings.new_zeros(count)
-    return CodeTensors(embeddings, mean.expand(count, 3), none, none)
 
 
 def _shuffled(count: int, batch: int, generator: torch.Generator) -> Iterator[torch.Tensor]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from aceg_ros.errors import FitError
-from aceg_ros.mapping.ace_g.schedule import PaperSchedule
-from aceg_ros.regressor.ace_g import PublishedConfig
+from aceg_ros.mapping.ace_g.schedule import AceGSchedule
+from aceg_ros.regressor.ace_g import AceGConfig
 
 GB = 1e9
 _RESERVE = 1.0 * GB  # CUDA's own, and the encoder at work on one image
@@ -34,7 +34,7 @@ class MemoryPlan:
     buffer: int  # patches; fewer than the schedule's where nothing holds those
     buffer_on_device: bool
 
-    def note(self, schedule: PaperSchedule) -> str:
+    def note(self, schedule: AceGSchedule) -> str:
         """What differs from the schedule as written, in words; empty when nothing does."""
         if self.buffer >= schedule.buffer:
             return ''
@@ -45,8 +45,8 @@ class MemoryPlan:
 
 
 def plan_memory(
-    schedule: PaperSchedule,
-    config: PublishedConfig,
+    schedule: AceGSchedule,
+    config: AceGConfig,
     networks: int,
     device: torch.device,
     memory: float,

@@ -177,12 +177,13 @@ class Maps:
         return loaded
 
     def _localizer(self, code: MapCode, min_inliers: int) -> Localizer:
-        from aceg_ros.localization.localizer import Localizer, LocalizerOptions
+        from aceg_ros.localization.localizer import Localizer
+        from aceg_ros.localization.options import GateOptions, LocalizationOptions
 
         engine = self._load_networks(self._needed(code))
         _check_networks(code, engine)
-        options = LocalizerOptions(min_inliers=min_inliers)
-        return Localizer(code, engine.encoder, engine.regressor, options)
+        options = LocalizationOptions(gate=GateOptions(min_inliers=min_inliers))
+        return Localizer(code, engine, options)
 
 
 def map_path(url: str) -> Path:
@@ -218,9 +219,9 @@ def _read(path: Path) -> MapCode:
 
 
 def _check_networks(code: MapCode, engine: Engine) -> None:
-    from aceg_ros.localization.localizer import check_identity
+    from aceg_ros.engine import check_networks
 
     try:
-        check_identity(code, engine.encoder, engine.regressor)
+        check_networks(code.info, engine)
     except MapCodeError as error:
         raise MapMismatchError(str(error)) from error

@@ -115,7 +115,7 @@ class Reports:
             'created': code.info.created,
             'keyframes': len(code.keyframes),
             'points': len(code.anchors),
-            'quality': code.info.quality.get('verdict', 'not judged'),
+            'quality': code.info.quality.rating.value,
         }
         if problem:
             return Report(Level.WARN, f'still in use, because of this: {problem}', values)

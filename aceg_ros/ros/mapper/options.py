@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.pose_track import MotionLimits
 from aceg_ros.recording.session import Settings
@@ -17,7 +17,7 @@ TOPIC, TF = 'topic', 'tf'
 
 _RULES = KeyframeRules()
 _LIMITS = MotionLimits()
-_FIT = FitOptions()
+_FIT = MappingOptions()
 
 
 def _check_path(value: str) -> str | None:
@@ -165,7 +165,7 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
             rotation_deg=values['keyframe_rotation'],
             sharpness=values['keyframe_sharpness'],
         ),
-        options=FitOptions(
+        options=MappingOptions(
             budget=values['budget'], tokens=values['tokens'], use_depth=values['use_depth']
         ),
         device=values['device'],

@@ -13,6 +13,7 @@ from visualization_msgs.msg import MarkerArray
 
 from aceg_ros.geometry.poses import Array
 from aceg_ros.mapping.background import FitReport, FitState
+from aceg_ros.maps.code import Rating
 from aceg_ros.recording.preview import ScenePreview
 from aceg_ros.ros.messages import frusta, point_cloud
 from aceg_ros.ros.middleware.diagnostics import Level, Report
@@ -95,13 +96,13 @@ def fit_report(fit: FitReport, saved: Path | None) -> Report:
         'device': fit.result.device,
         'map (bytes)': fit.result.map_bytes,
         'map': saved or 'not saved yet',
-        'quality': quality['verdict'],
-        'advice': quality['advice'],
+        'quality': quality.rating.value,
+        'advice': quality.advice,
     }
     if fit.state is FitState.FAILED:
         return Report(Level.ERROR, fit.detail, values)
-    words = f'done in {fit.result.seconds:.0f} s, quality {quality["verdict"]}'
-    if quality['verdict'] == 'good':
+    words = f'done in {fit.result.seconds:.0f} s, quality {quality.rating.value}'
+    if quality.rating is Rating.GOOD:
         return Report(Level.OK, words, values)
-    level = Level.OK if quality['verdict'] == 'fair' else Level.WARN
-    return Report(level, f'{words}: {quality["advice"]}', values)
+    level = Level.OK if quality.rating is Rating.FAIR else Level.WARN
+    return Report(level, f'{words}: {quality.advice}', values)

@@ -21,7 +21,7 @@ from aceg_ros.lab.pretraining.evaluation import (
 from aceg_ros.lab.pretraining.poses import _is_far, compare_poses
 from aceg_ros.lab.worlds.tours import look
 from aceg_ros.localization.result import Localization, LocalizationFailure
-from aceg_ros.regressor.anchored import Regressor
+from aceg_ros.regressor.anchored import AnchoredRegressor
 
 
 def laplace(sigma: float, claimed: float) -> PatchErrors:
@@ -45,7 +45,7 @@ class TestCoverage:
 
 class TestPatchErrors:
     def test_only_patches_of_known_points(self, files):
-        errors = patch_errors(fitted_scenes(files), Regressor())
+        errors = patch_errors(fitted_scenes(files), AnchoredRegressor())
         assert len(errors.meters) == 2 * 3 * 120  # the third scene has none
         assert set(errors.kinds) == {'light', 'near', 'far'}
         assert len(errors.of('near').meters) == 240
@@ -54,7 +54,7 @@ class TestPatchErrors:
         assert errors.pixels[errors.meters < 0.01].max() < 10
 
     def test_mapping_through_a_reader_leaves_its_weights(self, files):
-        reader = Regressor(make_options().reader)
+        reader = AnchoredRegressor(make_options().reader)
         before = reader.identity()
         scenes = mapped_scenes(files[:1], reader, make_options().schedule, 3)
         assert reader.identity() == before

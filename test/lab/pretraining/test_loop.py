@@ -18,22 +18,24 @@ from aceg_ros.lab.pretraining.loop import Ranks, is_mapping, iterate, pretrain
 from aceg_ros.lab.pretraining.losses import choice_loss, prediction_loss
 from aceg_ros.lab.pretraining.pool import Pool
 from aceg_ros.lab.pretraining.sampling import find_tokens, sample_patches
-from aceg_ros.regressor.anchored import Regressor, RegressorConfig
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
 from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.files import load_regressor
 
 CPU = torch.device('cpu')
 
 
-def train(files, output, ranks=None, **changes) -> Regressor:
+def train(files, output, ranks=None, **changes) -> AnchoredRegressor:
     return pretrain(files, output, make_options(**changes), CPU, lambda _: None, ranks)
 
 
-def reader_of() -> Regressor:
-    return Regressor(make_options().reader)
+def reader_of() -> AnchoredRegressor:
+    return AnchoredRegressor(make_options().reader)
 
 
-def same_weights(first: Regressor, second: Regressor, tolerance: float = 0.0) -> None:
+def same_weights(
+    first: AnchoredRegressor, second: AnchoredRegressor, tolerance: float = 0.0
+) -> None:
     for name, value in first.state_dict().items():
         torch.testing.assert_close(value, second.state_dict()[name], atol=tolerance, rtol=0)
 
@@ -43,7 +45,7 @@ def setting(files):
     """A reader, a scene in the pool, the schedule, and a generator."""
     options = make_options()
     torch.manual_seed(0)
-    reader = Regressor(options.reader)
+    reader = AnchoredRegressor(options.reader)
     generator = torch.Generator().manual_seed(0)
     active = Pool(files[:1], options.schedule, [0, 1], CPU).scene(0, generator)
     return reader, active, options.schedule, generator
@@ -105,7 +107,7 @@ class TestLearning:
         active = Pool(files[:1], options.schedule, [0], CPU)
         scene = active.scene(0, torch.Generator().manual_seed(0))
         losses = []
-        for reader in (Regressor(options.reader), trained):
+        for reader in (AnchoredRegressor(options.reader), trained):
             sample = sample_patches(scene.buffer.query, 3, 120, torch.Generator().manual_seed(5))
             around = Surroundings.of(sample.rays, sample.images)
             read = reader(sample.features, scene.code.tensors(), around=around)
@@ -203,14 +205,14 @@ class TestProcesses:
         assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
         alone = train(files, tmp_path / 'one.safetensors')
         same_weights(load_regressor(output), alone, tolerance=1e-6)
-        untrained = Regressor(make_options().reader)
+        untrained = AnchoredRegressor(make_options().reader)
         assert any(
             not value.equal(untrained.state_dict()[name])
             for name, value in alone.state_dict().items()
         )
 
     def test_without_blocks_there_is_nothing_to_train(self, files, tmp_path):
-        options = replace(make_options(), reader=RegressorConfig())
+        options = replace(make_options(), reader=AnchoredConfig())
         with pytest.raises(ConfigError, match='nothing to train'):
             pretrain(files, tmp_path / 'r.safetensors', options, CPU, lambda _: None)
 

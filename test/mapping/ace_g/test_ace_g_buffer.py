@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from aceg_ros.progress import never, silent
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import PatchFeatures
@@ -15,10 +16,9 @@ from aceg_ros.errors import FitCancelled, FitError, ImageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp, transform_points
 from aceg_ros.mapping.ace_g.buffer import changed_view, fill_ace_g_buffer
-from aceg_ros.mapping.ace_g.schedule import PaperSchedule
-from aceg_ros.progress import never, silent
+from aceg_ros.mapping.ace_g.schedule import AceGSchedule
 
-SCHEDULE = PaperSchedule('tiny', steps=5, batch=10, buffer=500, per_view=40, light=0.0)
+SCHEDULE = AceGSchedule('tiny', steps=5, batch=10, buffer=500, per_view=40, light=0.0)
 CPU = torch.device('cpu')
 MIDDLE = np.array([[0, 0, 80.0], [0, 0, 60.0], [0, 0, 0]])
 CAMERAS = [

@@ -11,22 +11,22 @@ import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
 from aceg_ros.errors import FitError
-from aceg_ros.mapping.ace_g.buffer import PaperBuffer
+from aceg_ros.mapping.ace_g.buffer import AceGBuffer
 from aceg_ros.mapping.ace_g.fit import ace_g_losses, ace_g_steps, free_tensors
 from aceg_ros.mapping.ace_g.memory import MemoryPlan, plan_memory
-from aceg_ros.mapping.ace_g.schedule import SCHEDULES, PaperSchedule, schedule_named
-from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor
+from aceg_ros.mapping.ace_g.schedule import SCHEDULES, AceGSchedule, schedule_named
+from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
 from aceg_ros.regressor.anchored import SceneCoordinates
 
-CONFIG = PublishedConfig(dim_in=12, dim=16, blocks=2, heads=2)
-TINY = PaperSchedule('tiny', steps=14, batch=24, buffer=60, tokens=10)
+CONFIG = AceGConfig(dim_in=12, dim=16, blocks=2, heads=2)
+TINY = AceGSchedule('tiny', steps=14, batch=24, buffer=60, tokens=10)
 MEAN = torch.tensor([0.3, -0.2, 0.1])
 
 
 @pytest.fixture
-def network() -> PublishedRegressor:
+def network() -> AceGRegressor:
     torch.manual_seed(0)
-    return PublishedRegressor(CONFIG).requires_grad_(False).eval()
+    return AceGRegressor(CONFIG).requires_grad_(False).eval()
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def start() -> torch.Tensor:
 
 
 @pytest.fixture
-def buffer() -> PaperBuffer:
+def buffer() -> AceGBuffer:
     """60 patches of 3 views; some predictions are behind the camera, some far off in the image."""
     generator = torch.Generator().manual_seed(2)
     pose = torch.eye(4)[:3].repeat(3, 1, 1)
     pose[:, 2, 3] = torch.tensor([2.0, 3.0, -2.0])
     pose[1, 0, 3] = 20.0
-    return PaperBuffer(
+    return AceGBuffer(
         torch.randn(60, 12, generator=generator).half(),
         200 * torch.randn(60, 2, generator=generator),
         torch.arange(60, dtype=torch.int32) % 3,
@@ -229,7 +229,7 @@ class TestSchedule:
             schedule_named('paper-1min')
 
 
-PUBLISHED = PublishedConfig()
+PUBLISHED = AceGConfig()
 NETWORKS = 1_700_000_000  # bytes of DINOv2 ViT-L and the head
 CUDA, CPU = torch.device('cuda'), torch.device('cpu')
 
@@ -260,8 +260,8 @@ class TestMemory:
             plan_memory(SCHEDULES['paper-5min'], PUBLISHED, NETWORKS, device, 1.5, host=8.0)
 
     def test_the_estimate_covers_what_the_backward_pass_keeps(self):
-        config = PublishedConfig(dim_in=32, dim=64, blocks=4, heads=4)
-        network = PublishedRegressor(config).requires_grad_(False)
+        config = AceGConfig(dim_in=32, dim=64, blocks=4, heads=4)
+        network = AceGRegressor(config).requires_grad_(False)
         embeddings = torch.randn(8, 64, requires_grad=True)
         kept: dict[int, int] = {}
 

@@ -15,17 +15,17 @@ from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.ace_g.mapper import map_by_schedule
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.maps.file import read_map, write_map
-from aceg_ros.regressor.ace_g import PublishedConfig, PublishedRegressor
+from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
 
 SHORT = replace(SCHEDULE, steps=3, batch=64, buffer=600, tokens=8)
 
 
 @pytest.fixture(scope='module')
-def network() -> PublishedRegressor:
+def network() -> AceGRegressor:
     """Reads the compact encoder's features, and knows nothing."""
     torch.manual_seed(0)
-    config = PublishedConfig(dim_in=64, dim=32, blocks=1, heads=2)
-    return PublishedRegressor(config).requires_grad_(False).eval()
+    config = AceGConfig(dim_in=64, dim=32, blocks=1, heads=2)
+    return AceGRegressor(config).requires_grad_(False).eval()
 
 
 class TestMap:

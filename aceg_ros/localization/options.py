@@ -1,0 +1,90 @@
+"""Options of localization, by stage. Pixels are those of the working image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aceg_ros.options import Options, option
+from aceg_ros.readers.options import ReaderOptions
+
+
+@dataclass(frozen=True)
+class SearchOptions(Options):
+    """From patches to a pose."""
+
+    attempts: tuple[float, ...] = option(
+        (1.0, 1.7, 2.5, 1.0),
+        'Factors on the inlier threshold of RANSAC, tried in turn, each with its own samples. '
+        'Few or one-sided matches may need another try; the best explained pose is taken.',
+        low=0.1,
+    )
+    sure_inlier_ratio: float = option(
+        0.62,
+        'No more attempts where such a part of the matches near the pose agrees.',
+        low=0,
+        high=1,
+    )
+    sure_support_ratio: float = option(
+        0.76, 'No more attempts where the pose explains so much of the image.', low=0, high=1
+    )
+    rounds: int = option(3, 'Predictions near the pose at most, each with a refinement.', low=1)
+    settled_px: float = option(
+        3.0, 'A pose that a round moved by less is not read again.', 'px', low=0
+    )
+
+
+@dataclass(frozen=True)
+class LandmarkOptions(Options):
+    """Landmarks are measured in the image, and make the pose exact."""
+
+    count: int = option(250, 'Landmarks looked for at most, the most frontal first.', low=0)
+    max_angle: float = option(
+        40.0,
+        'Between the directions a landmark is seen from now and in mapping.',
+        'deg',
+        low=0,
+        high=90,
+    )
+    reach: int = option(3, 'Searched around where the pose expects one.', 'px', low=1, high=32)
+    min_similarity: float = option(0.7, 'Least correlation with the template.', low=-1, high=1)
+    sigma_px: float = option(0.5, 'Deviation of a landmark that was found.', 'px', low=0.01)
+    threshold_px: float = option(
+        6.0, 'Reprojection error of an inlier of the final pose.', 'px', low=0.1
+    )
+
+
+@dataclass(frozen=True)
+class GateOptions(Options):
+    """What a pose must show to be given out."""
+
+    min_inliers: int = option(60, 'First matches that must agree with the pose.', low=6)
+    min_inlier_ratio: float = option(
+        0.22, 'Part of the first matches that must agree with the pose.', low=0, high=1
+    )
+    min_support_ratio: float = option(
+        0.76,
+        'How much of the image the pose must explain. Repeated things agree with a wrong pose too, '
+        'but the rest of the image does not.',
+        low=0,
+        high=1,
+    )
+    min_redetected_ratio: float = option(
+        0.5,
+        'Less support will do where such a part of the landmarks in view is found.',
+        low=0,
+        high=1,
+    )
+    max_position_std: float = option(
+        0.12, 'Deviation of the position, as a part of the distance to the scene.', low=0
+    )
+    max_rotation_std: float = option(5.0, 'Deviation of the rotation.', 'deg', low=0)
+
+
+@dataclass(frozen=True)
+class LocalizationOptions(Options):
+    """All of localization."""
+
+    reader: ReaderOptions = field(default_factory=ReaderOptions)
+    search: SearchOptions = field(default_factory=SearchOptions)
+    landmarks: LandmarkOptions = field(default_factory=LandmarkOptions)
+    gate: GateOptions = field(default_factory=GateOptions)

@@ -1,0 +1,104 @@
+"""The search for a pose: sampling, then predictions near the pose, until it has settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aceg_ros.geometry.poses import inverse, transform_points
+from aceg_ros.localization.clock import Clock
+from aceg_ros.localization.options import SearchOptions
+from aceg_ros.localization.result import Reason
+from aceg_ros.pose.matches import Matches
+from aceg_ros.pose.ransac import ransac_pose
+from aceg_ros.pose.refine import RefinedPose, refine_pose
+from aceg_ros.readers import CodeReader, ImagePatches, Prediction
+
+
+@dataclass(frozen=True)
+class FoundPose:
+    """A pose, and the prediction that it was refined on."""
+
+    pose: RefinedPose
+    matches: Matches
+    support_ratio: float | None  # see `Prediction`
+
+
+def search_pose(
+    reader: CodeReader,
+    patches: ImagePatches,
+    first: Prediction,
+    prior: np.ndarray | None,
+    options: SearchOptions,
+    clock: Clock,
+) -> FoundPose | Reason:
+    """The settled pose that explains most of the image, or why there is none.
+
+    ``first`` is what the map says of the patches, whatever the pose. Where matches are few and lie
+    in one part of the image, sampling may end in a pose that is right for that part only.
+    """
+    best: FoundPose | None = None
+    reason = Reason.NO_POSE
+    for seed, factor in enumerate(options.attempts):
+        coarse = ransac_pose(
+            first.matches.rays,
+            first.matches.points3d,
+            patches.focal,
+            factor * reader.threshold_px,
+            prior,
+            seed,
+        )
+        clock.lap('ransac')
+        if coarse is None:
+            continue
+        found = _settle(reader, patches, first, coarse[0], options)
+        clock.lap('refine')
+        if found is None:
+            reason = Reason.UNDETERMINED
+            continue
+        if found.support_ratio is None:
+            return found
+        if best is None or found.support_ratio > (best.support_ratio or 0.0):
+            best = found
+        if (
+            found.pose.inliers.mean() >= options.sure_inlier_ratio
+            and found.support_ratio >= options.sure_support_ratio
+        ):
+            break
+    return best or reason
+
+
+def _settle(
+    reader: CodeReader,
+    patches: ImagePatches,
+    first: Prediction,
+    pose: np.ndarray,
+    options: SearchOptions,
+) -> FoundPose | None:
+    """Predict near the pose and refine it, until it moves no more."""
+    for left in reversed(range(options.rounds)):
+        near = reader.predict_near(patches, pose, first)
+        matches = (near or first).matches
+        refined = refine_pose(
+            pose,
+            matches.rays,
+            matches.points3d,
+            matches.sigma_px(pose, patches.focal),
+            patches.focal,
+            reader.threshold_px,
+        )
+        if refined is None:
+            return None
+        shift = _shift_px(pose, refined.world_from_cam, matches.points3d, patches.focal)
+        if near is None or not left or shift < options.settled_px:
+            return FoundPose(refined, matches, near.support_ratio if near else None)
+        pose = refined.world_from_cam
+    return None
+
+
+def _shift_px(before: np.ndarray, after: np.ndarray, points3d: np.ndarray, focal: float) -> float:
+    """Median angle by which a new pose moves the points in view, times the focal length."""
+    seen = [transform_points(inverse(pose), points3d) for pose in (before, after)]
+    first, second = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in seen)
+    return float(np.median(np.linalg.norm(second - first, axis=1))) * focal

@@ -1,0 +1,168 @@
+"""Posed images in, an anchored code out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+import torch
+
+from aceg_ros.datasets.base import Frame
+from aceg_ros.engine import Engine
+from aceg_ros.errors import FitError
+from aceg_ros.landmarks.landmarks import Landmarks
+from aceg_ros.mapping.buffer import fill_buffer
+from aceg_ros.mapping.fit import FitStart, fit_code
+from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
+from aceg_ros.mapping.landmarks import make_landmarks
+from aceg_ros.mapping.options import MIN_KEYFRAMES, MappingOptions
+from aceg_ros.mapping.result import MappingResult
+from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
+from aceg_ros.mapping.tokens import anchored_code, choose_tokens
+from aceg_ros.mapping.validation import held_out_frames, validate_map
+from aceg_ros.mapping.views import ViewPairs, compare_views
+from aceg_ros.maps.code import AnchoredCode, MapInfo
+from aceg_ros.monitor import Monitor
+from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
+
+_CANDIDATES_PER_TOKEN = 2.5
+_MIN_CANDIDATES = 60  # per keyframe
+_RESERVE = 0.08  # of the budget, kept for validating the map
+_LEAST_FIT = 0.2  # of the budget, for the fit itself: slow encoding must leave it some time
+
+
+def map_anchored(
+    frames: Sequence[Frame],
+    engine: Engine,
+    options: MappingOptions,
+    metric: bool,
+    monitor: Monitor,
+) -> MappingResult:
+    """See `mapping.mapper.map_scene`."""
+    regressor: AnchoredRegressor = engine.regressor  # type: ignore[assignment]
+    encoder = engine.encoder
+    began = time.monotonic()
+    generator = torch.Generator().manual_seed(options.seed)
+
+    mapped, kept_out = held_out_frames(_spread(frames, options.max_keyframes), options.held_out)
+    keyframes, skipped = encode_keyframes(
+        mapped,
+        encoder,
+        options.fit.buffer_patches // max(len(mapped), 1),
+        np.random.default_rng(options.seed),
+        options.use_depth,
+        monitor,
+    )
+    start = start_code(keyframes, options, generator, monitor)
+    landmarks = make_landmarks(
+        keyframes, start.candidates, start.pairs, options.landmarks, options.seed, monitor
+    )
+    buffer = fill_buffer(keyframes, options.fit.buffer_patches, options.fit.augmented)
+    deadline = max(
+        began + options.budget * (1 - _RESERVE), time.monotonic() + _LEAST_FIT * options.budget
+    )
+    fitted, history = fit_code(
+        start.fit.to(encoder.device),
+        buffer.to(encoder.device),
+        regressor.to(encoder.device),
+        options.fit,
+        options.seed,
+        deadline,
+        monitor,
+    )
+    code = _assemble(fitted, start, landmarks, keyframes, engine, metric)
+    code = validate_map(code, kept_out, start.depths, engine, skipped, monitor)
+    return MappingResult(code, history, skipped, time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class CodeStart:
+    """A code before its fit, and what it was made from, on the CPU."""
+
+    depths: SceneDepths
+    pairs: ViewPairs
+    candidates: Candidates
+    chosen: torch.Tensor  # (n,) which candidates became tokens
+    fit: FitStart
+
+
+def start_code(
+    keyframes: Sequence[Keyframe],
+    options: MappingOptions,
+    generator: torch.Generator,
+    monitor: Monitor,
+) -> CodeStart:
+    """Find first depths, and choose the tokens; raises FitError as `map_scene` does."""
+    depths = scene_depths(keyframes, monitor)
+    pairs = compare_views(keyframes, depths.median)
+    wanted = int(_CANDIDATES_PER_TOKEN * options.tokens / len(keyframes)) + 1
+    candidates = sweep(keyframes, depths, pairs, max(wanted, _MIN_CANDIDATES), monitor)
+    chosen = choose_tokens(candidates, depths, options.tokens, generator)
+    owner = candidates.keyframe[chosen]
+    centers = torch.from_numpy(np.stack([k.center for k in keyframes])).float()
+    fit = FitStart(
+        code=anchored_code(candidates, chosen, depths),
+        owner=owner,
+        origins=centers[owner],
+        hidden=torch.from_numpy(_hidden_views(pairs, options.fit.near_view_angle)),
+        depth=depths.median,
+    )
+    return CodeStart(depths, pairs, candidates, chosen, fit)
+
+
+def _spread(frames: Sequence[Frame], limit: int) -> list[Frame]:
+    """At most ``limit`` frames, evenly over the recording."""
+    if len(frames) < MIN_KEYFRAMES:
+        raise FitError(
+            f'{len(frames)} images, but a map needs at least {MIN_KEYFRAMES}: record more views of '
+            'the place, from different positions'
+        )
+    if len(frames) <= limit:
+        return list(frames)
+    return [frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int)]
+
+
+def _hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:
+    """(2 K, K) bool: the keyframes that each group of the buffer must not read.
+
+    An image as it was taken does not read its own tokens. Its changed copy does not read those of
+    near views either, and so has to be recognized from afar; no more than half of all keyframes
+    are hidden that way, or slow recordings would lose them all.
+    """
+    count = len(pairs.overlap)
+    near = (pairs.parallax < near_view_angle) & (pairs.overlap > 0.5)
+    for row, angles in zip(near, pairs.parallax, strict=True):
+        if row.sum() > count / 2:
+            row &= angles <= np.median(angles)
+    own = np.eye(count, dtype=bool)
+    return np.stack([own, near | own], axis=1).reshape(-1, count)
+
+
+def _assemble(
+    fitted: AnchoredTensors,
+    start: CodeStart,
+    landmarks: Landmarks,
+    keyframes: Sequence[Keyframe],
+    engine: Engine,
+    metric: bool,
+) -> AnchoredCode:
+    cameras = tuple(dict.fromkeys(keyframe.frame.camera for keyframe in keyframes))
+    return AnchoredCode(
+        embeddings=torch.nn.functional.normalize(fitted.embeddings, dim=1).cpu().numpy(),
+        anchors=fitted.anchors.cpu().numpy(),
+        log_sigma=fitted.log_sigma.cpu().numpy(),
+        log_prior=fitted.log_prior.cpu().numpy(),
+        colors=start.candidates.colors[start.chosen].numpy(),
+        keyframes=np.stack([keyframe.world_from_cam for keyframe in keyframes]),
+        info=MapInfo(
+            encoder=engine.encoder.identity,
+            regressor=engine.regressor.codes(),
+            metric=metric,
+            cameras=cameras,
+            created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        ),
+        landmarks=landmarks,
+    )

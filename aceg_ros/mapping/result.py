@@ -1,0 +1,28 @@
+"""What mapping gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from aceg_ros.maps.code import MapCode
+
+
+@dataclass(frozen=True)
+class FitHistory:
+    """How the fit went."""
+
+    losses: list[float]  # mean of each pass over the buffer
+    inlier_ratio: float  # patches within 10 px at the end
+    seconds: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class MappingResult:
+    """A finished map and how it came about."""
+
+    code: MapCode
+    history: FitHistory
+    skipped: list[str]  # frames left out: 'name: reason'
+    seconds: float
+    notes: list[str] = field(default_factory=list)  # what else there is to know
