@@ -18,7 +18,7 @@ from aceg_ros.geometry.cameras import Camera  # noqa: E402
 from aceg_ros.lab.worlds import World, WorldOptions, make_world, record, tour  # noqa: E402
 from aceg_ros.mapping.ace_g.mapper import map_by_schedule  # noqa: E402
 from aceg_ros.mapping.mapper import MappingResult, map_scene  # noqa: E402
-from aceg_ros.mapping.options import FitOptions  # noqa: E402
+from aceg_ros.mapping.options import FitOptions, MappingOptions  # noqa: E402
 from aceg_ros.regressor.ace_g import AceGRegressor  # noqa: E402
 
 
@@ -64,15 +64,17 @@ def queries(room: World, room_camera: Camera) -> list[Frame]:
 
 
 @pytest.fixture(scope='session')
-def quick() -> FitOptions:
+def quick() -> MappingOptions:
     """A fit of seconds, good to some centimeters; time never cuts it short."""
-    return FitOptions(budget=600.0, epochs=3, tokens=1024, buffer_patches=20_000, held_out=0.08)
+    return MappingOptions(
+        budget=600.0, tokens=1024, held_out=0.08, fit=FitOptions(epochs=3, buffer_patches=20_000)
+    )
 
 
 @pytest.fixture(scope='session')
-def mapped(views: list[Frame], engine: Engine, quick: FitOptions) -> MappingResult:
+def mapped(views: list[Frame], engine: Engine, quick: MappingOptions) -> MappingResult:
     """The room's map, made from `views`."""
-    return map_scene(views, engine.encoder, engine.regressor, quick)
+    return map_scene(views, engine, quick)
 
 
 @pytest.fixture(scope='session')

@@ -142,7 +142,7 @@ class TestMapping:
         assert code.info.regressor == random_network().identity()
         assert code.info.encoder.startswith('dinov2-')
         np.testing.assert_allclose(code.mean, code.keyframes[:, :3, 3].mean(axis=0), atol=1e-6)
-        assert json.loads((tmp_path / 'map.json').read_text())['quality']['verdict'] == 'poor'
+        assert json.loads((tmp_path / 'map.json').read_text())['quality'].rating == 'poor'
 
     def test_is_used_with_the_networks_it_names(self, aceg, scene, questions, tmp_path):
         outcome = aceg('localize', scene, questions, '--device', 'cpu')

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from aceg_ros.progress import never, silent
 
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.mapping.ace_g.buffer import fill_ace_g_buffer
 from aceg_ros.mapping.ace_g.fit import ace_g_losses, free_tensors
 from aceg_ros.mapping.ace_g.schedule import AceGSchedule
+from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
 
 SCHEDULE = AceGSchedule(
@@ -32,7 +32,7 @@ def learned_regressor(frames: Sequence[Frame], encoder: Encoder) -> AceGRegresso
     network = AceGRegressor(AceGConfig(dim_in=encoder.dim, dim=64, blocks=2, heads=4))
     rng, device = np.random.default_rng(0), torch.device('cpu')
     size = SCHEDULE.buffer
-    buffer, _, _ = fill_ace_g_buffer(frames, encoder, SCHEDULE, size, device, rng, silent, never)
+    buffer, _, _ = fill_ace_g_buffer(frames, encoder, SCHEDULE, size, device, rng, Monitor())
     centers = np.stack([frame.world_from_cam[:3, 3] for frame in frames])
     mean = torch.from_numpy(centers.mean(axis=0)).float()
     code = torch.nn.Parameter(0.1 * torch.randn(SCHEDULE.tokens, 64))

@@ -374,7 +374,7 @@ class TestLocalizer:
         def errors(chosen, **options):
             code = replace(mapped.code, landmarks=chosen)
             options = LocalizerOptions(**options)
-            localizer = Localizer(code, engine.encoder, engine.regressor, options)
+            localizer = Localizer(code, engine, options)
             found = [localizer.localize(query.image(), query.camera) for query in queries]
             assert all(isinstance(answer, Localization) for answer in found)
             pairs = zip(found, queries, strict=True)

@@ -19,7 +19,7 @@ from aceg_ros.localization.result import Localization, LocalizationFailure
 
 @pytest.fixture(scope='module')
 def localizer(mapped, engine):
-    return Localizer(mapped.code, engine.encoder, engine.regressor)
+    return Localizer(mapped.code, engine)
 
 
 @pytest.fixture(scope='module')
@@ -160,9 +160,7 @@ class TestCovariance:
         for angle in (0.0, 0.01):
             info = replace(mapped.code.info, angular_error=angle)
             code = replace(mapped.code, info=info)
-            answer = Localizer(code, engine.encoder, engine.regressor).localize(
-                query.image(), query.camera
-            )
+            answer = Localizer(code, engine).localize(query.image(), query.camera)
             covariances.append(answer.covariance)
         added = covariances[1] - covariances[0]
         np.testing.assert_allclose(np.diag(added)[3:], 0.01**2, rtol=1e-6)
@@ -221,7 +219,7 @@ class TestRefused:
         """A quarter of the image agrees on a pose, as a second chair like the mapped one would."""
         few = LocalizerOptions(min_inlier_ratio=0.1)
         localizers = [
-            Localizer(mapped.code, engine.encoder, engine.regressor, options)
+            Localizer(mapped.code, engine, options)
             for options in (replace(few, min_support_ratio=0.0), few)
         ]
         lenient, strict = [], []
@@ -259,7 +257,7 @@ class TestRefused:
 
     def test_stricter_options_refuse_more(self, mapped, engine, query):
         options = LocalizerOptions(min_inliers=999)
-        strict = Localizer(mapped.code, engine.encoder, engine.regressor, options)
+        strict = Localizer(mapped.code, engine, options)
         answer = strict.localize(query.image(), query.camera)
         assert isinstance(answer, LocalizationFailure)
         assert answer.reason in ('few_inliers', 'unknown_view')
@@ -295,12 +293,12 @@ class TestBadInput:
     def test_map_of_another_encoder(self, mapped, engine):
         info = replace(mapped.code.info, encoder='compact-0123')
         with pytest.raises(MapCodeError, match='encoder compact-0123'):
-            Localizer(replace(mapped.code, info=info), engine.encoder, engine.regressor)
+            Localizer(replace(mapped.code, info=info), engine)
 
     def test_map_of_another_regressor(self, mapped, engine):
         info = replace(mapped.code.info, regressor='0123')
         with pytest.raises(MapCodeError, match='regressor 0123'):
-            Localizer(replace(mapped.code, info=info), engine.encoder, engine.regressor)
+            Localizer(replace(mapped.code, info=info), engine)
 
 
 class TestImageSizes:
@@ -310,7 +308,7 @@ class TestImageSizes:
         monkeypatch.setattr(view, 'MAX_PIXELS', 320 * 240)
         # Patches lie on a grid, landmarks anywhere.
         options = LocalizerOptions(landmarks=0)
-        localizer = Localizer(mapped.code, engine.encoder, engine.regressor, options)
+        localizer = Localizer(mapped.code, engine, options)
         camera = room_camera.scaled(1280, 960)
         image = cv2.resize(query.image(), (1280, 960), interpolation=cv2.INTER_CUBIC)
         answer = localizer.localize(image, camera)

@@ -10,9 +10,9 @@ from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import LocalizationFailure
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.options import FitOptions, MappingOptions
 
-OPTIONS = FitOptions(budget=600.0, epochs=4, tokens=2048, buffer_patches=30_000)
+OPTIONS = MappingOptions(budget=600.0, tokens=2048, fit=FitOptions(epochs=4, buffer_patches=30_000))
 
 
 @pytest.fixture(scope='module')
@@ -24,8 +24,8 @@ def kitchen(shared):
 @pytest.fixture(scope='module')
 def localizer(kitchen, engine):
     """Of a map made from every 10th frame."""
-    result = map_scene(kitchen[::10], engine.encoder, engine.regressor, OPTIONS)
-    return Localizer(result.code, engine.encoder, engine.regressor)
+    result = map_scene(kitchen[::10], engine, OPTIONS)
+    return Localizer(result.code, engine)
 
 
 @pytest.fixture(scope='module')

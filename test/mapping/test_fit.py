@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from aceg_ros.progress import never, silent
 
 from aceg_ros.errors import FitCancelled
 from aceg_ros.mapping.buffer import PatchBuffer, fill_buffer
@@ -18,6 +17,7 @@ from aceg_ros.mapping.fit import fit_code
 from aceg_ros.mapping.mapper import _hidden_views
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.views import compare_views
+from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor, AnchoredTensors
 
 VIEWS, POINTS, FOCAL, DEPTH = 6, 300, 300.0, 3.0
@@ -164,7 +164,7 @@ class TestFit:
         start, origins, owner = scene.start(0.1)
         before = start.anchors.clone()
         parts = (start, origins, owner, OWN, scene.buffer(), DEPTH, AnchoredRegressor(READER))
-        fit_code(*parts, replace(OPTIONS, epochs=2), time.monotonic() + 60, silent, never)
+        fit_code(*parts, replace(OPTIONS, epochs=2), time.monotonic() + 60, Monitor())
         torch.testing.assert_close(start.anchors, before)
 
     def test_stops_at_the_deadline(self, scene):

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from aceg_ros.progress import never, silent
 from textured_plane import TexturedPlane, above
 
 from aceg_ros.errors import FitCancelled

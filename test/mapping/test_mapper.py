@@ -15,14 +15,14 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.lab.worlds import look, record, tour
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FitOptions
+from aceg_ros.mapping.options import FitOptions, MappingOptions
 
-ROUGH = FitOptions(budget=600.0, epochs=1, tokens=400, buffer_patches=6_000)
+ROUGH = MappingOptions(budget=600.0, tokens=400, fit=FitOptions(epochs=1, buffer_patches=6_000))
 
 
 def errors_in(code, engine, frames):
     """Meters and degrees of each frame, infinite where not localized."""
-    results = evaluate(Localizer(code, engine.encoder, engine.regressor), frames).results
+    results = evaluate(Localizer(code, engine), frames).results
     return np.array([[result.meters, result.degrees] for result in results])
 
 
@@ -71,19 +71,19 @@ class TestMap:
         assert 0.2 < mapped.history.inlier_share <= 1.0
 
     def test_same_seed_same_map(self, mapped, views, engine, quick):
-        again = map_scene(views, engine.encoder, engine.regressor, quick)
+        again = map_scene(views, engine, quick)
         np.testing.assert_array_equal(again.code.anchors, mapped.code.anchors)
         np.testing.assert_array_equal(again.code.embeddings, mapped.code.embeddings)
 
     def test_depth_images_do_no_harm(self, mapped, views, queries, engine, quick):
         options = replace(quick, use_depth=True)
-        code = map_scene(views, engine.encoder, engine.regressor, options).code
+        code = map_scene(views, engine, options).code
         with_depth, without = (errors_in(c, engine, queries)[:, 0] for c in (code, mapped.code))
         assert np.median(with_depth) < 1.2 * np.median(without) + 0.01
 
     def test_frames_spread_over_a_long_recording(self, views, engine):
         options = replace(ROUGH, max_keyframes=10, held_out=0.0)
-        code = map_scene(views, engine.encoder, engine.regressor, options).code
+        code = map_scene(views, engine, options).code
         chosen = [
             index
             for index, view in enumerate(views)
@@ -113,7 +113,7 @@ class TestQualityReport:
 
     def test_says_what_the_queries_say(self, mapped):
         quality = mapped.code.info.quality
-        assert quality['verdict'] in ('good', 'fair', 'poor')
+        assert quality.rating in ('good', 'fair', 'poor')
         assert quality['localized'] == 2
         assert quality['median_error'] < 0.15
 
@@ -124,27 +124,27 @@ class TestQualityReport:
         ]
         options = replace(ROUGH, held_out=0.08)
         mixed = [dark[i] if i in (9, 18) else view for i, view in enumerate(views)]
-        quality = map_scene(mixed, engine.encoder, engine.regressor, options).code.info.quality
-        assert quality['verdict'] == 'poor'
+        quality = map_scene(mixed, engine, options).code.info.quality
+        assert quality.rating == 'poor'
         assert [entry['frame'] for entry in quality['thin']] == [views[9].name, views[18].name]
-        assert views[9].name in quality['advice']
+        assert views[9].name in quality.advice
 
     def test_too_few_keyframes_to_hold_any_out(self, views, engine):
         options = replace(ROUGH, held_out=0.0)
-        quality = map_scene(views[:16], engine.encoder, engine.regressor, options).code.info.quality
-        assert (quality['verdict'], quality['held_out']) == ('unknown', 0)
+        quality = map_scene(views[:16], engine, options).code.info.quality
+        assert (quality.rating, quality['held_out']) == ('unknown', 0)
 
 
 class TestRefused:
     @pytest.mark.parametrize('count', [0, 4])
     def test_too_few_frames(self, views, engine, count):
         with pytest.raises(FitError, match=f'{count} images, but a map needs at least 5'):
-            map_scene(views[:count], engine.encoder, engine.regressor)
+            map_scene(views[:count], engine)
 
     def test_too_few_readable_frames(self, views, engine):
         frames = [replace(view, load_image=unreadable) for view in views[:6]] + views[6:10]
         with pytest.raises(FitError, match=r'4 usable keyframes.*cannot be decoded'):
-            map_scene(frames, engine.encoder, engine.regressor, replace(ROUGH, held_out=0.0))
+            map_scene(frames, engine, replace(ROUGH, held_out=0.0))
 
     @pytest.mark.parametrize('wander', [0.0, 0.001], ids=['tripod', 'millimeter'])
     def test_one_spot(self, room, room_camera, views, engine, wander):
@@ -157,14 +157,14 @@ class TestRefused:
         ]
         frames = record(room, room_camera, np.stack(poses), supersample=1).frames
         with pytest.raises(FitError, match=r'spot|camera (moved|sideways)|move the camera'):
-            map_scene(frames, engine.encoder, engine.regressor, ROUGH)
+            map_scene(frames, engine, ROUGH)
 
     def test_blank_images(self, views, engine):
         blank = [
             replace(view, load_image=lambda: np.full((240, 320, 3), 90, np.uint8)) for view in views
         ]
         with pytest.raises(FitError, match='looks alike everywhere'):
-            map_scene(blank, engine.encoder, engine.regressor, ROUGH)
+            map_scene(blank, engine, ROUGH)
 
     def test_poses_of_other_images(self, views, engine):
         """Shuffled poses explain nothing; whatever is made of them must not be called good."""
@@ -174,11 +174,11 @@ class TestRefused:
             for view, other in zip(views, order, strict=True)
         ]
         try:
-            quality = map_scene(shuffled, engine.encoder, engine.regressor, ROUGH).code.info.quality
+            quality = map_scene(shuffled, engine, ROUGH).code.info.quality
         except FitError as error:
             assert 'poses' in str(error)
         else:
-            assert quality['verdict'] == 'poor'
+            assert quality.rating == 'poor'
 
 
 class TestLeftOut:
@@ -199,7 +199,7 @@ class TestLeftOut:
         frames: list[Frame] = list(views)
         frames[index] = replace(frames[index], **change)
         options = replace(ROUGH, held_out=0.08)
-        result = map_scene(frames, engine.encoder, engine.regressor, options)
+        result = map_scene(frames, engine, options)
         (entry,) = result.skipped
         assert entry.startswith(f'{views[index].name}: ')
         assert reason in entry
@@ -235,7 +235,7 @@ class TestLenses:
         path = tour(room, 60, seed=7)
         frames = record(room, camera, path[:48:2], supersample=1).frames
         options = replace(ROUGH, epochs=3, tokens=1024, buffer_patches=20_000, held_out=0.0)
-        code = map_scene(frames, engine.encoder, engine.regressor, options).code
+        code = map_scene(frames, engine, options).code
         held_out = record(room, camera, path[1:48:9], supersample=1).frames
         meters, degrees = errors_in(code, engine, held_out).T
         assert ((meters < 0.2) & (degrees < 5.0)).mean() >= 0.8

@@ -7,18 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from aceg_ros.progress import never, silent
 
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens, free_code
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
+from aceg_ros.monitor import Monitor
 
 
 def swept_from(keyframes, use_depth=False) -> tuple[Candidates, SceneDepths]:
     depths = scene_depths(keyframes, never)
     pairs = compare_views(keyframes, depths.median)
-    return sweep(keyframes, depths, pairs, 60, use_depth, silent, never), depths
+    return sweep(keyframes, depths, pairs, 60, use_depth, Monitor()), depths
 
 
 @pytest.fixture(scope='module')

@@ -52,7 +52,7 @@ class TestRoundTrip:
         torch.save(content(), tmp_path / 'theirs.pt')
         info = read(tmp_path / 'theirs.pt').info
         assert (info.encoder, info.regressor) == ('dinov2-1', 'published-1')
-        assert info.quality['verdict'] == 'unknown'
+        assert info.quality.rating == 'unknown'
 
 
 class TestRefused:

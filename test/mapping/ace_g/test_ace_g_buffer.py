@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from aceg_ros.progress import never, silent
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import PatchFeatures

@@ -78,7 +78,7 @@ class TestRun:
 
     def test_without_frames_to_judge_by(self, views, engine, network):
         code = map_by_schedule(views, engine.encoder, network, SHORT, held_out=0.0).code
-        assert code.info.quality['verdict'] == 'unknown'
+        assert code.info.quality.rating == 'unknown'
 
     def test_reports_and_is_cancelled(self, views, engine, network):
         stages = []
@@ -102,6 +102,6 @@ class TestRun:
 
     def test_needs_a_regressor_of_free_codes(self, views, engine, network):
         with pytest.raises(FitError, match='reads free codes'):
-            map_by_schedule(views, engine.encoder, engine.regressor, SHORT)
+            map_by_schedule(views, engine, SHORT)
         with pytest.raises(FitError, match='--schedule paper-5min'):
             map_scene(views, engine.encoder, network)

@@ -89,7 +89,7 @@ def test_record_and_map(mapper, robot, t, views, localizer, tmp_path):
     code = read_map(tmp_path / 'place.aceg')
     assert end['state'] == 'done'
     assert end['map'] == str(tmp_path / 'place.aceg')
-    assert end['quality'] == code.info.quality['verdict']
+    assert end['quality'] == code.info.quality.rating
     running = [values_of(m) for m in mapper.progress.messages]
     running = [m for m in running if m['state'] == 'running']
     assert {'encode', 'fit'} <= {m['stage'] for m in running}
