@@ -16,9 +16,9 @@ from aceg_ros.datasets import Frame  # noqa: E402
 from aceg_ros.engine import Engine  # noqa: E402
 from aceg_ros.geometry.cameras import Camera  # noqa: E402
 from aceg_ros.lab.worlds import World, WorldOptions, make_world, record, tour  # noqa: E402
-from aceg_ros.mapping.ace_g.mapper import map_by_schedule  # noqa: E402
-from aceg_ros.mapping.mapper import MappingResult, map_scene  # noqa: E402
-from aceg_ros.mapping.options import FitOptions, MappingOptions  # noqa: E402
+from aceg_ros.mapping.mapper import map_scene  # noqa: E402
+from aceg_ros.mapping.options import FitOptions, FreeOptions, MappingOptions  # noqa: E402
+from aceg_ros.mapping.result import MappingResult  # noqa: E402
 from aceg_ros.regressor.ace_g import AceGRegressor  # noqa: E402
 
 
@@ -84,6 +84,12 @@ def free_regressor(views: list[Frame], engine: Engine) -> AceGRegressor:
 
 
 @pytest.fixture(scope='session')
-def free_mapped(views: list[Frame], engine: Engine, free_regressor: AceGRegressor) -> MappingResult:
+def free_engine(engine: Engine, free_regressor: AceGRegressor) -> Engine:
+    """The shipped encoder and `free_regressor`."""
+    return Engine(engine.encoder, free_regressor)
+
+
+@pytest.fixture(scope='session')
+def free_mapped(views: list[Frame], free_engine: Engine) -> MappingResult:
     """The room's map as a free code, made from `views`."""
-    return map_by_schedule(views, engine.encoder, free_regressor, SCHEDULE)
+    return map_scene(views, free_engine, MappingOptions(free=FreeOptions(SCHEDULE)))

@@ -15,14 +15,12 @@ import torch
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.mapping.ace_g.buffer import fill_ace_g_buffer
-from aceg_ros.mapping.ace_g.fit import ace_g_losses, free_tensors
+from aceg_ros.mapping.ace_g.fit import ace_g_losses
 from aceg_ros.mapping.ace_g.schedule import AceGSchedule
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
 
-SCHEDULE = AceGSchedule(
-    'room', steps=250, batch=1536, buffer=50_000, tokens=64, zoom=(0.9, 1.2), turn=8.0
-)
+SCHEDULE = AceGSchedule(steps=250, batch=1536, buffer=50_000, tokens=64, zoom=(0.9, 1.2), turn=8.0)
 _STEPS, _RATE, _WARM_UP = 450, 3e-3, 30
 
 
@@ -41,7 +39,7 @@ def learned_regressor(frames: Sequence[Frame], encoder: Encoder) -> AceGRegresso
         fall = 0.5 * (1 + math.cos(math.pi * step / _STEPS))
         optimizer.param_groups[0]['lr'] = _RATE * min(1.0, step / _WARM_UP) * fall
         batch = torch.randint(len(buffer), (SCHEDULE.batch,))
-        read = network(buffer.features[batch].float(), free_tensors(code, mean))
+        read = network(buffer.features[batch].float(), code, mean)
         view = buffer.view[batch]
         poses, focal = buffer.cam_from_world[view], buffer.focal[view]
         losses, _ = ace_g_losses(read, buffer.targets[batch], poses, focal, SCHEDULE)

@@ -6,25 +6,29 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from aceg_ros.encoder.base import Encoder
+from aceg_ros.engine import Engine
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
-from aceg_ros.maps.code import MapCode, MapInfo
+from aceg_ros.maps.code import AnchoredCode, FreeCode, MapInfo, MapQuality, Rating, ThinPlace
 from aceg_ros.regressor.anchored import AnchoredRegressor
 
 
-def map_code(tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: int = 0) -> MapCode:
+def map_code(
+    tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: int = 0
+) -> AnchoredCode:
     """A well-formed code that maps nothing."""
     rng = np.random.default_rng(seed)
     embeddings = rng.normal(size=(tokens, 64)).astype(np.float32)
     poses = [make_pose(so3_exp(rng.normal(size=3)), rng.normal(size=3)) for _ in range(keyframes)]
-    return MapCode(
+    return AnchoredCode(
         embeddings=embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True),
         anchors=rng.normal(size=(tokens, 3)).astype(np.float32),
         log_sigma=rng.normal(-3, 1, tokens).astype(np.float32),
@@ -38,7 +42,7 @@ def map_code(tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: i
             cameras=(Camera.pinhole(320, 240, 262.0, 263.0, 158.5, 121.0),),
             frame_id='kitchen',
             created='2026-01-02T03:04:05+00:00',
-            quality={'verdict': 'good', 'thin': [{'frame': 'ü', 'position': [1.0, 2.0, 3.0]}]},
+            quality=MapQuality(Rating.GOOD, thin=(ThinPlace('ü', (1.0, 2.0, 3.0)),)),
         ),
         landmarks=Landmarks(
             points3d=rng.normal(size=(landmarks, 3)).astype(np.float32),
@@ -49,11 +53,11 @@ def map_code(tokens: int = 200, keyframes: int = 7, landmarks: int = 50, seed: i
     )
 
 
-def free_code(tokens: int = 60, dim: int = 32, keyframes: int = 3, seed: int = 0) -> MapCode:
+def free_code(tokens: int = 60, dim: int = 32, keyframes: int = 3, seed: int = 0) -> FreeCode:
     """A well-formed free code that maps nothing."""
     rng = np.random.default_rng(seed)
     anchored = map_code(keyframes=max(keyframes, 1), seed=seed)
-    return MapCode.free_code(
+    return FreeCode(
         rng.normal(0, 0.1, (tokens, dim)).astype(np.float32),
         rng.normal(size=3).astype(np.float32),
         anchored.keyframes[:keyframes],
@@ -61,9 +65,9 @@ def free_code(tokens: int = 60, dim: int = 32, keyframes: int = 3, seed: int = 0
     )
 
 
-def encoder_of(identity: str) -> Any:
-    """As much of an encoder as the check of identities looks at."""
-    return SimpleNamespace(identity=identity)
+def engine_of(encoder: str) -> Engine:
+    """As much of an engine as the check of networks looks at."""
+    return Engine(cast(Encoder, SimpleNamespace(identity=encoder)), AnchoredRegressor())
 
 
 def damaged(
