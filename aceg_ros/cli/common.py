@@ -10,12 +10,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from aceg_ros.config import Config
 from aceg_ros.datasets import Dataset, open_dataset
 from aceg_ros.datasets.bag_poses import PoseChoice
 from aceg_ros.datasets.rosbag import BagTopics
 from aceg_ros.engine import Networks
 from aceg_ros.errors import AcegError
 from aceg_ros.files import write_atomically
+from aceg_ros.options import configured_by_file, configured_by_text
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -54,15 +56,23 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How to change any other option."""
-    group = parser.add_argument_group('options', 'all of them are in docs/options.md')
+    group = parser.add_argument_group('options', '"aceg options" lists them all')
     group.add_argument('--config', type=Path, help='a YAML file of options')
     group.add_argument(
         '--set',
         action='append',
         default=[],
         metavar='NAME=VALUE',
-        help='change one option by its dotted name; may be given several times',
+        help='change one option, as in localization.gate.min_inliers=40; may be given several times',
     )
+
+
+def configuration(arguments: argparse.Namespace) -> Config:
+    """Defaults, changed by what `add_options` declared."""
+    config = Config()
+    if arguments.config:
+        config = configured_by_file(config, arguments.config)
+    return configured_by_text(config, arguments.set)
 
 
 def networks(arguments: argparse.Namespace) -> Networks:

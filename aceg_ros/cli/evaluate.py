@@ -10,7 +10,9 @@ from aceg_ros.cli.common import (
     ProgressBar,
     add_device,
     add_networks,
+    add_options,
     add_selection,
+    configuration,
     networks,
     selected,
     warn_skipped,
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     add_device(parser)
     add_networks(parser)
+    add_options(parser)
     parser.add_argument('--json', type=Path, help='write the figures there')
     parser.add_argument('--report', type=Path, help='draw pictures and a page into this folder')
 
@@ -41,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     code = read_map(arguments.map)
     dataset = selected(arguments, arguments.dataset)
     engine = Engine.for_map(code.info, arguments.device, networks(arguments))
-    localizer = Localizer(code, engine)
+    localizer = Localizer(code, engine, configuration(arguments).localization)
     bar = ProgressBar()
     try:
         evaluation = evaluate(localizer, dataset.frames, Monitor(bar))

@@ -6,7 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from aceg_ros.cli.common import add_device, add_networks, networks, warn_skipped
+from aceg_ros.cli.common import (
+    add_device,
+    add_networks,
+    add_options,
+    configuration,
+    networks,
+    warn_skipped,
+)
 from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera
 from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
 from aceg_ros.engine import Engine
@@ -24,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-o', '--output', type=Path, help='write the poses there, TUM format')
     add_device(parser)
     add_networks(parser)
+    add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     images = _images(arguments.images, arguments.camera)
     warn_skipped(images.skipped)
     engine = Engine.for_map(code.info, arguments.device, networks(arguments))
-    localizer = Localizer(code, engine)
+    localizer = Localizer(code, engine, configuration(arguments).localization)
     poses = []
     for frame in images.frames:
         try:

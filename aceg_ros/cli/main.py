@@ -1,4 +1,8 @@
-"""The command `aceg`: parses arguments, calls one function, prints its result."""
+"""The command `aceg`: parses arguments, calls one function, prints its result.
+
+A command's module is imported when it is called: PyTorch alone takes seconds, and `aceg --help`
+needs none of it.
+"""
 
 from __future__ import annotations
 
@@ -6,59 +10,48 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from aceg_ros import __version__
-from aceg_ros.cli import (
-    benchmark,
-    check_models,
-    demo,
-    evaluate,
-    export,
-    export_map,
-    import_map,
-    import_regressor,
-    info,
-    localize,
-    map,
-    play,
-    pretrain,
-    train_encoder,
-)
 from aceg_ros.errors import AcegError
 
-COMMANDS = (
-    map,
-    localize,
-    evaluate,
-    info,
-    export,
-    benchmark,
-    train_encoder,
-    pretrain,
-    demo,
-    play,
-    import_regressor,
-    import_map,
-    export_map,
-    check_models,
-)
+# Each is a module beside this one, with `add_arguments` and `run`.
+COMMANDS = {
+    'map': 'Fit a map to posed images.',
+    'localize': 'Give the pose of each image; needs no poses.',
+    'evaluate': 'Localize images whose poses are known, and compare.',
+    'info': 'Say what is in a map, and how good it found itself.',
+    'export': "Write a map's colored points as PLY.",
+    'benchmark': 'Compare with other methods on the same images.',
+    'train-encoder': 'Train an encoder.',
+    'pretrain': "Train the regressor's blocks on many scenes.",
+    'options': 'Print every option as a YAML file, to be changed and given to --config.',
+    'demo': 'Record, map and localize over ROS 2, in a procedural world or with a dataset.',
+    'play': 'Publish a dataset over ROS 2, as a camera.',
+    'import-regressor': 'Take over weights of the published ACE-G.',
+    'import-map': 'Take over a map of the published ACE-G.',
+    'export-map': 'Write a map for the published ACE-G.',
+    'check-models': 'Check that networks load and fit together.',
+}
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 after an error it names, 2 for wrong arguments."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    called = next((word for word in given if not word.startswith('-')), '')
     parser = argparse.ArgumentParser(
         prog='aceg', description='Camera relocalization in a map made minutes ago.'
     )
     parser.add_argument('--version', action='version', version=f'aceg {__version__}')
     subparsers = parser.add_subparsers(required=True, metavar='COMMAND')
-    for command in COMMANDS:
-        name = command.__name__.rpartition('.')[2].replace('_', '-')
-        summary = (command.__doc__ or '').strip()
+    for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary)
-        command.add_arguments(subparser)
-        subparser.set_defaults(run=command.run)
-    parsed = parser.parse_args(arguments)
+        if name == called:
+            command = import_module(f'aceg_ros.cli.{name.replace("-", "_")}')
+            command.add_arguments(subparser)
+            subparser.set_defaults(run=command.run)
+    parsed = parser.parse_args(given)
     try:
         status: int = parsed.run(parsed)
         sys.stdout.flush()

@@ -13,6 +13,7 @@ from aceg_ros.cli.common import (
     add_networks,
     add_options,
     add_selection,
+    configuration,
     networks,
     selected,
     warn_skipped,
@@ -27,7 +28,7 @@ from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.maps.code import FREE
 from aceg_ros.maps.file import write_map
 from aceg_ros.monitor import Monitor
-from aceg_ros.options import configured, configured_by_file, configured_by_text
+from aceg_ros.options import configured
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,21 +99,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> MappingOptions:
-    """Defaults, changed by --config, then by the other options, then by --set."""
-    options = MappingOptions()
-    if arguments.config:
-        options = configured_by_file(options, arguments.config)
-    given = {
+    """Options by their dotted names, then those that have a flag of their own."""
+    options = configuration(arguments).mapping
+    flags = {
         'budget': arguments.budget,
         'tokens': arguments.tokens,
         'use_depth': arguments.depth or None,
         'seed': arguments.seed,
         'free.memory': arguments.memory,
+        'free.schedule.tokens': arguments.tokens,
     }
-    options = configured(options, {n: value for n, value in given.items() if value is not None})
     if arguments.schedule:
         schedule = schedule_named(arguments.schedule)
-        tokens = arguments.tokens or schedule.tokens
-        free = replace(options.free, schedule=replace(schedule, tokens=tokens))
-        options = replace(options, free=free)
-    return configured_by_text(options, arguments.set)
+        options = replace(options, free=replace(options.free, schedule=schedule))
+    return configured(options, {n: value for n, value in flags.items() if value is not None})

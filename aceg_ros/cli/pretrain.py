@@ -9,9 +9,9 @@ from typing import cast
 from aceg_ros.cli.common import add_device, write_json
 from aceg_ros.engine import Engine, resolve_device
 from aceg_ros.errors import WeightsError
-from aceg_ros.evaluation.figures import draw_coverage
 from aceg_ros.lab.pretraining.buffers import make_buffers
 from aceg_ros.lab.pretraining.config import SceneOptions, read_options
+from aceg_ros.lab.pretraining.coverage import draw_coverage
 from aceg_ros.lab.pretraining.evaluation import fitted_scenes, patch_errors
 from aceg_ros.lab.pretraining.loop import Progress, Ranks, pretrain
 from aceg_ros.lab.pretraining.poses import compare_poses, right_and_wrong

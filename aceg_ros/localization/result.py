@@ -67,6 +67,10 @@ class LocalizationFailure:
     message: str
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def __bool__(self) -> bool:
+        """False, so that `if answer:` asks for a pose."""
+        return False
+
 
 class Localizes(Protocol):
     """Anything that answers "where am I?" for one image."""

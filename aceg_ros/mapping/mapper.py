@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aceg_ros.datasets.base import Frame
+from aceg_ros.datasets.base import Dataset, Frame
 from aceg_ros.engine import Engine
 from aceg_ros.mapping.ace_g.mapper import map_free
 from aceg_ros.mapping.anchored import map_anchored
@@ -30,3 +30,16 @@ def map_scene(
     """
     mapper = _MAPPERS[engine.regressor.kind]
     return mapper(frames, engine, options or MappingOptions(), metric, monitor or Monitor())
+
+
+def map_dataset(
+    dataset: Dataset,
+    engine: Engine | None = None,
+    options: MappingOptions | None = None,
+    monitor: Monitor | None = None,
+) -> MappingResult:
+    """Map all frames of a dataset, with the usual networks where no ``engine`` is given.
+
+    Raises what `map_scene` does, and WeightsError where a network is missing.
+    """
+    return map_scene(dataset.frames, engine or Engine.load(), options, dataset.metric, monitor)

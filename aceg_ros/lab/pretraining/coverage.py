@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aceg_ros.evaluation.figures.style import MUTED, SERIES, figure
-
-if TYPE_CHECKING:
-    from aceg_ros.lab.pretraining.evaluation import PatchErrors
+from aceg_ros.lab.pretraining.evaluation import PatchErrors
 
 
 def draw_coverage(path: Path, readers: Mapping[str, PatchErrors]) -> None:
-    """Sample, for each reader, how many patches lie within intervals, and within how many cm."""
+    """Draw, for each reader, how many patches lie within intervals, and within how many cm."""
     nominal = np.linspace(0.02, 0.98, 49)
     with figure(path, 10.5, 4.6) as drawing:
         left, right = drawing.subplots(1, 2)
