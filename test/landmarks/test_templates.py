@@ -22,7 +22,8 @@ from aceg_ros.landmarks.templates import (
     planar_patches,
     sample_templates,
 )
-from aceg_ros.localization.localizer import Localizer, LocalizerOptions
+from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.options import LandmarkOptions, LocalizationOptions
 from aceg_ros.localization.result import Localization
 
 CAMERA = Camera.pinhole(320, 240, 300.0, 300.0, 158.5, 120.5)
@@ -337,13 +338,13 @@ class TestGeometry:
 
 
 class TestStored:
-    def test_looks_survive_their_bytes(self, plane, landmarks, squares):
+    def test_templates_survive_their_bytes(self, plane, landmarks, squares):
         image = plane.gray(CAMERA, HOME)
         exact = normalized(sample_templates(image, CAMERA, HOME, squares.centers, squares.axes))
         assert landmarks.templates.dtype == np.uint8
         assert np.einsum('nij,nij->n', exact, squares.templates).min() > 0.97
 
-    def test_looks_have_mean_0_and_length_1(self, squares):
+    def test_templates_have_mean_0_and_length_1(self, squares):
         np.testing.assert_allclose(squares.templates.mean(axis=(1, 2)), 0, atol=1e-6)
         np.testing.assert_allclose(np.linalg.norm(squares.templates, axis=(1, 2)), 1, rtol=1e-5)
 
@@ -373,7 +374,7 @@ class TestLocalizer:
 
         def errors(chosen, **options):
             code = replace(mapped.code, landmarks=chosen)
-            options = LocalizerOptions(**options)
+            options = LocalizationOptions(landmarks=LandmarkOptions(**options))
             localizer = Localizer(code, engine, options)
             found = [localizer.localize(query.image(), query.camera) for query in queries]
             assert all(isinstance(answer, Localization) for answer in found)
@@ -393,14 +394,14 @@ class TestLocalizer:
         assert np.median(exact[:, 1]) < min(0.2, 0.4 * np.median(without[:, 1]))
 
     def test_none_wanted(self, mapped, errors, without):
-        np.testing.assert_allclose(errors(mapped.code.landmarks, landmarks=0), without)
+        np.testing.assert_allclose(errors(mapped.code.landmarks, count=0), without)
 
-    @pytest.mark.parametrize('wrong', ['looks', 'points', 'keyframes'])
+    @pytest.mark.parametrize('wrong', ['templates', 'points', 'keyframes'])
     def test_wrong_ones_do_little_harm(self, mapped, errors, without, wrong):
         landmarks, rng = mapped.code.landmarks, np.random.default_rng(0)
         order = rng.permutation(len(landmarks))
         spoilt = {
-            'looks': replace(landmarks, templates=landmarks.templates[order]),
+            'templates': replace(landmarks, templates=landmarks.templates[order]),
             'points': replace(landmarks, points3d=landmarks.points3d[order]),
             'keyframes': replace(landmarks, keyframe=landmarks.keyframe[order]),
         }[wrong]

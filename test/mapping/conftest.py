@@ -13,6 +13,6 @@ from aceg_ros.monitor import Monitor
 def keyframes(views, engine) -> list[Keyframe]:
     """`views`, encoded."""
     rng = np.random.default_rng(0)
-    encoded, skipped = encode_keyframes(views, engine.encoder, 600, rng, Monitor())
+    encoded, skipped = encode_keyframes(views, engine.encoder, 600, rng, False, Monitor())
     assert not skipped
     return encoded

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 
 from aceg_ros.errors import FitCancelled
+from aceg_ros.mapping.anchored import _hidden_views
 from aceg_ros.mapping.buffer import PatchBuffer, fill_buffer
-from aceg_ros.mapping.fit import fit_code
-from aceg_ros.mapping.mapper import _hidden_views
+from aceg_ros.mapping.fit import FitStart, fit_code
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.views import compare_views
 from aceg_ros.monitor import Monitor
@@ -52,8 +52,8 @@ class Scene:
             )
         return PatchBuffer(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def start(self, error: float) -> tuple[AnchoredTensors, torch.Tensor, torch.Tensor]:
-        """Each point as token of two views, at a distance wrong by `error`; origins and owners."""
+    def start(self, error: float) -> FitStart:
+        """Each point as token of two views, at a distance wrong by `error`."""
         generator = torch.Generator().manual_seed(1)
         owner = torch.arange(2 * POINTS) % VIEWS
         origins = self.centers[owner]
@@ -65,7 +65,7 @@ class Scene:
             torch.full((2 * POINTS,), np.log(0.1).item()),
             torch.zeros(2 * POINTS),
         )
-        return code, origins, owner
+        return FitStart(code, owner, origins, OWN, DEPTH)
 
 
 @pytest.fixture
@@ -78,19 +78,18 @@ def scene():
 
 
 def fit(scene, error=0.1, options=OPTIONS, seconds=60.0, reader=None, **calls):
-    start, origins, owner = scene.start(error)
+    return fit_from(scene.start(error), scene.buffer(), options, seconds, reader, **calls)
+
+
+def fit_from(start, buffer, options=OPTIONS, seconds=60.0, reader=None, **calls):
     return fit_code(
         start,
-        origins,
-        owner,
-        OWN,
-        scene.buffer(),
-        DEPTH,
+        buffer,
         reader or AnchoredRegressor(READER),
         options,
+        0,
         time.monotonic() + seconds,
-        calls.get('progress', silent),
-        calls.get('cancelled', never),
+        Monitor(**calls),
     )
 
 
@@ -106,18 +105,18 @@ class Spy(AnchoredRegressor):
         super().__init__(READER)
         self.reads = []
 
-    def forward(self, features, code, tokens=None, **how):
+    def among(self, features, code, tokens):
         self.reads.append((features.detach(), tokens))
-        return super().forward(features, code, tokens, **how)
+        return super().among(features, code, tokens)
 
 
 class TestFit:
     def test_anchors_move_to_the_points(self, scene):
-        start = scene.start(0.1)[0]
+        start = scene.start(0.1).code
         code, history = fit(scene)
         assert distances(scene, code).median() < 0.3 * distances(scene, start).median()
         assert history.losses[-1] < history.losses[0] - 1.0
-        assert history.inlier_share > 0.8
+        assert history.inlier_ratio > 0.8
 
     def test_blocks_make_no_difference(self, scene):
         """A code is fitted for the anchored reading, whatever blocks read it later."""
@@ -129,22 +128,11 @@ class TestFit:
 
     def test_wild_starts_come_back(self, scene):
         """Anchors behind the camera or far off the image are invalid, but not lost."""
-        start, origins, owner = scene.start(0.0)
+        start = scene.start(0.0)
+        anchors, origins = start.code.anchors, start.origins
         lost = torch.arange(0, 2 * POINTS, 10)
-        start.anchors[lost] = origins[lost] - (start.anchors[lost] - origins[lost])
-        code, _ = fit_code(
-            start,
-            origins,
-            owner,
-            OWN,
-            scene.buffer(),
-            DEPTH,
-            AnchoredRegressor(READER),
-            replace(OPTIONS, epochs=60),
-            time.monotonic() + 60,
-            silent,
-            never,
-        )
+        anchors[lost] = origins[lost] - (anchors[lost] - origins[lost])
+        code, _ = fit_from(start, scene.buffer(), replace(OPTIONS, epochs=60))
         assert all(torch.isfinite(part).all() for part in vars(code).values())
         assert (code.anchors[lost] - origins[lost])[:, 2].median() > 0
 
@@ -161,11 +149,10 @@ class TestFit:
         torch.testing.assert_close(first.anchors, second.anchors, rtol=0, atol=0)
 
     def test_the_start_is_not_changed(self, scene):
-        start, origins, owner = scene.start(0.1)
-        before = start.anchors.clone()
-        parts = (start, origins, owner, OWN, scene.buffer(), DEPTH, AnchoredRegressor(READER))
-        fit_code(*parts, replace(OPTIONS, epochs=2), time.monotonic() + 60, Monitor())
-        torch.testing.assert_close(start.anchors, before)
+        start = scene.start(0.1)
+        before = start.code.anchors.clone()
+        fit_from(start, scene.buffer(), replace(OPTIONS, epochs=2))
+        torch.testing.assert_close(start.code.anchors, before)
 
     def test_stops_at_the_deadline(self, scene):
         began = time.monotonic()
@@ -208,25 +195,13 @@ class TestHidden:
         buffer = scene.buffer()
         marked = buffer.features.clone()
         marked[:, : 2 * VIEWS] = F.one_hot(buffer.group, 2 * VIEWS).half()
-        start, origins, owner = scene.start(0.1)
+        start = replace(scene.start(0.1), hidden=hidden)
         spy = Spy()
-        fit_code(
-            start,
-            origins,
-            owner,
-            hidden,
-            replace(buffer, features=marked),
-            DEPTH,
-            spy,
-            replace(OPTIONS, epochs=4),
-            time.monotonic() + 60,
-            silent,
-            never,
-        )
+        fit_from(start, replace(buffer, features=marked), replace(OPTIONS, epochs=4), reader=spy)
         assert spy.reads
         for features, tokens in spy.reads:
             group = features[:, : 2 * VIEWS].argmax(dim=1)
-            assert not hidden[group[:, None], owner[tokens]].any()
+            assert not hidden[group[:, None], start.owner[tokens]].any()
 
     def test_no_view_reads_itself_and_none_loses_more_than_half(self, keyframes):
         hidden = _hidden_views(compare_views(keyframes, 1.8), near_view_angle=90.0)

@@ -17,6 +17,7 @@ from aceg_ros.landmarks.templates import find_planar_patches, planar_patches
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.views import compare_views
+from aceg_ros.monitor import Monitor
 
 CAMERA = Camera.pinhole(320, 240, 300.0, 300.0, 158.0, 121.0)
 FISHEYE = Camera(
@@ -70,10 +71,10 @@ def swept(keyframes, error=DEPTH_ERROR, score=0.8, each=300):
     )
 
 
-def made(keyframes, candidates=None, count=300, seed=0, progress=silent, cancelled=never):
+def made(keyframes, candidates=None, count=300, seed=0, **calls):
     candidates = swept(keyframes) if candidates is None else candidates
     pairs = compare_views(keyframes, 2.0)
-    return make_landmarks(keyframes, candidates, pairs, count, seed, progress, cancelled)
+    return make_landmarks(keyframes, candidates, pairs, count, seed, Monitor(**calls))
 
 
 def off_plane(landmarks):
@@ -153,7 +154,7 @@ class TestLooks:
         count = len(landmarks)
         for name, kind, shape in (
             ('points3d', np.float32, (count, 3)),
-            ('looks', np.uint8, (count, SIDE, SIDE)),
+            ('templates', np.uint8, (count, SIDE, SIDE)),
             ('keyframe', np.uint16, (count,)),
             ('angle', np.float32, (count,)),
         ):

@@ -16,6 +16,8 @@ from aceg_ros.lab.worlds import look, record, tour
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions, MappingOptions
+from aceg_ros.maps.code import MapQuality
+from aceg_ros.monitor import Monitor
 
 ROUGH = MappingOptions(budget=600.0, tokens=400, fit=FitOptions(epochs=1, buffer_patches=6_000))
 
@@ -48,7 +50,7 @@ class TestMap:
         assert code.info.metric
 
     def test_keyframes_are_those_given_but_for_the_held_out(self, mapped, views):
-        held_out = mapped.code.info.quality['held_out']
+        held_out = mapped.code.info.quality.held_out
         assert held_out == 2
         assert len(mapped.code.keyframes) == len(views) - held_out
         poses = [view.world_from_cam for view in views]
@@ -68,7 +70,7 @@ class TestMap:
     def test_the_loss_falls(self, mapped):
         losses = mapped.history.losses
         assert losses[-1] < losses[0] - 0.3
-        assert 0.2 < mapped.history.inlier_share <= 1.0
+        assert 0.2 < mapped.history.inlier_ratio <= 1.0
 
     def test_same_seed_same_map(self, mapped, views, engine, quick):
         again = map_scene(views, engine, quick)
@@ -95,11 +97,11 @@ class TestMap:
 
 class TestQualityReport:
     def test_keys(self, mapped):
-        assert set(mapped.code.info.quality) == {
+        assert set(mapped.code.info.quality.to_dict()) == {
             'held_out',
             'median_depth',
             'thin',
-            'verdict',
+            'rating',
             'advice',
             'localized',
             'median_error',
@@ -109,13 +111,14 @@ class TestQualityReport:
 
     def test_is_plain_json(self, mapped):
         quality = mapped.code.info.quality
-        assert json.loads(json.dumps(quality, allow_nan=False)) == quality
+        text = json.dumps(quality.to_dict(), allow_nan=False)
+        assert MapQuality.from_dict(json.loads(text)) == quality
 
     def test_says_what_the_queries_say(self, mapped):
         quality = mapped.code.info.quality
         assert quality.rating in ('good', 'fair', 'poor')
-        assert quality['localized'] == 2
-        assert quality['median_error'] < 0.15
+        assert quality.localized == 2
+        assert quality.median_error < 0.15
 
     def test_thin_places_are_named_and_advised(self, views, engine):
         """Both held-out views show nothing that the other views show."""
@@ -126,13 +129,13 @@ class TestQualityReport:
         mixed = [dark[i] if i in (9, 18) else view for i, view in enumerate(views)]
         quality = map_scene(mixed, engine, options).code.info.quality
         assert quality.rating == 'poor'
-        assert [entry['frame'] for entry in quality['thin']] == [views[9].name, views[18].name]
+        assert [place.frame for place in quality.thin] == [views[9].name, views[18].name]
         assert views[9].name in quality.advice
 
     def test_too_few_keyframes_to_hold_any_out(self, views, engine):
         options = replace(ROUGH, held_out=0.0)
         quality = map_scene(views[:16], engine, options).code.info.quality
-        assert (quality.rating, quality['held_out']) == ('unknown', 0)
+        assert (quality.rating, quality.held_out) == ('unknown', 0)
 
 
 class TestRefused:
@@ -218,11 +221,9 @@ class TestCancelling:
         with pytest.raises(FitCancelled, match='cancelled'):
             map_scene(
                 views,
-                engine.encoder,
-                engine.regressor,
+                engine,
                 quick,
-                progress=progress,
-                cancelled=lambda: reached[-1:] == [stage],
+                monitor=Monitor(progress, lambda: reached[-1:] == [stage]),
             )
         assert reached.count(stage) == 1
 
@@ -234,7 +235,9 @@ class TestLenses:
         camera = Camera('equidistant', 256, 240, K, [0.02, -0.005, 0.001, 0.0])
         path = tour(room, 60, seed=7)
         frames = record(room, camera, path[:48:2], supersample=1).frames
-        options = replace(ROUGH, epochs=3, tokens=1024, buffer_patches=20_000, held_out=0.0)
+        options = replace(
+            ROUGH, tokens=1024, held_out=0.0, fit=FitOptions(epochs=3, buffer_patches=20_000)
+        )
         code = map_scene(frames, engine, options).code
         held_out = record(room, camera, path[1:48:9], supersample=1).frames
         meters, degrees = errors_in(code, engine, held_out).T

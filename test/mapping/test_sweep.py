@@ -9,16 +9,23 @@ import pytest
 import torch
 
 from aceg_ros.errors import FitError
+from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
-from aceg_ros.mapping.tokens import anchored_code, choose_tokens, free_code
+from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
 from aceg_ros.monitor import Monitor
 
 
-def swept_from(keyframes, use_depth=False) -> tuple[Candidates, SceneDepths]:
-    depths = scene_depths(keyframes, never)
+def swept_from(keyframes) -> tuple[Candidates, SceneDepths]:
+    depths = scene_depths(keyframes, Monitor())
     pairs = compare_views(keyframes, depths.median)
-    return sweep(keyframes, depths, pairs, 60, use_depth, Monitor()), depths
+    return sweep(keyframes, depths, pairs, 60, Monitor()), depths
+
+
+def with_depth(frames, engine) -> list[Keyframe]:
+    """Encoded, their depth images read too."""
+    rng = np.random.default_rng(0)
+    return encode_keyframes(frames, engine.encoder, 600, rng, True, Monitor())[0]
 
 
 @pytest.fixture(scope='module')
@@ -27,8 +34,8 @@ def swept(keyframes):
 
 
 @pytest.fixture(scope='module')
-def measured(keyframes):
-    return swept_from(keyframes, use_depth=True)
+def measured(views, engine):
+    return swept_from(with_depth(views, engine))
 
 
 def true_depths(candidates: Candidates, keyframes) -> tuple[np.ndarray, np.ndarray]:
@@ -98,12 +105,10 @@ class TestMeasuredDepth:
         assert (measured[0].score == 1).float().mean() > 0.99
         assert (measured[0].ambiguity == 0).float().mean() > 0.99
 
-    def test_holes_keep_the_swept_depth(self, keyframes):
-        def empty(keyframe):
-            blank = np.zeros((240, 320), np.float32)
-            return replace(keyframe, frame=replace(keyframe.frame, load_depth=lambda: blank))
-
-        with_holes, _ = swept_from([empty(k) for k in keyframes[:8]], use_depth=True)
+    def test_holes_keep_the_swept_depth(self, views, engine, keyframes):
+        blank = np.zeros((240, 320), np.float32)
+        empty = [replace(view, load_depth=lambda: blank) for view in views[:8]]
+        with_holes, _ = swept_from(with_depth(empty, engine))
         without, _ = swept_from(keyframes[:8])
         torch.testing.assert_close(with_holes.points3d, without.points3d)
 
@@ -182,9 +187,3 @@ class TestTokens:
         torch.testing.assert_close(code.anchors, candidates.points3d[chosen])
         torch.testing.assert_close(code.embeddings, candidates.features[chosen].float())
         torch.testing.assert_close(code.log_sigma.exp(), torch.full((3,), 0.06))
-
-    def test_free_code(self):
-        mean = torch.tensor([1.0, 2.0, 3.0])
-        code = free_code(2000, 64, mean, torch.Generator().manual_seed(0))
-        assert (code.anchors == mean).all()
-        assert float(code.embeddings.var()) == pytest.approx(0.01, rel=0.05)

@@ -46,7 +46,7 @@ class TestRoundTrip:
         code = free_code()
         write_published_map(tmp_path / 'map.pt', code)
         np.testing.assert_array_equal(read(tmp_path / 'map.pt').embeddings, code.embeddings)
-        np.testing.assert_array_equal(read(tmp_path / 'map.pt').free_mean, code.free_mean)
+        np.testing.assert_array_equal(read(tmp_path / 'map.pt').mean, code.mean)
 
     def test_says_what_it_was_made_for(self, tmp_path):
         torch.save(content(), tmp_path / 'theirs.pt')
