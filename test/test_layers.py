@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1] / 'aceg_ros'
 LAYERS = (
     ('errors', 'files', 'threads', 'precision'),
-    ('options', 'monitor', 'models', 'weights'),
+    ('options', 'monitor', 'models', 'weights', 'learning'),
     ('geometry',),
     ('datasets', 'encoder', 'landmarks', 'pose'),
     ('maps',),

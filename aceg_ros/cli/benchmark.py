@@ -25,7 +25,7 @@ from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
 from aceg_ros.mapping.options import FreeOptions
 from aceg_ros.monitor import Monitor
 
-_WITH_ENCODER = ('aceg', 'pretrained', 'mlp', 'nearest')
+_WITH_ENCODER = ('aceg', 'pretrained', 'nearest')
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--methods',
-        default='aceg,sift,mlp',
-        help='some of aceg, sift, mlp, nearest, published, and pretrained, which is aceg with the '
+        default='aceg,sift',
+        help='some of aceg, sift, nearest, published, and pretrained, which is aceg with the '
         'pre-trained regressor',
     )
     parser.add_argument(
@@ -74,9 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="GB of the device's memory for the method published",
     )
-    parser.add_argument(
-        '--budget', type=float, default=60.0, help="seconds of aceg's and mlp's fits"
-    )
+    parser.add_argument('--budget', type=float, default=60.0, help="seconds of aceg's fit")
     parser.add_argument(
         '--relit',
         type=int,
@@ -131,7 +129,7 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
                 FreeOptions(schedule_named(arguments.schedule), arguments.memory),
             ),
         }
-        known |= baseline_methods(LoadEncoder(arguments.device, encoder), arguments.budget)
+        known |= baseline_methods(LoadEncoder(arguments.device, encoder))
         for name in arguments.methods.split(','):
             if name not in known:
                 raise DatasetError(f'method {name!r} is unknown; there are {", ".join(known)}')

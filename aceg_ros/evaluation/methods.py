@@ -8,23 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import torch
-
 from aceg_ros.datasets import Frame
-from aceg_ros.encoder.base import Encoder, image_tensor
-from aceg_ros.encoder.view import full_size
+from aceg_ros.encoder.base import Encoder
 from aceg_ros.engine import Engine, Networks
-from aceg_ros.evaluation.baselines.keyframes import posed_images
 from aceg_ros.evaluation.baselines.nearest import NearestLocalizer
-from aceg_ros.evaluation.baselines.scene_mlp import (
-    PatchImage,
-    SceneMlpLocalizer,
-    SceneMlpOptions,
-    fit_scene_mlp,
-)
 from aceg_ros.evaluation.baselines.sift import SiftLocalizer, SiftOptions
-from aceg_ros.geometry.cameras import Camera
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localizes
 from aceg_ros.mapping.mapper import map_scene
@@ -101,26 +89,6 @@ class SiftMethod:
 
 
 @dataclass(frozen=True)
-class SceneMlpMethod:
-    """One network per scene on an encoder's features, trained for `seconds`."""
-
-    load_encoder: Callable[[], Encoder]
-    seconds: float
-    options: SceneMlpOptions = field(default_factory=SceneMlpOptions)
-    name: str = 'mlp'
-
-    def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
-        """See `Method.build`."""
-        describe = PatchDescriber(self.load_encoder())
-        images = [
-            PatchImage(*describe(image, frame.camera), frame.camera, world_from_cam)
-            for frame, image, world_from_cam in posed_images(frames)
-        ]
-        network = fit_scene_mlp(images, self.seconds, self.options, describe.encoder.device)
-        return SceneMlpLocalizer(network, describe, self.options), network.map_bytes
-
-
-@dataclass(frozen=True)
 class NearestMethod:
     """All patches stored, with points from depth: the yardstick of an encoder."""
 
@@ -133,25 +101,7 @@ class NearestMethod:
         return localizer, localizer.map_bytes
 
 
-@dataclass(frozen=True)
-class PatchDescriber:
-    """All patches of an image as `encoder` sees them."""
-
-    encoder: Encoder
-
-    def __call__(self, image: np.ndarray, camera: Camera) -> tuple[torch.Tensor, np.ndarray]:
-        """Features (P, D) and centers (P, 2) px of the patches of `image` (H, W, 3) uint8 RGB."""
-        view, view_camera = self.encoder.view(image, camera)
-        patches = self.encoder.encode(image_tensor(view, self.encoder.device))
-        points2d = full_size(patches.centers(), view_camera, camera)
-        return patches.features[0].flatten(1).T.contiguous(), points2d
-
-
-def baseline_methods(load_encoder: Callable[[], Encoder], seconds: float) -> dict[str, Method]:
-    """The baselines by name; the network per scene may train for `seconds`."""
-    methods: list[Method] = [
-        SiftMethod(),
-        SceneMlpMethod(load_encoder, seconds),
-        NearestMethod(load_encoder),
-    ]
+def baseline_methods(load_encoder: Callable[[], Encoder]) -> dict[str, Method]:
+    """The baselines by name."""
+    methods: list[Method] = [SiftMethod(), NearestMethod(load_encoder)]
     return {method.name: method for method in methods}

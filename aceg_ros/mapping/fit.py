@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from aceg_ros.learning import laplace_loss, warmup_cosine
 from aceg_ros.mapping.buffer import PatchBuffer
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.result import FitHistory
@@ -142,12 +142,7 @@ class _Pace:
     @property
     def learning_rate(self) -> float:
         """Factor 0..1: linear rise, plateau, cosine fall to zero."""
-        if self.part < _WARM_UP:
-            return max(self.part / _WARM_UP, 0.05)
-        if self.part < _DECAY_FROM:
-            return 1.0
-        left = (self.part - _DECAY_FROM) / (1 - _DECAY_FROM)
-        return 0.5 * (1 + math.cos(math.pi * min(left, 1.0)))
+        return warmup_cosine(self.part, _WARM_UP, _DECAY_FROM, first=0.05)
 
     def step(self) -> None:
         """One more step is done."""
@@ -210,7 +205,7 @@ def _step_loss(
     error = (local[:, :2] / z[:, None] * focal[:, None]).norm(dim=1)
     valid = (local[:, 2] > _NEAREST * depth) & (error < _FARTHEST_PX)
     sigma_px = read.sigma * focal / z + 0.5
-    laplace = torch.log(sigma_px) + math.sqrt(2.0) * error / sigma_px
+    laplace = laplace_loss(error, sigma_px)
     target = local.new_tensor([0.0, 0.0, depth])
     pulled = 10 * (local - target).abs().sum(dim=1) / depth
     loss = torch.where(valid, laplace, pulled).mean()

@@ -20,6 +20,7 @@ from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
 from aceg_ros.monitor import Monitor
 
 _PLANES = 128
+_QUANTILES = (0.03, 0.5, 0.97)
 _COARSE_PLANES = 160
 _COARSE_RANGE = (3.0, 3000.0)  # nearest and farthest first guess, in median steps between keyframes
 _COARSE_PATCHES, _MIN_COARSE_PATCHES = 2400, 24  # in all and per keyframe, to find the depths
@@ -48,6 +49,12 @@ class SceneDepths:
     near: float
     median: float
     far: float
+
+    @classmethod
+    def of(cls, distances: torch.Tensor) -> SceneDepths:
+        """From a sample of distances (N,), less the nearest and the farthest few."""
+        near, median, far = torch.quantile(distances, torch.tensor(_QUANTILES)).tolist()
+        return cls(near, median, far)
 
 
 def scene_depths(keyframes: Sequence[Keyframe], monitor: Monitor) -> SceneDepths:
@@ -83,8 +90,7 @@ def scene_depths(keyframes: Sequence[Keyframe], monitor: Monitor) -> SceneDepths
             'the keyframes hardly agree on what they see: check that poses and images belong '
             'together, that the calibration is right, and that the camera moved between images'
         )
-    near, median, far = torch.quantile(found, torch.tensor([0.03, 0.5, 0.97])).tolist()
-    return SceneDepths(near, median, far)
+    return SceneDepths.of(found)
 
 
 def sweep(

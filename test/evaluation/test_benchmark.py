@@ -20,7 +20,6 @@ from fakes import (
 from aceg_ros.encoder.base import PatchFeatures
 from aceg_ros.encoder.view import bounded_view
 from aceg_ros.errors import DatasetError
-from aceg_ros.evaluation.baselines.scene_mlp import SceneMlpOptions
 from aceg_ros.evaluation.benchmark import (
     BenchmarkRow,
     benchmark,
@@ -32,7 +31,6 @@ from aceg_ros.evaluation.benchmark import (
 )
 from aceg_ros.evaluation.methods import (
     PatchDescriber,
-    SceneMlpMethod,
     SiftMethod,
     baseline_methods,
 )
@@ -104,12 +102,6 @@ class TestRun:
         assert row.mapping_seconds > 0 and row.map_bytes > 10_000
         json.dumps(asdict(row), allow_nan=False)
 
-    def test_mlp_has_all_figures(self):
-        method = SceneMlpMethod(FakeEncoder, 0.5, SceneMlpOptions(width=64))
-        row = run('niche', method, scene_frames(2), scene_frames(2, phase=0.5))
-        assert row.error is None
-        assert row.map_bytes == 2 * (3 * 64 + 64 + 8 * (64 * 64 + 64) + 4 * 64 + 4)
-
 
 class TestTable:
     def test_rows_have_their_figures(self, frames):
@@ -155,4 +147,4 @@ def test_peak_memory_may_be_unknown(monkeypatch):
 
 
 def test_baselines_are_registered_by_name():
-    assert list(baseline_methods(FakeEncoder, 10.0)) == ['sift', 'mlp', 'nearest']
+    assert list(baseline_methods(FakeEncoder)) == ['sift', 'nearest']

@@ -173,15 +173,6 @@ def _draw(sources: Sequence[tuple[float, PairSource]], rng: np.random.Generator,
             return pair
 
 
-def _schedule(minutes: float, options: TrainingOptions) -> float:
-    """Linear warm-up, then a cosine down to one hundredth."""
-    progress = minutes / options.minutes
-    if progress < options.warmup:
-        return max(progress / options.warmup, 0.01)
-    rest = (progress - options.warmup) / (1 - options.warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(rest, 1.0))))
-
-
 def _save(
     path: Path,
     step: int,

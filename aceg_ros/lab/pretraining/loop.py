@@ -18,6 +18,7 @@ from aceg_ros.lab.pretraining.config import PretrainOptions, ScheduleOptions
 from aceg_ros.lab.pretraining.losses import choice_loss, prediction_loss
 from aceg_ros.lab.pretraining.pool import ActiveScene, Pool
 from aceg_ros.lab.pretraining.sampling import find_tokens, random_rotation, sample_patches
+from aceg_ros.learning import warmup_cosine
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.files import save_regressor
@@ -193,19 +194,11 @@ def _step(
         for gradient, part in zip(gradients, flat.split(sizes), strict=True):
             gradient.copy_(part.view_as(gradient))
         for group in optimizer.param_groups:
-            group['lr'] = schedule.learning_rate * _schedule(
-                iteration / schedule.iterations, schedule
+            group['lr'] = schedule.learning_rate * warmup_cosine(
+                iteration / schedule.iterations, schedule.warmup, last=0.01
             )
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-
-
-def _schedule(part: float, schedule: ScheduleOptions) -> float:
-    """Linear warm-up, then a cosine down to one hundredth."""
-    if part < schedule.warmup:
-        return max(part / schedule.warmup, 0.01)
-    rest = (part - schedule.warmup) / max(1 - schedule.warmup, 1e-9)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(rest, 1.0)))
 
 
 def _due(wanted: bool, ranks: Ranks) -> bool:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from aceg_ros.lab.pretraining.sampling import Sample
+from aceg_ros.learning import laplace_loss
 from aceg_ros.regressor.anchored import SceneCoordinates
 from aceg_ros.regressor.blocks import Candidates, Round
 
@@ -55,7 +54,7 @@ def point_loss(read: SceneCoordinates | Round, sample: Sample, depth: float) -> 
     truth = torch.where(torch.isfinite(sample.points3d), sample.points3d, read.points3d.detach())
     error = (read.points3d - truth).square().sum(dim=1).add(1e-12).sqrt()
     sigma = read.sigma / depth + _FLOOR
-    return sigma.log() + math.sqrt(2.0) * error / depth / sigma
+    return laplace_loss(error / depth, sigma)
 
 
 def ray_loss(read: SceneCoordinates | Round, sample: Sample, depth: float) -> torch.Tensor:
@@ -67,6 +66,6 @@ def ray_loss(read: SceneCoordinates | Round, sample: Sample, depth: float) -> to
     error = across / z * sample.focal
     valid = (along > _NEAREST * depth) & (error < _FARTHEST_PX)
     sigma = read.sigma / z * sample.focal + FLOOR_PX
-    laplace = sigma.log() + math.sqrt(2.0) * error / sigma
+    laplace = laplace_loss(error, sigma)
     pulled = 10 * (offset - depth * sample.rays).abs().sum(dim=1) / depth
     return torch.where(valid, laplace, pulled)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from aceg_ros.learning import laplace_loss
 from aceg_ros.mapping.ace_g.buffer import AceGBuffer
 from aceg_ros.mapping.ace_g.schedule import AceGSchedule
 from aceg_ros.precision import half_precision
@@ -96,7 +96,7 @@ def ace_g_losses(
     valid = (local[:, 2] >= schedule.nearest) & (local[:, 2] <= schedule.farthest)
     valid &= error <= schedule.farthest_px
     sigma_px = read.sigma * focal / z
-    laplace = sigma_px.log() + math.sqrt(2.0) * error / sigma_px
+    laplace = laplace_loss(error, sigma_px)
     ray = torch.cat([targets / focal[:, None], torch.ones_like(targets[:, :1])], dim=1)
     pulled = (local - schedule.nearest * ray).abs().sum(dim=1)
     infinite = torch.full_like(error, torch.inf)

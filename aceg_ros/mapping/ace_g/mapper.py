@@ -113,5 +113,4 @@ def _depths(
     sure = (read.sigma <= read.sigma.median()).cpu()
     pose = buffer.cam_from_world[buffer.view[some].cpu()]
     z = torch.einsum('pj,pj->p', pose[:, 2, :3], read.points3d.cpu()) + pose[:, 2, 3]
-    near, median, far = torch.quantile(z[sure].clamp_min(1e-3), torch.tensor([0.03, 0.5, 0.97]))
-    return SceneDepths(float(near), float(median), float(far))
+    return SceneDepths.of(z[sure].clamp_min(1e-3))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from aceg_ros.errors import FitError
+from aceg_ros.learning import cosine
 from aceg_ros.options import Options, option
 
 
@@ -48,13 +48,9 @@ class AceGSchedule(Options):
         """Of step 0 to ``steps`` - 1."""
         top = self.rise * self.steps - 1
         if step <= top:
-            return _cosine(self.first_rate, self.peak_rate, step / top if top else 1.0)
+            return cosine(self.first_rate, self.peak_rate, step / top if top else 1.0)
         part = (step - top) / max(self.steps - 1 - top, 1e-9)
-        return _cosine(self.peak_rate, self.last_rate, min(part, 1.0))
-
-
-def _cosine(start: float, end: float, part: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+        return cosine(self.peak_rate, self.last_rate, min(part, 1.0))
 
 
 SCHEDULES = {

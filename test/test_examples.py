@@ -1,0 +1,58 @@
+"""The scripts in examples/, run as users would."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from aceg_ros.datasets import Dataset, write_recording
+from aceg_ros.datasets.calibration import Calibration, write_calibration
+from aceg_ros.maps.file import read_map, write_map
+
+EXAMPLES = Path(__file__).resolve().parents[1] / 'examples'
+
+
+@pytest.fixture(scope='module')
+def folder(views, mapped, room_camera, tmp_path_factory):
+    """A recording, a map of it, a calibration and a video."""
+    folder = tmp_path_factory.mktemp('examples')
+    write_recording(folder / 'recording', Dataset('room', views[:12], True))
+    write_map(folder / 'room.aceg', mapped.code)
+    write_calibration(folder / 'camera.yaml', Calibration(room_camera))
+    size = (room_camera.width, room_camera.height)
+    video = cv2.VideoWriter(str(folder / 'view.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 5, size)
+    for view in views[:3]:
+        video.write(cv2.cvtColor(view.image(), cv2.COLOR_RGB2BGR))
+    video.release()
+    return folder
+
+
+def run(script: str, folder: Path, *arguments: str) -> str:
+    """What a script prints."""
+    command = [sys.executable, str(EXAMPLES / script), *arguments]
+    environment = {'PYTHONPATH': str(EXAMPLES.parent), 'PATH': ''}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_map_folder(folder):
+    said = run('map_folder.py', folder, 'recording', 'new.aceg')
+    assert 'quality' in said
+    assert len(read_map(folder / 'new.aceg').keyframes)
+
+
+def test_localize_webcam(folder):
+    said = run('localize_webcam.py', folder, 'room.aceg', 'camera.yaml', 'view.avi')
+    assert said.count('standard deviation') >= 2
+
+
+def test_compare_maps(folder):
+    said = run('compare_maps.py', folder, 'room.aceg', 'room.aceg', 'recording')
+    assert said.count('room.aceg') == 2
