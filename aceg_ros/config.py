@@ -22,10 +22,10 @@ _HEAD = """\
 <!-- Written by `make documents` from the code; change the text there. -->
 
 Every option of mapping and localization, with its default. Change one by its dotted name, as in
-`aceg map ... --set mapping.fit.epochs=10` or `aceg evaluate ... --set localization.gate.min_inliers=40`,
-or many by a YAML file (`--config options.yaml`; `aceg options > options.yaml` writes one to begin
-with). In Python they are dataclasses: `aceg.MappingOptions` and `aceg.LocalizationOptions`. Pixels are
-those of the working image, at most 1.2 times 640x480.
+`aceg map ... --set mapping.fit.epochs=10`, or many by a YAML file (`--config options.yaml`;
+`aceg options > options.yaml` writes one to begin with). In Python they are dataclasses:
+`aceg.MappingOptions` and `aceg.LocalizationOptions`. Pixels are those of the working image, at most
+1.2 times 640x480.
 
 """
 

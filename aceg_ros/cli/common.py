@@ -63,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action='append',
         default=[],
         metavar='NAME=VALUE',
-        help='change one option, as in localization.gate.min_inliers=40; may be given several times',
+        help='change one option, as in localization.gate.min_inliers=40; may come several times',
     )
 
 

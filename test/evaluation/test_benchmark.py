@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from fakes import (
-    CAMERA,
     DyingMethod,
     FailingMethod,
     PerfectMethod,
@@ -30,12 +29,10 @@ from aceg_ros.evaluation.benchmark import (
     spread,
 )
 from aceg_ros.evaluation.methods import (
-    PatchDescriber,
     SiftMethod,
     baseline_methods,
 )
 from aceg_ros.evaluation.tables import benchmark_table
-from aceg_ros.geometry.cameras import Camera
 
 
 class FakeEncoder:
@@ -114,24 +111,6 @@ class TestTable:
     def test_errors_take_the_place_of_figures(self):
         table = benchmark_table([BenchmarkRow('fake', 'failing', 6, error='no parallax')])
         assert '| no parallax |' in table
-
-
-class TestPatchDescriber:
-    def test_patches_of_large_images_come_back_in_their_pixels(self):
-        camera = Camera.pinhole(1280, 960, 1000.0, 1000.0, 640.0, 480.0)
-        image = np.zeros((960, 1280, 3), dtype=np.uint8)
-        image[500:, 700:] = 255
-        features, points2d = PatchDescriber(FakeEncoder())(image, camera)
-        assert len(features) == len(points2d)
-        white = points2d[features[:, 0].numpy() > 0.999]
-        dark = points2d[features[:, 0].numpy() < 0.001]
-        assert (white > [700, 500]).all()
-        assert ((dark < 700) | (dark < 500)[:, ::-1]).any(axis=1).all()
-        assert points2d.min() > 0 and points2d.max(axis=0) == pytest.approx([1270, 950], abs=12)
-
-    def test_small_images_are_taken_as_they_are(self):
-        _, points2d = PatchDescriber(FakeEncoder())(scene_frames(1)[0].image(), CAMERA)
-        assert points2d[0] == pytest.approx([3.5, 3.5])
 
 
 def test_spread_covers_the_whole_recording(frames):

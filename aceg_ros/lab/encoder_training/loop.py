@@ -20,6 +20,7 @@ from aceg_ros.lab.encoder_training.light import relight
 from aceg_ros.lab.encoder_training.losses import distillation, matching, reading, sample
 from aceg_ros.lab.encoder_training.pairs import Pair, PairSource
 from aceg_ros.lab.encoder_training.teacher import Teacher
+from aceg_ros.learning import warmup_cosine
 from aceg_ros.precision import half_precision
 
 _WHITENING_CROPS = 100
@@ -85,7 +86,9 @@ def train(
     last, saved = time.monotonic(), time.monotonic()
     while used < options.minutes * 60:
         for group in optimizer.param_groups:
-            group['lr'] = options.learning_rate * _schedule(used / 60, options)
+            group['lr'] = options.learning_rate * warmup_cosine(
+                used / 60 / options.minutes, options.warmup, last=0.01
+            )
         pairs = [_draw(sources, rng, options.size) for _ in range(options.pairs)]
         losses = _losses(network, log_temperatures.exp(), teacher, pairs, options, rng, device)
         total = (
