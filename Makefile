@@ -13,13 +13,14 @@ TOOLS := $(VENV)/.tools-installed
 ROS := $(VENV)/.ros-installed
 PACKAGE_FILES := setup.py setup.cfg
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test lint format documents clean
 help:
-	@echo 'make demo     map a procedural world over ROS 2 and find views in it; results in demo_output/'
-	@echo 'make test     everything in `make lint`, then the tests'
-	@echo 'make lint     rules, formatting and types'
-	@echo 'make format   bring the sources into shape'
-	@echo 'make clean    remove what the others made'
+	@echo 'make demo       map a procedural world over ROS 2 and find views in it; results in demo_output/'
+	@echo 'make test       everything in `make lint`, then the tests'
+	@echo 'make lint       rules, formatting and types'
+	@echo 'make format     bring the sources into shape'
+	@echo 'make documents  write the parameter files and the tables of parameters in docs/ros.md'
+	@echo 'make clean      remove what the others made'
 
 demo: $(ROS)
 	$(BIN)/aceg demo -o demo_output
@@ -35,6 +36,9 @@ lint: $(TOOLS)
 format: $(TOOLS)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+documents: $(RUNTIME)
+	$(BIN)/python tools/parameter_documents.py
 
 clean:
 	rm -rf $(VENV) build dist demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache

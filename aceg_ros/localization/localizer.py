@@ -21,7 +21,8 @@ from aceg_ros.localization.search import search_pose
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
 from aceg_ros.pose.reprojection import Reprojection
-from aceg_ros.readers import ImagePatches, reader_of
+from aceg_ros.readers.base import ImagePatches
+from aceg_ros.readers.registry import reader_of
 
 _NOT_FOUND = {
     Reason.NO_POSE: 'no pose agrees with the map',

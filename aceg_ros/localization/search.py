@@ -13,7 +13,7 @@ from aceg_ros.localization.result import Reason
 from aceg_ros.pose.matches import Matches
 from aceg_ros.pose.ransac import ransac_pose
 from aceg_ros.pose.refine import RefinedPose, refine_pose
-from aceg_ros.readers import CodeReader, ImagePatches, Prediction
+from aceg_ros.readers.base import CodeReader, ImagePatches, Prediction
 
 
 @dataclass(frozen=True)

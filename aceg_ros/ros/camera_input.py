@@ -22,49 +22,12 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, make_pose
 from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.bridge import to_rgb
-from aceg_ros.ros.parameters import QOS_NAMES, Parameter
 
 # Seconds over which the rate is taken.
 RATE_WINDOW = 3.0
 # Seconds after the start in which images without any calibration are passed over in silence: the
 # first image mostly comes before the first calibration.
 CALIBRATION_PATIENCE = 1.0
-
-# What every node with a camera can be told of it.
-CAMERA_PARAMETERS = (
-    Parameter(
-        'compressed',
-        False,
-        'Subscribe to sensor_msgs/CompressedImage on <image>/compressed.',
-        read_only=True,
-    ),
-    Parameter(
-        'rectified',
-        False,
-        'Images are rectified, so P of the camera info describes them instead of K and D.',
-        read_only=True,
-    ),
-    Parameter(
-        'image_qos',
-        'sensor_data',
-        'Quality of service of the image subscription; only the newest image is kept.',
-        choices=QOS_NAMES,
-        read_only=True,
-    ),
-    Parameter(
-        'image_timeout',
-        1.0,
-        'Seconds without an image after which the camera counts as stopped.',
-        minimum=0.1,
-        maximum=3600.0,
-    ),
-    Parameter(
-        'camera_frame',
-        '',
-        "Optical frame of the camera, where the images' frame_id is wrong; empty to take theirs.",
-        read_only=True,
-    ),
-)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from threading import Event, Thread, Timer
 from types import FrameType
 
 import rclpy
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import (
     Executor,
     ExternalShutdownException,
@@ -24,6 +23,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from aceg_ros.errors import AcegError
+from aceg_ros.ros.common_options import AUTOSTART
 from aceg_ros.threads import wait_idly
 
 FAILED = 1
@@ -39,7 +39,7 @@ def run_node(
 ) -> int:
     """Make a node, spin it until SIGINT or SIGTERM, and end it; gives the exit status.
 
-    A lifecycle node is configured and activated at once, unless its parameter `autostart` is false,
+    A lifecycle node is configured and activated at once, unless it has AUTOSTART and that is false,
     and shut down at the end: its `on_shutdown` has to stop what it started, and can still publish.
     With more than one of `threads`, callbacks of different callback groups run side by side.
     An AcegError from `make_node` is logged, and the status is 1.
@@ -108,10 +108,8 @@ class _Spinner:
 
 
 def _start(node: LifecycleNode) -> None:
-    descriptor = ParameterDescriptor(
-        description='Configure and activate the node when it starts.', read_only=True
-    )
-    if not node.declare_parameter('autostart', True, descriptor).value:
+    name = AUTOSTART.name
+    if node.has_parameter(name) and not node.get_parameter(name).value:
         return
     for transition in (node.trigger_configure, node.trigger_activate):
         if transition() != TransitionCallbackReturn.SUCCESS:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 TEXT = (Path(__file__).resolve().parents[2] / 'docs' / 'ros.md').read_text(encoding='utf-8')
 
@@ -26,11 +23,6 @@ def rows(title: str) -> Iterator[list[str]]:
         cells = [cell.strip() for cell in line.strip('|').split(' | ')]
         if line.startswith('| `'):
             yield cells
-
-
-def parameters(title: str) -> dict[str, Any]:
-    """Parameters in a table, with their defaults."""
-    return {row[0].split('`')[1]: yaml.safe_load(row[1].strip('`')) for row in rows(title)}
 
 
 def names(title: str) -> set[str]:

@@ -11,16 +11,22 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from aceg_ros.errors import AcegError
-from aceg_ros.ros.parameters import Parameter, Parameters
+from aceg_ros.ros.common_options import AUTOSTART
+from aceg_ros.ros.parameter_table import Parameter
+from aceg_ros.ros.parameters import Parameters
 from aceg_ros.ros.spin import run_node
 
 TABLE = (
+    AUTOSTART,
     Parameter('behavior', 'good', 'What to do.'),
-    Parameter('rate', 10.0, 'How often.', minimum=0.5, maximum=100.0),
+    Parameter('rate', 10.0, 'How often.', unit='Hz', minimum=0.5, maximum=100.0),
     Parameter('count', 3, 'How many.', minimum=1),
     Parameter('mode', 'a', 'Which.', choices=('a', 'b')),
     Parameter(
-        'label', '', 'Any text without x.', check=lambda text: 'has x' if 'x' in text else None
+        'label',
+        '',
+        'Any text without x.',
+        check=lambda text: 'has an x: leave it out' if 'x' in text else None,
     ),
     Parameter('fixed', True, 'Only at the start.', read_only=True),
 )

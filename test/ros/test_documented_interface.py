@@ -8,13 +8,14 @@ import time
 import pytest
 from geometry_msgs.msg import PoseStamped
 from processes import wait_until
+from rcl_interfaces.srv import ListParameters
 from rclpy.qos import DurabilityPolicy
 from ros_document import rows
 
 from aceg_ros.ros.localizer.options import PARAMETERS as OF_LOCALIZER
 from aceg_ros.ros.mapper.options import PARAMETERS as OF_MAPPER
 
-NODES = ('aceg_localizer', 'aceg_mapper')
+TABLES = {'aceg_localizer': OF_LOCALIZER, 'aceg_mapper': OF_MAPPER}
 KINDS = ('subscriber', 'publisher', 'service')
 # What all nodes have, and all lifecycle nodes; not worth telling.
 GENERAL = re.compile(
@@ -24,7 +25,7 @@ GENERAL = re.compile(
 )
 
 
-@pytest.fixture(scope='module', params=NODES)
+@pytest.fixture(scope='module', params=TABLES)
 def node(request, ros, tmp_path_factory) -> str:
     """A node with everything that its parameters can turn on, except compressed images."""
     parameters = {}
@@ -95,12 +96,9 @@ def test_what_is_latched(ros, node):
         assert latched is (name in told), name
 
 
-@pytest.mark.parametrize(('name', 'table'), zip(NODES, (OF_LOCALIZER, OF_MAPPER), strict=True))
-def test_parameters_that_are_only_read_at_the_start(name, table):
-    titles = (f'Parameters of {name}', 'Parameters of the camera')
-    marked = {
-        row[0].split('`')[1]: row[0].endswith(' *') for title in titles for row in rows(title)
-    }
-    # Declared where all lifecycle nodes are started.
-    assert marked.pop('autostart', True)
-    assert marked == {entry.name: entry.read_only for entry in table}
+def test_parameters(ros, node):
+    """The table, from which the documents are made, has all that the node declares."""
+    listed = ros.call(ListParameters, f'/{node}/list_parameters', ListParameters.Request())
+    of_ros = re.compile(r'use_sim_time$|start_type_description_service$|diagnostic_updater|qos_')
+    names = [name for name in listed.result.names if not of_ros.match(name)]
+    assert set(names) == {parameter.name for parameter in TABLES[node]}

@@ -7,7 +7,9 @@ from processes import HELPERS
 from rcl_interfaces.srv import DescribeParameters, GetParameters
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
-from aceg_ros.ros.parameters import LATCHED, QOS_NAMES, Parameter, image_qos
+from aceg_ros.ros.common_options import BEST_EFFORT, CAMERA_PARAMETERS, RELIABLE
+from aceg_ros.ros.parameter_table import Parameter
+from aceg_ros.ros.parameters import LATCHED, descriptor, image_qos
 
 SAMPLE = str(HELPERS / 'sample_node.py')
 
@@ -45,13 +47,13 @@ class TestSet:
         ('name', 'given', 'why'),
         [
             ('rate', 200.0, 'rate'),
-            ('rate', 200, '200.0 is not within 0.5 to 100'),
+            ('rate', 200, 'rate = 200 Hz is out of range: give a number from 0.5 to 100 Hz'),
             ('rate', float('nan'), 'rate'),
-            ('rate', True, 'a value of type float is needed, not True'),
+            ('rate', True, 'rate = True is of type bool: give a number'),
             ('count', 0, 'count'),
-            ('count', 2.5, 'parameter count: a value of type int is needed, not 2.5'),
-            ('mode', 'c', "'c' is none of a, b"),
-            ('label', 'xyz', 'parameter label: has x'),
+            ('count', 2.5, 'parameter count = 2.5 is of type float: give a whole number from 1'),
+            ('mode', 'c', "mode = 'c' is unknown: give one of a, b"),
+            ('label', 'xyz', "parameter label = 'xyz' has an x: leave it out"),
             ('label', 'late', 'too late'),
             ('fixed', False, 'read-only'),
         ],
@@ -80,32 +82,23 @@ class TestDescriptors:
             0.5,
             100.0,
         )
+        assert rate.additional_constraints == 'from 0.5 to 100 Hz'
         assert count.integer_range[0].from_value == 1
         assert mode.additional_constraints == 'one of a, b'
         assert fixed.read_only
         assert not rate.read_only
 
-
-class TestRefusal:
-    def test_type_of_a_flag(self):
-        flag = Parameter('flag', False, '')
-        assert flag.refusal(True) is None
-        assert 'bool' in flag.refusal(1)
-
-    def test_infinite(self):
-        assert 'finite' in Parameter('x', 1.0, '').refusal(float('inf'))
-
     def test_unbounded_needs_no_range(self):
-        descriptor = Parameter('x', 1.0, '').descriptor()
-        assert not descriptor.floating_point_range
+        assert not descriptor(Parameter('x', 1.0, '')).floating_point_range
 
 
 class TestQos:
     def test_images(self):
-        for name in QOS_NAMES:
+        (parameter,) = (entry for entry in CAMERA_PARAMETERS if entry.name == 'image_qos')
+        for name in parameter.choices:
             assert image_qos(name).depth == 1
-        assert image_qos('sensor_data').reliability == ReliabilityPolicy.BEST_EFFORT
-        assert image_qos('reliable').reliability == ReliabilityPolicy.RELIABLE
+        assert image_qos(BEST_EFFORT).reliability == ReliabilityPolicy.BEST_EFFORT
+        assert image_qos(RELIABLE).reliability == ReliabilityPolicy.RELIABLE
 
     def test_latched(self):
         assert LATCHED.durability == DurabilityPolicy.TRANSIENT_LOCAL

@@ -44,7 +44,7 @@ class TestStart:
             ({'behavior': 'unconfigurable'}, 'could not be started'),
             ({'rate': 1000.0}, 'rate'),
             ({'count': 'many'}, 'count'),
-            ({'mode': 'c'}, "parameter mode: 'c' is none of a, b"),
+            ({'mode': 'c'}, "parameter mode = 'c' is unknown: give one of a, b"),
         ],
     )
     def test_cannot(self, ros, parameters, why):

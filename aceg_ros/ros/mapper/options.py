@@ -1,4 +1,4 @@
-"""The node's parameters."""
+"""Parameters of the mapper, and what they mean to its parts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.pose_track import MotionLimits
 from aceg_ros.recording.session import Settings
-from aceg_ros.ros.camera_input import CAMERA_PARAMETERS
-from aceg_ros.ros.parameters import Parameter
+from aceg_ros.ros.common_options import CAMERA_PARAMETERS
+from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
 
 TOPIC, TF = 'topic', 'tf'
 
@@ -22,137 +22,202 @@ _FIT = MappingOptions()
 
 def _check_path(value: str) -> str | None:
     if not value.strip():
-        return 'a path is needed'
+        return 'is empty: give a path'
     try:
         path = _absolute(value)
-    except RuntimeError as error:
-        return f'{value}: {error}'
-    return None if path.name else f'{value} is no path to write to'
+    except RuntimeError:
+        return 'begins with a user whose home is not known: give an absolute path'
+    return None if path.name else 'is the root of the file system: give a path below it'
 
 
-PARAMETERS = (
-    Parameter(
-        'recording',
-        '~/.ros/aceg/recording',
-        'Folder of the recording, which is continued if there is one. It cannot be changed while '
-        'recording or fitting.',
-        check=_check_path,
+GROUPS = (
+    Group(
+        'Recording and map',
+        (
+            Parameter(
+                'recording',
+                '~/.ros/aceg/recording',
+                'Folder of the recording; one that exists is continued. It cannot be changed '
+                'during recording or fitting.',
+                check=_check_path,
+            ),
+            Parameter(
+                'map',
+                '~/.ros/aceg/map.aceg',
+                'File that `~/save` and `~/record_and_map` write.',
+                check=_check_path,
+            ),
+            Parameter(
+                'image_format',
+                'jpg',
+                'Format of recorded images: `png` is lossless and about four times as large as '
+                '`jpg`.',
+                choices=('jpg', 'png'),
+                read_only=True,
+            ),
+        ),
     ),
-    Parameter('map', '~/.ros/aceg/map.aceg', 'File that maps are saved as.', check=_check_path),
-    Parameter(
-        'pose_source',
-        TF,
-        'Where the poses come from: tf, from map_frame to the camera, or topic, the topic pose '
-        '(PoseStamped, PoseWithCovarianceStamped or Odometry).',
-        choices=(TF, TOPIC),
-        read_only=True,
+    Group(
+        'Poses',
+        (
+            Parameter(
+                'pose_source',
+                TF,
+                'Source of the camera poses: `tf`, from `map_frame` to the camera, or `topic`, the '
+                'topic `pose` of PoseStamped, PoseWithCovarianceStamped or Odometry.',
+                choices=(TF, TOPIC),
+                read_only=True,
+            ),
+            Parameter(
+                'map_frame',
+                'map',
+                'Frame of the map with `pose_source` `tf`. Poses of a topic are in the frame of '
+                'their messages.',
+                read_only=True,
+            ),
+            Parameter(
+                'pose_frame',
+                '',
+                'Frame whose pose the topic gives; TF tells how the camera is mounted on it. '
+                'Empty: child frame of an Odometry, otherwise the camera.',
+                read_only=True,
+            ),
+            Parameter(
+                'pose_timeout',
+                0.5,
+                'Poses come later than images: longest wait for the pose at the stamp of an image.',
+                unit='s',
+                minimum=0.0,
+                maximum=10.0,
+            ),
+            Parameter(
+                'max_pose_gap',
+                0.25,
+                'Interpolation over long gaps is inexact: images between poses of the topic that '
+                'are farther apart in time are not used.',
+                unit='s',
+                minimum=0.001,
+                maximum=10.0,
+                read_only=True,
+            ),
+            Parameter(
+                'max_speed',
+                _LIMITS.speed,
+                'Highest speed of the camera; faster poses are reported as a jump of their source.',
+                unit='m/s',
+                minimum=0.0,
+                maximum=1000.0,
+                read_only=True,
+            ),
+            Parameter(
+                'max_turn_rate',
+                _LIMITS.turn,
+                'Highest turn rate of the camera; faster poses are reported as a jump of their '
+                'source.',
+                unit='deg/s',
+                minimum=0.0,
+                maximum=100_000.0,
+                read_only=True,
+            ),
+        ),
     ),
-    Parameter(
-        'map_frame',
-        'map',
-        "Frame of the map, whose poses TF gives; those of a topic are in their message's frame.",
-        read_only=True,
+    Group(
+        'Camera',
+        (
+            *CAMERA_PARAMETERS,
+            Parameter(
+                'use_depth',
+                False,
+                'Records the topic `depth` too, and takes the depth of points from it. Depth '
+                'images must be aligned with the images and of their size.',
+                read_only=True,
+            ),
+            Parameter(
+                'depth_tolerance',
+                0.02,
+                'Largest difference between the stamps of an image and of its depth image.',
+                unit='s',
+                minimum=0.0,
+                maximum=1.0,
+                read_only=True,
+            ),
+        ),
     ),
-    Parameter(
-        'pose_frame',
-        '',
-        'Frame whose pose the topic has; empty for the child frame of an Odometry, and otherwise '
-        'for the camera itself. How the camera lies in it comes from TF.',
-        read_only=True,
+    Group(
+        'Keyframes',
+        (
+            Parameter(
+                'keyframe_translation',
+                _RULES.translation,
+                'An image becomes a keyframe if it was taken this far from every other keyframe.',
+                unit='m',
+                minimum=0.0,
+                maximum=100.0,
+            ),
+            Parameter(
+                'keyframe_rotation',
+                _RULES.rotation_deg,
+                'An image nearer to keyframes than `keyframe_translation` becomes one too if it is '
+                'rotated this far from all of those.',
+                unit='deg',
+                minimum=0.0,
+                maximum=180.0,
+            ),
+            Parameter(
+                'keyframe_sharpness',
+                _RULES.sharpness,
+                'Blurred images make poor maps: least sharpness of a keyframe. Photographs have '
+                '0.55 to 0.8, blurred ones less than 0.45; 0 takes all.',
+                minimum=0.0,
+                maximum=1.0,
+            ),
+            Parameter(
+                'add_keyframe_timeout',
+                3.0,
+                'Time that `~/add_keyframe` waits for an image with a pose.',
+                unit='s',
+                minimum=0.1,
+                maximum=60.0,
+            ),
+        ),
     ),
-    Parameter(
-        'pose_timeout',
-        0.5,
-        'Seconds to wait for the pose at the time an image was taken.',
-        minimum=0.0,
-        maximum=10.0,
-    ),
-    Parameter(
-        'max_pose_gap',
-        0.25,
-        'Seconds between two poses of the topic at most, if an image between them is to be used.',
-        minimum=0.001,
-        maximum=10.0,
-        read_only=True,
-    ),
-    Parameter(
-        'max_speed',
-        _LIMITS.speed,
-        'Speed in m/s of the fastest motion; poses that are faster have jumped.',
-        minimum=0.0,
-        maximum=1000.0,
-        read_only=True,
-    ),
-    Parameter(
-        'max_turn_rate',
-        _LIMITS.turn,
-        'Speed in deg/s of the fastest turn; poses that are faster have jumped.',
-        minimum=0.0,
-        maximum=100_000.0,
-        read_only=True,
-    ),
-    *CAMERA_PARAMETERS,
-    Parameter(
-        'use_depth',
-        False,
-        'Record depth images too, from the topic depth, and take the depth of points from them. '
-        'They have to be aligned with the images and of the same size.',
-        read_only=True,
-    ),
-    Parameter(
-        'depth_tolerance',
-        0.02,
-        'Seconds between an image and its depth image at most.',
-        minimum=0.0,
-        maximum=1.0,
-        read_only=True,
-    ),
-    Parameter(
-        'keyframe_translation',
-        _RULES.translation,
-        'Meters to every other keyframe that make a view a new one.',
-        minimum=0.0,
-        maximum=100.0,
-    ),
-    Parameter(
-        'keyframe_rotation',
-        _RULES.rotation_deg,
-        'Degrees to keyframes nearer than that, which make a view a new one as well.',
-        minimum=0.0,
-        maximum=180.0,
-    ),
-    Parameter(
-        'keyframe_sharpness',
-        _RULES.sharpness,
-        'Least sharpness of a keyframe: photographs have 0.55 to 0.8, blurred ones less than 0.45; '
-        '0 takes all.',
-        minimum=0.0,
-        maximum=1.0,
-    ),
-    Parameter(
-        'image_format',
-        'jpg',
-        'How images are recorded: jpg, or png, which is without loss and four times as large.',
-        choices=('jpg', 'png'),
-        read_only=True,
-    ),
-    Parameter(
-        'add_keyframe_timeout',
-        3.0,
-        'Seconds that ~/add_keyframe waits for an image with a pose.',
-        minimum=0.1,
-        maximum=60.0,
-    ),
-    Parameter('budget', _FIT.budget, 'Seconds for a fit at most.', minimum=1.0, maximum=86_400.0),
-    Parameter('tokens', _FIT.tokens, 'Size of the map code.', minimum=64, maximum=100_000),
-    Parameter('device', 'auto', "Where the fit runs: 'auto', 'cpu', 'cuda' or 'cuda:N'."),
-    Parameter(
-        'localizer_service',
-        'aceg_localizer/load_map',
-        'Service (nav_msgs/LoadMap) that ~/record_and_map tells to load the map; empty for none.',
-        read_only=True,
+    Group(
+        'Fit',
+        (
+            Parameter(
+                'budget',
+                _FIT.budget,
+                'Longest time for a fit; it ends earlier when it has converged.',
+                unit='s',
+                minimum=1.0,
+                maximum=86_400.0,
+            ),
+            Parameter(
+                'tokens',
+                _FIT.tokens,
+                'Size of the map code, which decides how much memory a fit takes. A token takes '
+                'about 90 bytes in the map file.',
+                unit='tokens',
+                minimum=64,
+                maximum=100_000,
+            ),
+            Parameter(
+                'device',
+                'auto',
+                'Device that the fit runs on: `cpu`, `cuda` or `cuda:N`. `auto` takes a GPU where '
+                'there is one.',
+            ),
+            Parameter(
+                'localizer_service',
+                'aceg_localizer/load_map',
+                'Service (nav_msgs/LoadMap) through which `~/record_and_map` has a localizer load '
+                'the finished map. Empty calls none.',
+                read_only=True,
+            ),
+        ),
     ),
 )
+PARAMETERS = parameters_of(GROUPS)
 
 
 def settings_of(values: Mapping[str, Any]) -> Settings:

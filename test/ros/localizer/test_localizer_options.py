@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
 
 from aceg_ros.localization.localizer import LocalizerOptions
 from aceg_ros.ros.localizer.maps import MapNotFoundError, map_path
 from aceg_ros.ros.localizer.options import PARAMETERS, gate_options
 from aceg_ros.tracking.gate import GateOptions
 
-CONFIG = Path(__file__).resolve().parents[3] / 'config' / 'localizer.yaml'
 DEFAULTS = {entry.name: entry.default for entry in PARAMETERS}
-
-
-def test_parameter_file_has_every_parameter_with_its_default():
-    given = yaml.safe_load(CONFIG.read_text())['/**']['ros__parameters']
-    assert given == DEFAULTS | {'autostart': True}
-
-
-def test_parameter_file_explains_every_parameter():
-    lines = CONFIG.read_text().splitlines()
-    for index, line in enumerate(lines):
-        if line.startswith('    ') and ':' in line and not line.lstrip().startswith('#'):
-            assert lines[index - 1].lstrip().startswith('#'), line
 
 
 def test_defaults_are_those_of_the_parts():

@@ -46,9 +46,9 @@ def test_recording_that_cannot_be_continued(ros, start_mapper, tmp_path):
 
 def test_parameters_that_cannot_be_used(ros):
     for name, value, reason in (
-        ('recording', "''", 'a path is needed'),
-        ('pose_source', 'gps', 'none of tf, topic'),
-        ('budget', -1.0, 'budget'),
+        ('recording', "''", 'give a path'),
+        ('pose_source', 'gps', 'give one of tf, topic'),
+        ('budget', -1.0, 'parameter budget: give a number from 1 to 86400 s'),
     ):
         process = ros.start('aceg_ros.ros.mapper', parameters={name: value})
         assert process.wait() == 1

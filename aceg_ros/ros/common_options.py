@@ -1,0 +1,53 @@
+"""Parameters that nodes share."""
+
+from __future__ import annotations
+
+from aceg_ros.ros.parameter_table import Parameter
+
+BEST_EFFORT, RELIABLE = 'sensor_data', 'reliable'
+
+AUTOSTART = Parameter(
+    'autostart',
+    True,
+    'The node configures and activates itself. Set false where a lifecycle manager does that.',
+    read_only=True,
+)
+
+# What every node with a camera has.
+CAMERA_PARAMETERS = (
+    Parameter(
+        'compressed',
+        False,
+        'Spares the network: subscribe to sensor_msgs/CompressedImage on `<image>/compressed`.',
+        read_only=True,
+    ),
+    Parameter(
+        'rectified',
+        False,
+        'Images are rectified already: P of the camera info describes them, not K and D.',
+        read_only=True,
+    ),
+    Parameter(
+        'image_qos',
+        BEST_EFFORT,
+        'Reliability of the image subscription: `sensor_data` (best effort) hears every publisher, '
+        '`reliable` loses no large images but hears reliable publishers only.',
+        choices=(BEST_EFFORT, RELIABLE),
+        read_only=True,
+    ),
+    Parameter(
+        'image_timeout',
+        1.0,
+        'The camera counts as stopped after this time without a usable image.',
+        unit='s',
+        minimum=0.1,
+        maximum=3600.0,
+    ),
+    Parameter(
+        'camera_frame',
+        '',
+        'Optical frame of the camera, for drivers that publish a wrong `frame_id`. Empty takes '
+        'that of the images.',
+        read_only=True,
+    ),
+)
