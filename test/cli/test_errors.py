@@ -19,7 +19,7 @@ from aceg_ros import models
 from aceg_ros.cli import train_encoder
 from aceg_ros.cli.common import ProgressBar
 from aceg_ros.errors import FitError
-from aceg_ros.mapping import mapper
+from aceg_ros.mapping import anchored
 from aceg_ros.maps.file import read_map, write_map
 
 
@@ -134,7 +134,7 @@ class TestMapping:
     @pytest.mark.parametrize('value', [0, -3])
     def test_numbers_that_make_no_sense(self, aceg, recording, tmp_path, option, value):
         outcome = aceg('map', recording, '-o', tmp_path / 'map.aceg', f'--{option}', value)
-        assert_said_in_one_line(outcome, f'{option} must be greater than 0')
+        assert_said_in_one_line(outcome, f'{option} must be at least')
 
     def test_missing_weights(self, aceg, recording, tmp_path, monkeypatch):
         monkeypatch.setattr(models, 'model_folders', lambda: [tmp_path])
@@ -157,7 +157,7 @@ class TestOldMap:
         assert room_map.read_bytes() == before
         assert list(room_map.parent.iterdir()) == [room_map]
 
-    @pytest.mark.parametrize('stage', ['encode', 'fit', 'judge'])
+    @pytest.mark.parametrize('stage', ['encode', 'fit', 'validate'])
     def test_ctrl_c(self, aceg, recording, room_map, monkeypatch, stage):
         """The signal comes while the stage is running."""
         before = room_map.read_bytes()
@@ -180,7 +180,7 @@ class TestOldMap:
         def failing(*_):
             raise FitError('no good')
 
-        monkeypatch.setattr(mapper, 'fit_code', failing)
+        monkeypatch.setattr(anchored, 'fit_code', failing)
         outcome = aceg('map', recording, '-o', room_map, '--tokens', 300)
         assert_said_in_one_line(outcome, 'no good')
         assert room_map.read_bytes() == before

@@ -33,6 +33,7 @@ from aceg_ros.evaluation.methods import (
     baseline_methods,
 )
 from aceg_ros.evaluation.tables import benchmark_table
+from aceg_ros.monitor import Monitor
 
 
 class FakeEncoder:
@@ -74,9 +75,8 @@ class TestScaling:
 
     def test_takes_the_counts_there_are(self, frames):
         reports = []
-        rows = scaling(
-            'fake', frames, frames, [PerfectMethod()], (5, 2, 9), lambda *r: reports.append(r)
-        )
+        monitor = Monitor(lambda *report: reports.append(report))
+        rows = scaling('fake', frames, frames, [PerfectMethod()], (5, 2, 9), monitor)
         assert [row.keyframes for row in rows] == [2, 5]
         assert reports[1] == ('benchmark', 0.5, 'fake: perfect, 5 keyframes')
 

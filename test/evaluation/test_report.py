@@ -64,11 +64,11 @@ class TestReport:
 
     def test_page_has_the_figures(self, tmp_path, scene):
         text = Page(write_report(tmp_path, answers(4, lost=(3,)), *scene).read_text()).text
-        assert '1 frames failed: lost' in text
+        assert '1 frames failed: no_pose' in text
         assert '75 %' in text
         details = json.loads((tmp_path / 'evaluation.json').read_text())
         assert details['summary']['localized'] == 3
-        assert [frame['failure'] for frame in details['frames']] == [None, None, None, 'lost']
+        assert [frame['failure'] for frame in details['frames']] == [None, None, None, 'no_pose']
 
     def test_names_are_escaped(self, tmp_path, scene):
         frames = numbered_frames(2)

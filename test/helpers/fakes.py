@@ -14,7 +14,7 @@ from aceg_ros.datasets import Frame
 from aceg_ros.errors import FitError, ImageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp, transform_points
-from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 
 CAMERA = Camera.pinhole(320, 240, 260.0, 262.0, 158.0, 121.0)
 BENT_CAMERA = Camera('plumb_bob', 320, 240, CAMERA.K, [-0.2, 0.05, 1e-3, -1e-3])
@@ -108,7 +108,7 @@ class FakeLocalizer:
         """Give the estimate, with points before the camera, some seen a little off."""
         estimate = self.estimates[int(image[0, 0, 0]) + 256 * int(image[0, 0, 1])]
         if estimate is None:
-            return LocalizationFailure('lost', 'a fake failure')
+            return LocalizationFailure(Reason.NO_POSE, 'a fake failure')
         rng = np.random.default_rng(0)
         points_cam = rng.uniform((-1, -1, 2), (1, 1, 4), size=(50, 3))
         points2d = camera.project(points_cam) + rng.normal(scale=2.0, size=(50, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ import torch
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import PatchFeatures
 from aceg_ros.encoder.view import cropped_view, patch_rays
+from aceg_ros.engine import Engine
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.poses import pose_error, transform_points
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization, LocalizationFailure
-from aceg_ros.maps.code import MapCode, MapInfo
-from aceg_ros.regressor.anchored import SceneCoordinates
+from aceg_ros.maps.code import FREE, FreeCode, MapInfo
+from aceg_ros.regressor.base import SceneCoordinates
 
 
 class OracleEncoder:
@@ -54,10 +56,9 @@ class OracleRegressor:
 
     doubtful: float = 0.4  # wrong, and sigma tells
     lies: float = 0.1  # wrong, and sigma does not
-    free_codes: bool = True
-    looks_around: bool = False
+    kind: ClassVar[str] = FREE
     unit_features: bool = False
-    calls: list[object] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)  # patches of each
 
     def codes(self):
         return 'oracle-1'
@@ -68,8 +69,8 @@ class OracleRegressor:
     def eval(self):
         return self
 
-    def __call__(self, features, code, tokens=None, around=None, corrected=True):
-        self.calls.append((len(features), tokens))
+    def __call__(self, features, embeddings, mean):
+        self.calls.append(len(features))
         generator = torch.Generator().manual_seed(0)
         count = len(features)
         lot = torch.rand(count, generator=generator)
@@ -86,10 +87,10 @@ def encoder(queries):
     return oracle
 
 
-def code(views, keyframes=True) -> MapCode:
+def code(views, keyframes=True) -> FreeCode:
     poses = np.stack([frame.world_from_cam for frame in views])
     info = MapInfo('oracle', 'oracle-1', metric=True, cameras=())
-    return MapCode.free_code(
+    return FreeCode(
         np.zeros((8, 4), np.float32),
         poses[:, :3, 3].mean(axis=0).astype(np.float32),
         poses if keyframes else poses[:0],
@@ -101,28 +102,25 @@ class TestFound:
     @pytest.mark.parametrize('keyframes', [True, False], ids=['mapped', 'imported'])
     def test_pose(self, views, encoder, keyframes):
         query, regressor = encoder.frame, OracleRegressor()
-        answer = Localizer(code(views, keyframes), encoder, regressor).localize(
-            query.image(), query.camera
-        )
+        localizer = Localizer(code(views, keyframes), Engine(encoder, regressor))
+        answer = localizer.localize(query.image(), query.camera)
         assert isinstance(answer, Localization)
         meters, degrees = pose_error(answer.world_from_cam, query.world_from_cam)
         assert (meters < 0.03, degrees < 1.0) == (True, True)
         assert (np.linalg.eigvalsh(answer.covariance) > 0).all()
-        assert regressor.calls == [(34 * 45, None)]  # all patches, once
+        assert regressor.calls == [34 * 45]  # all patches, once
 
     def test_only_patches_near_the_surest_are_used(self, views, encoder):
         query = encoder.frame
-        answer = Localizer(code(views), encoder, OracleRegressor()).localize(
-            query.image(), query.camera
-        )
+        localizer = Localizer(code(views), Engine(encoder, OracleRegressor()))
+        answer = localizer.localize(query.image(), query.camera)
         assert answer.sigma.max() < 0.04
         assert 0.5 * 34 * 45 < len(answer.sigma) < 0.7 * 34 * 45
 
     def test_points_are_given_in_the_image(self, views, encoder):
         query = encoder.frame
-        answer = Localizer(code(views), encoder, OracleRegressor()).localize(
-            query.image(), query.camera
-        )
+        localizer = Localizer(code(views), Engine(encoder, OracleRegressor()))
+        answer = localizer.localize(query.image(), query.camera)
         in_view = (answer.points2d + 0.5) * 2 - 0.5  # 320x240 is seen at 640x480
         np.testing.assert_allclose((in_view - 6.5) % 14, 0, atol=1e-9)
 
@@ -130,9 +128,8 @@ class TestFound:
 class TestRefused:
     def test_what_does_not_agree(self, views, encoder):
         query = encoder.frame
-        answer = Localizer(code(views), encoder, OracleRegressor(0.0, 0.95)).localize(
-            query.image(), query.camera
-        )
+        localizer = Localizer(code(views), Engine(encoder, OracleRegressor(0.0, 0.95)))
+        answer = localizer.localize(query.image(), query.camera)
         assert isinstance(answer, LocalizationFailure)
         assert answer.reason in ('few_inliers', 'no_pose', 'uncertain', 'undetermined')
 
@@ -140,4 +137,4 @@ class TestRefused:
         regressor = OracleRegressor()
         regressor.codes = lambda: 'oracle-2'
         with pytest.raises(MapCodeError, match='regressor oracle-1, not with oracle-2'):
-            Localizer(code(views), encoder, regressor)
+            Localizer(code(views), Engine(encoder, regressor))

@@ -13,8 +13,10 @@ from aceg_ros.errors import ImageError, MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp, transform_points
 from aceg_ros.lab.worlds import WorldOptions, make_world, record, tour
-from aceg_ros.localization.localizer import Localizer, LocalizerOptions
+from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.options import GateOptions, LandmarkOptions, LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.options import configured
 
 
 @pytest.fixture(scope='module')
@@ -67,13 +69,13 @@ class TestPose:
         assert found.sigma.shape == found.inliers.shape == (count,)
         assert found.inliers.dtype == bool
         assert (found.sigma > 0).all()
-        assert found.inliers.sum() >= LocalizerOptions().min_inliers
+        assert found.inliers.sum() >= GateOptions().min_inliers
 
     def test_inliers_agree_with_the_pose_given(self, found, query):
         """Inliers are those of the refined pose, not of a step before it."""
         errors = reprojection_errors(found, query.camera)
         assert np.median(errors[found.inliers]) < 7.0
-        assert errors[found.inliers].max() < 2 * LocalizerOptions().threshold_px
+        assert errors[found.inliers].max() < 2 * LocalizationOptions().reader.anchored.threshold_px
 
     def test_times_of_all_stages(self, found):
         assert set(found.seconds) >= {'encode', 'read', 'ransac', 'refine'}
@@ -110,7 +112,7 @@ class TestAttempts:
             return pose, np.ones(len(rays), bool)
 
         ransac.asked = asked
-        monkeypatch.setattr('aceg_ros.localization.localizer.ransac_pose', ransac)
+        monkeypatch.setattr('aceg_ros.localization.search.ransac_pose', ransac)
         return ransac
 
     def test_goes_on_until_most_readings_agree(self, localizer, query, sampled):
@@ -124,14 +126,10 @@ class TestAttempts:
         localizer.localize(query.image(), query.camera)
         assert len(sampled.asked) == 1
 
-    def test_the_best_of_all(self, localizer, query, sampled):
+    def test_the_best_of_all(self, mapped, engine, query, sampled):
         """With none sure, all are tried and the one most agree with is taken."""
-        doubting = Localizer(
-            localizer.code,
-            localizer._encoder,
-            localizer._regressor,
-            replace(localizer.options, sure_share=2.0),
-        )
+        options = configured(LocalizationOptions(), {'search.sure_inlier_ratio': 1.0})
+        doubting = Localizer(mapped.code, engine, options)
         sampled.right_from = 4
         answer = doubting.localize(query.image(), query.camera)
         assert len(sampled.asked) == 4
@@ -217,10 +215,10 @@ class TestRefused:
 
     def test_a_known_thing_in_a_strange_place(self, mapped, engine, queries, strangers):
         """A quarter of the image agrees on a pose, as a second chair like the mapped one would."""
-        few = LocalizerOptions(min_inlier_ratio=0.1)
+        few = GateOptions(min_inlier_ratio=0.1)
         localizers = [
-            Localizer(mapped.code, engine, options)
-            for options in (replace(few, min_support_ratio=0.0), few)
+            Localizer(mapped.code, engine, LocalizationOptions(gate=gate))
+            for gate in (replace(few, min_support_ratio=0.0), few)
         ]
         lenient, strict = [], []
         for known, strange in zip(queries, strangers, strict=False):
@@ -256,7 +254,7 @@ class TestRefused:
             assert isinstance(localizer.localize(image, frame.camera), LocalizationFailure)
 
     def test_stricter_options_refuse_more(self, mapped, engine, query):
-        options = LocalizerOptions(min_inliers=999)
+        options = LocalizationOptions(gate=GateOptions(min_inliers=999))
         strict = Localizer(mapped.code, engine, options)
         answer = strict.localize(query.image(), query.camera)
         assert isinstance(answer, LocalizationFailure)
@@ -307,7 +305,7 @@ class TestImageSizes:
     ):
         monkeypatch.setattr(view, 'MAX_PIXELS', 320 * 240)
         # Patches lie on a grid, landmarks anywhere.
-        options = LocalizerOptions(landmarks=0)
+        options = LocalizationOptions(landmarks=LandmarkOptions(count=0))
         localizer = Localizer(mapped.code, engine, options)
         camera = room_camera.scaled(1280, 960)
         image = cv2.resize(query.image(), (1280, 960), interpolation=cv2.INTER_CUBIC)

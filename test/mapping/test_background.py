@@ -15,6 +15,7 @@ import pytest
 
 from aceg_ros.datasets import RecordingWriter
 from aceg_ros.mapping.background import BackgroundFit, FitJob, FitReport, FitState
+from aceg_ros.mapping.options import FitOptions
 from aceg_ros.maps.file import read_map
 
 
@@ -29,7 +30,7 @@ def recording(tmp_path_factory, views) -> Path:
 
 @pytest.fixture
 def job(recording, tmp_path, quick) -> FitJob:
-    options = replace(quick, tokens=256, buffer_patches=4000, epochs=2)
+    options = replace(quick, tokens=256, fit=FitOptions(epochs=2, buffer_patches=4000))
     return FitJob(recording, tmp_path / 'out' / 'map.aceg', options, 'cpu')
 
 
@@ -137,8 +138,8 @@ def test_ends_with_its_parent(job):
         import time
         from pathlib import Path
         from aceg_ros.mapping.background import BackgroundFit, FitJob
-        from aceg_ros.mapping.options import FitOptions
-        options = FitOptions(budget=600.0, epochs=10_000)
+        from aceg_ros.mapping.options import FitOptions, MappingOptions
+        options = MappingOptions(budget=600.0, fit=FitOptions(epochs=10_000))
         job = FitJob(Path({str(job.recording)!r}), Path({str(job.output)!r}), options, 'cpu')
         fit = BackgroundFit(job, lambda report: print(fit.pid, report.stage, flush=True))
         time.sleep(600)

@@ -14,10 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from aceg_ros.errors import WeightsError
-from aceg_ros.regressor.ace_g import AceGRegressor
-from aceg_ros.regressor.anchored import AnchoredTensors, SceneCoordinates
+from aceg_ros.regressor.ace_g import LICENSE, AceGRegressor
+from aceg_ros.regressor.base import SceneCoordinates
 from aceg_ros.regressor.files import (
-    LICENSE,
     described,
     load_regressor,
     published_metadata,
@@ -28,14 +27,6 @@ from aceg_ros.regressor.files import (
 NAMES = ('small', 'deep')
 
 
-def free(embeddings: torch.Tensor, mean: torch.Tensor) -> AnchoredTensors:
-    """A free code with these vectors."""
-    count = len(embeddings)
-    return AnchoredTensors(
-        embeddings, mean.expand(count, 3), torch.zeros(count), torch.zeros(count)
-    )
-
-
 def answers(
     fixtures: Path, name: str, network: AceGRegressor
 ) -> tuple[SceneCoordinates, torch.Tensor, torch.Tensor]:
@@ -44,7 +35,7 @@ def answers(
     reference = torch.load(fixtures / f'{name}_io.pt', weights_only=True)
     features = reference['patch_embeddings'].permute(0, 2, 3, 1).flatten(0, 2)
     with torch.no_grad():
-        read = network(features, free(code['map_embeddings'], code['mean']))
+        read = network(features, code['map_embeddings'], code['mean'])
     points = reference['scene_coordinates'].permute(0, 2, 3, 1).reshape(-1, 3)
     return read, points, reference['uncertainties'].flatten()
 
@@ -99,20 +90,15 @@ class TestNetwork:
         network = random_network()
         features, vectors = torch.randn(9, 24), torch.randn(20, 32)
         mean, order = torch.tensor([1.0, 2.0, 3.0]), torch.randperm(20)
-        first, second = (network(features, free(v, mean)) for v in (vectors, vectors[order]))
+        first, second = (network(features, v, mean) for v in (vectors, vectors[order]))
         torch.testing.assert_close(first.points3d, second.points3d)
 
     def test_mean_is_added(self):
         network, features, vectors = random_network(), torch.randn(9, 24), torch.randn(20, 32)
-        here = network(features, free(vectors, torch.zeros(3)))
-        there = network(features, free(vectors, torch.tensor([1.0, 2.0, 3.0])))
+        here = network(features, vectors, torch.zeros(3))
+        there = network(features, vectors, torch.tensor([1.0, 2.0, 3.0]))
         torch.testing.assert_close(there.points3d - here.points3d, torch.tensor([[1.0, 2, 3]] * 9))
         torch.testing.assert_close(there.sigma, here.sigma)
-
-    def test_cannot_choose_tokens(self):
-        code = free(torch.randn(20, 32), torch.zeros(3))
-        with pytest.raises(ValueError, match='no anchors'):
-            random_network()(torch.randn(9, 24), code, torch.zeros(9, 2, dtype=torch.long))
 
     def test_identity_is_that_of_weights_and_shape(self):
         network = random_network()

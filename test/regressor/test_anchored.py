@@ -8,7 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from aceg_ros.mapping.tokens import free_code
 from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor, AnchoredTensors
 
 BLOCKS = pytest.mark.parametrize('blocks', [0, 2])
@@ -32,6 +31,14 @@ def random_code(tokens: int = 700, seed: int = 0) -> AnchoredTensors:
         torch.randn(tokens, 3, generator=generator),
         torch.randn(tokens, generator=generator) * 0.1 - 3,
         torch.randn(tokens, generator=generator) * 0.3,
+    )
+
+
+def coinciding(tokens: int, place: torch.Tensor) -> AnchoredTensors:
+    """Weak random embeddings, all anchored in one place with a sigma of 1 m."""
+    embeddings = 0.1 * torch.randn(tokens, 64, generator=torch.Generator().manual_seed(0))
+    return AnchoredTensors(
+        embeddings, place.repeat(tokens, 1), torch.zeros(tokens), torch.zeros(tokens)
     )
 
 
@@ -76,7 +83,7 @@ class TestReading:
         named = torch.tensor([3, 7])
         few = AnchoredTensors(*(part[named] for part in vars(code).values()))
         torch.testing.assert_close(
-            model(patches, code, tokens).points3d, model(patches, few).points3d
+            model.among(patches, code, tokens).points3d, model(patches, few).points3d
         )
 
     @BLOCKS
@@ -112,7 +119,7 @@ class TestReading:
     def test_only_the_named_tokens_are_read(self):
         code, patches = random_code(), random_patches()
         tokens = torch.arange(18).view(9, 2)
-        read = regressor()(patches, code, tokens)
+        read = regressor().among(patches, code, tokens)
         low, high = (f(code.anchors[tokens], dim=1) for f in (torch.amin, torch.amax))
         assert ((read.points3d >= low - 1e-5) & (read.points3d <= high + 1e-5)).all()
 
@@ -123,16 +130,12 @@ class TestReading:
         torch.testing.assert_close(first.points3d, second.points3d, atol=1e-5, rtol=1e-4)
 
 
-class TestFreeCode:
-    MEAN = torch.tensor([4.0, -2.0, 1.0])
+class TestCodeOfOnePlace:
+    PLACE = torch.tensor([4.0, -2.0, 1.0])
 
-    @pytest.fixture
-    def code(self):
-        return free_code(900, 64, self.MEAN, torch.Generator().manual_seed(0))
-
-    def test_reads_the_mean_of_the_scene(self, code):
-        read = regressor()(random_patches(), code)
-        torch.testing.assert_close(read.points3d, self.MEAN.expand(9, 3), atol=1e-5, rtol=0)
+    def test_reads_that_place(self):
+        read = regressor()(random_patches(), coinciding(900, self.PLACE))
+        torch.testing.assert_close(read.points3d, self.PLACE.expand(9, 3), atol=1e-5, rtol=0)
         torch.testing.assert_close(read.sigma, torch.ones(9), atol=1e-3, rtol=0)
 
 
@@ -165,7 +168,7 @@ class TestGradients:
         assert not missing
 
     def test_stay_finite_where_all_anchors_coincide(self):
-        code = free_code(600, 64, torch.zeros(3), torch.Generator().manual_seed(0))
+        code = coinciding(600, torch.zeros(3))
         code.anchors.requires_grad_()
         regressor()(random_patches(), code).sigma.sum().backward()
         assert torch.isfinite(code.anchors.grad).all()
@@ -221,5 +224,5 @@ class TestIdentity:
             != AnchoredRegressor().codes()
         )
 
-    def test_codes_are_named_as_in_maps_of_the_first_version(self):
-        assert AnchoredRegressor().codes() == 'f68bd891c1fda20f'
+    def test_codes_keep_the_name_that_maps_have(self):
+        assert AnchoredRegressor().codes() == 'anchored-codes-e5700fee22d7c1ca'

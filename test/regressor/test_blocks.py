@@ -55,6 +55,11 @@ IMAGES = torch.arange(20) // 10
 AROUND = Surroundings.of(make_rays(), IMAGES)
 
 
+def corrected(model, patches, code, tokens, around=None) -> Round:
+    """The last reading by the blocks, which choose among ``tokens`` (P, k)."""
+    return model.rounds(model.candidates(patches, code, tokens), code, around)[-1]
+
+
 def difference(first, second) -> float:
     return float((first.points3d - second.points3d).detach().abs().max())
 
@@ -87,9 +92,9 @@ class TestUntrained:
         patch = F.normalize(code.embeddings.sum(dim=0, keepdim=True), dim=1)
         code.embeddings[:] = patch
         tokens = torch.arange(3)[None]
-        read = reader(awake=False)(patch, code, tokens)
+        read = corrected(reader(awake=False), patch, code, tokens)
         assert float(read.points3d.detach().norm()) < 0.01
-        plain = reader(awake=False)(patch, code, tokens, corrected=False)
+        plain = reader(awake=False).among(patch, code, tokens)
         assert float(plain.points3d.detach()[0, 0]) > 3
 
     def test_surroundings_change_nothing_yet(self):
@@ -113,14 +118,15 @@ class TestCorrecting:
     def test_not_asked_it_is_the_anchored_reader(self):
         code, patches = make_code(), make_patches()
         plain = AnchoredRegressor(AnchoredConfig(tokens_read=K))(patches, code)
-        assert difference(reader()(patches, code, corrected=False), plain) == 0
+        tokens = reader().similar_tokens(patches, code, K)
+        assert difference(reader().among(patches, code, tokens), plain) == 0
 
     def test_order_of_the_tokens_named_does_not_matter(self):
         code, patches, model = make_code(), make_patches(), reader()
         tokens = model.similar_tokens(patches, code, K)
         order = torch.randperm(K, generator=torch.Generator().manual_seed(3))
-        first = model(patches, code, tokens, AROUND)
-        second = model(patches, code, tokens[:, order], AROUND)
+        first = corrected(model, patches, code, tokens, AROUND)
+        second = corrected(model, patches, code, tokens[:, order], AROUND)
         assert difference(first, second) < 1e-4
         torch.testing.assert_close(first.sigma, second.sigma, atol=1e-4, rtol=1e-4)
 
@@ -128,7 +134,7 @@ class TestCorrecting:
         code, patches, model = make_code(), make_patches(), reader()
         tokens = model.similar_tokens(patches, code, 5)
         padded = F.pad(tokens, (0, 3), value=-1)
-        first, second = model(patches, code, tokens), model(patches, code, padded)
+        first, second = (corrected(model, patches, code, named) for named in (tokens, padded))
         # the padding is described too, though it has no weight
         assert difference(first, second) < 0.05
 

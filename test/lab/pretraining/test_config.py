@@ -35,7 +35,7 @@ def test_an_empty_file_is_all_defaults(tmp_path):
 
 
 def test_values_are_taken(tmp_path):
-    options = read(tmp_path, 'scenes:\n  sequences: [a, b]\nregimen:\n  learning_rate: 1\n')
+    options = read(tmp_path, 'scenes:\n  sequences: [a, b]\nschedule:\n  learning_rate: 1\n')
     assert options.scenes.sequences == ('a', 'b')
     assert options.schedule.learning_rate == 1.0
 

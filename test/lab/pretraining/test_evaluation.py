@@ -20,7 +20,7 @@ from aceg_ros.lab.pretraining.evaluation import (
 )
 from aceg_ros.lab.pretraining.poses import _is_far, compare_poses
 from aceg_ros.lab.worlds.tours import look
-from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.regressor.anchored import AnchoredRegressor
 
 
@@ -63,7 +63,7 @@ class TestPatchErrors:
 
 
 def evaluation(meters, degrees) -> Evaluation:
-    none = LocalizationFailure('no_pose', '')
+    none = LocalizationFailure(Reason.NO_POSE, '')
     return Evaluation(
         [FrameResult(None, None, none, 0.0, *both) for both in zip(meters, degrees, strict=True)],
         [],
@@ -98,11 +98,12 @@ def test_poses_are_gathered_by_reader_and_group(monkeypatch):
 
     monkeypatch.setattr(poses, 'query_groups', lambda source, index, count: {'same': [0] * count})
     monkeypatch.setattr(poses, 'map_scene', lambda mapping, *_: SimpleNamespace(code=mapping))
-    monkeypatch.setattr(poses, 'Localizer', lambda code, encoder, reader: reader * code)
+    monkeypatch.setattr(poses, 'Localizer', lambda code, engine: engine.regressor * code)
     monkeypatch.setattr(poses, 'evaluate', judged)
     scenes = Source(SimpleNamespace(mapping=error) for error in (0.01, 1.0))
     said = []
-    errors = compare_poses(scenes, None, {'good': 0.0, 'bad': 1.0}, None, said.append)
+    encoder = SimpleNamespace(dim=64)
+    errors = compare_poses(scenes, encoder, {'good': 0.0, 'bad': 1.0}, None, said.append)
     assert errors['good']['same'].summary()['recall_10cm_5deg'] == 1.0
     assert errors['bad']['same'].summary()['recall_10cm_5deg'] == 0.5
     assert len(errors['bad']['same'].results) == 2 * poses.VIEWS
@@ -113,7 +114,7 @@ def test_only_poses_given_are_right_or_wrong():
     given = Localization(
         np.eye(4), np.eye(6), np.zeros((0, 2)), np.zeros((0, 3)), np.zeros(0), np.zeros(0, bool), {}
     )
-    none = LocalizationFailure('no_pose', '')
+    none = LocalizationFailure(Reason.NO_POSE, '')
     answers = [(given, 0.05), (given, 0.2), (given, 0.3), (none, np.inf)]
     results = [FrameResult(None, None, answer, 0.0, meters, 1.0) for answer, meters in answers]
     counts = poses.right_and_wrong(Evaluation(results, [], 0))

@@ -16,8 +16,9 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp, transform_points
 from aceg_ros.mapping.ace_g.buffer import changed_view, fill_ace_g_buffer
 from aceg_ros.mapping.ace_g.schedule import AceGSchedule
+from aceg_ros.monitor import Monitor
 
-SCHEDULE = AceGSchedule('tiny', steps=5, batch=10, buffer=500, per_view=40, light=0.0)
+SCHEDULE = AceGSchedule(steps=5, batch=10, buffer=500, per_view=40, light=0.0)
 CPU = torch.device('cpu')
 MIDDLE = np.array([[0, 0, 80.0], [0, 0, 60.0], [0, 0, 0]])
 CAMERAS = [
@@ -101,9 +102,10 @@ class TestChangedView:
         assert np.std(blue) > 3
 
 
-def fill(frames, size=500, schedule=SCHEDULE, cancelled=never):
+def fill(frames, size=500, schedule=SCHEDULE, **calls):
     rng = np.random.default_rng(0)
-    return fill_ace_g_buffer(frames, ColorEncoder(), schedule, size, CPU, rng, silent, cancelled)
+    monitor = Monitor(**calls)
+    return fill_ace_g_buffer(frames, ColorEncoder(), schedule, size, CPU, rng, monitor)
 
 
 class TestFilling:

@@ -12,14 +12,14 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.ace_g.buffer import AceGBuffer
-from aceg_ros.mapping.ace_g.fit import ace_g_losses, ace_g_steps, free_tensors
+from aceg_ros.mapping.ace_g.fit import ace_g_losses, ace_g_steps
 from aceg_ros.mapping.ace_g.memory import MemoryPlan, plan_memory
 from aceg_ros.mapping.ace_g.schedule import SCHEDULES, AceGSchedule, schedule_named
 from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
-from aceg_ros.regressor.anchored import SceneCoordinates
+from aceg_ros.regressor.base import SceneCoordinates
 
 CONFIG = AceGConfig(dim_in=12, dim=16, blocks=2, heads=2)
-TINY = AceGSchedule('tiny', steps=14, batch=24, buffer=60, tokens=10)
+TINY = AceGSchedule(steps=14, batch=24, buffer=60, tokens=10)
 MEAN = torch.tensor([0.3, -0.2, 0.1])
 
 
@@ -78,7 +78,7 @@ def slow_run(network, start, buffer, schedule, seed):
         total = torch.zeros(())
         for place, row in enumerate(batch):
             features = buffer.features[row].float() * mask[place] / (1 - schedule.dropout)
-            read = network(features[None], free_tensors(leaf, MEAN))
+            read = network(features[None], leaf, MEAN)
             view = int(buffer.view[row])
             total = total + slow_loss(
                 read.points3d[0],
@@ -190,7 +190,7 @@ class TestLoss:
 
 class TestSchedule:
     def test_the_two_of_the_paper(self):
-        quick, long = SCHEDULES['paper-5min'], SCHEDULES['paper-25min']
+        quick, long = SCHEDULES['ace-g-5min'], SCHEDULES['ace-g-25min']
         assert (quick.steps, quick.batch, quick.buffer) == (1000, 40_960, 4_000_000)
         assert (long.steps, long.batch, long.buffer) == (4000, 51_200, 8_000_000)
         for schedule in (quick, long):
@@ -225,8 +225,8 @@ class TestSchedule:
         assert all(4e-7 <= rate <= 2e-3 for rate in rates)
 
     def test_an_unknown_one(self):
-        with pytest.raises(FitError, match='there are paper-5min, paper-25min'):
-            schedule_named('paper-1min')
+        with pytest.raises(FitError, match='there are ace-g-5min, ace-g-25min'):
+            schedule_named('ace-g-1min')
 
 
 PUBLISHED = AceGConfig()
@@ -244,12 +244,12 @@ class TestMemory:
         assert plan.note(schedule) == ''
 
     def test_a_large_gpu_holds_all(self):
-        schedule = SCHEDULES['paper-5min']
+        schedule = SCHEDULES['ace-g-5min']
         plan = plan_memory(schedule, PUBLISHED, NETWORKS, CUDA, 120.0, host=64.0)
         assert plan == MemoryPlan(schedule.batch, schedule.buffer, True)
 
     def test_a_computer_with_little_memory_has_a_smaller_buffer_and_says_so(self):
-        schedule = SCHEDULES['paper-5min']
+        schedule = SCHEDULES['ace-g-5min']
         plan = plan_memory(schedule, PUBLISHED, NETWORKS, CUDA, 8.0, host=8.0)
         assert 2_000_000 < plan.buffer < schedule.buffer
         assert 'instead of 4000000' in plan.note(schedule)
@@ -257,7 +257,7 @@ class TestMemory:
     @pytest.mark.parametrize('device', [CPU, CUDA])
     def test_too_little(self, device):
         with pytest.raises(FitError, match='GB are needed'):
-            plan_memory(SCHEDULES['paper-5min'], PUBLISHED, NETWORKS, device, 1.5, host=8.0)
+            plan_memory(SCHEDULES['ace-g-5min'], PUBLISHED, NETWORKS, device, 1.5, host=8.0)
 
     def test_the_estimate_covers_what_the_backward_pass_keeps(self):
         config = AceGConfig(dim_in=32, dim=64, blocks=4, heads=4)
@@ -272,7 +272,7 @@ class TestMemory:
 
         held: list[torch.Tensor] = []
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            network(torch.randn(2000, 32), free_tensors(embeddings, torch.zeros(3)))
+            network(torch.randn(2000, 32), embeddings, torch.zeros(3))
         per_patch = sum(kept.values()) / 2000
         plan = plan_memory(
             replace(TINY, batch=10**6), config, 0, CPU, 2.0 * 1000 * per_patch / 1e9, host=1.0

@@ -9,32 +9,35 @@ import pytest
 import torch
 from free_room import SCHEDULE
 
+from aceg_ros.engine import Engine
 from aceg_ros.errors import FitCancelled, FitError
 from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.localization.localizer import Localizer
-from aceg_ros.mapping.ace_g.mapper import map_by_schedule
+from aceg_ros.mapping.ace_g.memory import MemoryPlan
 from aceg_ros.mapping.mapper import map_scene
+from aceg_ros.mapping.options import FreeOptions, MappingOptions
 from aceg_ros.maps.file import read_map, write_map
+from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
 
 SHORT = replace(SCHEDULE, steps=3, batch=64, buffer=600, tokens=8)
+OPTIONS = MappingOptions(free=FreeOptions(SHORT))
+SMALL = MemoryPlan(piece=64, buffer=300, buffer_on_device=True)
 
 
 @pytest.fixture(scope='module')
-def network() -> AceGRegressor:
-    """Reads the compact encoder's features, and knows nothing."""
+def untaught(engine) -> Engine:
+    """With a regressor that reads the compact encoder's features, and knows nothing."""
     torch.manual_seed(0)
     config = AceGConfig(dim_in=64, dim=32, blocks=1, heads=2)
-    return AceGRegressor(config).requires_grad_(False).eval()
+    return Engine(engine.encoder, AceGRegressor(config).requires_grad_(False).eval())
 
 
 class TestMap:
-    def test_finds_views_between_those_mapped(
-        self, free_mapped, free_regressor, engine, queries, tmp_path
-    ):
+    def test_finds_views_between_those_mapped(self, free_mapped, free_engine, queries, tmp_path):
         """Of a code written and read again; its errors are those of a network made in seconds."""
         write_map(tmp_path / 'room.aceg', free_mapped.code)
-        localizer = Localizer(read_map(tmp_path / 'room.aceg'), engine.encoder, free_regressor)
+        localizer = Localizer(read_map(tmp_path / 'room.aceg'), free_engine)
         summary = evaluate(localizer, queries).summary()
         assert summary['localized'] >= 6
         assert summary['median_cm'] < 40
@@ -42,45 +45,47 @@ class TestMap:
 
     def test_says_what_it_was_made_of(self, free_mapped, free_regressor, engine, views):
         code = free_mapped.code
-        assert code.free
+        assert code.kind == 'free'
         assert code.embeddings.shape == (SCHEDULE.tokens, 64)
         assert code.info.regressor == free_regressor.identity()
         assert code.info.encoder == engine.encoder.identity
         assert code.info.cameras == (views[0].camera,)
         assert len(code.keyframes) == 26  # two were held out
-        assert code.info.quality['held_out'] == 2
+        assert code.info.quality.held_out == 2
         room = np.median(views[5].depth())
-        assert code.info.quality['median_depth'] == pytest.approx(room, rel=0.6)
+        assert code.info.quality.median_depth == pytest.approx(room, rel=0.6)
 
     def test_history(self, free_mapped):
         history = free_mapped.history
         assert len(history.losses) == SCHEDULE.steps
         assert history.losses[-1] < history.losses[0]
-        assert 0 < history.inlier_share < 1
+        assert 0 < history.inlier_ratio < 1
 
 
 class TestRun:
-    def test_is_repeatable(self, views, engine, network):
+    def test_is_repeatable(self, views, untaught):
         first, second, third = (
-            map_by_schedule(views, engine.encoder, network, SHORT, seed=seed).code.embeddings
+            map_scene(views, untaught, replace(OPTIONS, seed=seed)).code.embeddings
             for seed in (1, 1, 2)
         )
         np.testing.assert_array_equal(first, second)
         assert not np.array_equal(first, third)
 
-    def test_less_memory_gives_the_same_code(self, views, engine, network):
+    def test_less_memory_gives_the_same_code(self, views, untaught):
         schedule = replace(SHORT, batch=600, dropout=0.0)
         codes = [
-            map_by_schedule(views, engine.encoder, network, schedule, memory, held_out=0.0).code
-            for memory in (None, 0.0014)
+            map_scene(
+                views, untaught, MappingOptions(held_out=0.0, free=FreeOptions(schedule, memory))
+            ).code
+            for memory in (0.0, 0.0014)
         ]
         np.testing.assert_allclose(codes[0].embeddings, codes[1].embeddings, atol=1e-4)
 
-    def test_without_frames_to_judge_by(self, views, engine, network):
-        code = map_by_schedule(views, engine.encoder, network, SHORT, held_out=0.0).code
+    def test_without_frames_to_judge_by(self, views, untaught):
+        code = map_scene(views, untaught, replace(OPTIONS, held_out=0.0)).code
         assert code.info.quality.rating == 'unknown'
 
-    def test_reports_and_is_cancelled(self, views, engine, network):
+    def test_reports_and_is_cancelled(self, views, untaught):
         stages = []
 
         def note(stage, fraction, detail):
@@ -91,17 +96,16 @@ class TestRun:
             return 'fit' in stages
 
         with pytest.raises(FitCancelled):
-            map_by_schedule(
-                views, engine.encoder, network, SHORT, progress=note, cancelled=in_the_fit
-            )
+            map_scene(views, untaught, OPTIONS, monitor=Monitor(note, in_the_fit))
         assert stages[0] == 'encode'
 
-    def test_too_few_frames(self, views, engine, network):
+    def test_too_few_frames(self, views, untaught):
         with pytest.raises(FitError, match='at least 5'):
-            map_by_schedule(views[:4], engine.encoder, network, SHORT)
+            map_scene(views[:4], untaught, OPTIONS)
 
-    def test_needs_a_regressor_of_free_codes(self, views, engine, network):
-        with pytest.raises(FitError, match='reads free codes'):
-            map_by_schedule(views, engine, SHORT)
-        with pytest.raises(FitError, match='--schedule paper-5min'):
-            map_scene(views, engine.encoder, network)
+    def test_says_where_memory_makes_the_buffer_smaller(self, views, untaught, monkeypatch):
+        monkeypatch.setattr('aceg_ros.mapping.ace_g.mapper.plan_memory', lambda *_: SMALL)
+        result = map_scene(views, untaught, replace(OPTIONS, held_out=0.0))
+        (note,) = result.notes
+        assert '300 patches instead of 600' in note
+        assert not result.skipped

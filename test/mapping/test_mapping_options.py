@@ -1,0 +1,49 @@
+"""Numbers that no fit can work with are refused at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from aceg_ros.errors import ConfigError
+from aceg_ros.mapping.options import FitOptions, FreeOptions, MappingOptions
+from aceg_ros.options import configured
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'why'),
+    [
+        ('budget', 0.0, 'at least 0.001 s'),
+        ('budget', math.nan, 'at least 0.001 s'),
+        ('budget', math.inf, 'at least 0.001 s'),
+        ('max_keyframes', 0, 'at least 1'),
+        ('tokens', -1, 'at least 1'),
+        ('landmarks', -5, 'at least 0'),
+        ('held_out', -0.1, 'from 0 to 0.999'),
+        ('held_out', 1.0, 'from 0 to 0.999'),
+        ('fit.epochs', 0, 'at least 1'),
+        ('fit.batch', 0, 'at least 1'),
+        ('fit.buffer_patches', 0, 'at least 1'),
+        ('fit.augmented', 1.0, 'from 0 to 0.999'),
+        ('free.memory', -1.0, 'at least 0 GB'),
+        ('free.schedule.steps', 0, 'at least 1'),
+        ('free.schedule.zoom', (0.0, 1.5), 'at least 0.01'),
+    ],
+)
+def test_refused(name, value, why):
+    with pytest.raises(ConfigError, match=f'{name.rpartition(".")[2]} must be {why}, not'):
+        configured(MappingOptions(), {name: value})
+
+
+def test_refused_where_they_are_made():
+    with pytest.raises(ConfigError, match='epochs must be at least 1, not 0'):
+        FitOptions(epochs=0)
+    with pytest.raises(ConfigError, match='tokens must be at least 1, not 0'):
+        replace(MappingOptions(), tokens=0)
+
+
+def test_none_of_what_can_be_done_without():
+    MappingOptions(landmarks=0, held_out=0.0, fit=FitOptions(augmented=0.0))
+    assert FreeOptions().memory == 0.0
