@@ -7,6 +7,7 @@ Options of a stage may hold those of its parts. `configured` changes them by dot
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -72,7 +73,7 @@ def knobs(options: Any, prefix: str = '') -> Iterator[Knob]:
 def configured(options: T, changes: Mapping[str, Any]) -> T:
     """``options`` with values by dotted name or nested mapping; raises ConfigError."""
     for name, value in changes.items():
-        options = _with(options, name.split('.'), value, name)
+        options = _with(options, str(name).split('.'), value, str(name))
     return options
 
 
@@ -135,6 +136,9 @@ def _converted(present: Any, value: Any) -> Any:
         return tuple(value)
     if isinstance(present, float) and type(value) is int:
         return float(value)
+    if isinstance(present, float) and isinstance(value, str):
+        with suppress(ValueError):  # such as 1e-3, which YAML takes for a word
+            return float(value)
     return value
 
 
@@ -145,6 +149,10 @@ def _check(entry: Field[Any], value: Any) -> None:
         kind = int
     if kind is not None and entry.default is not None and type(value) is not kind:
         raise ConfigError(f'{entry.name} takes a {kind.__name__}, not {value!r}')
+    if kind is tuple:
+        one = type(entry.default[0])
+        if not value or not all(type(n) is one or (one, type(n)) == (float, int) for n in value):
+            raise ConfigError(f'{entry.name} takes a list of {one.__name__}, not {value!r}')
     low, high, choices = (entry.metadata[name] for name in ('low', 'high', 'choices'))
     for number in numbers:
         is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
