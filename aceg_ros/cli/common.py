@@ -111,7 +111,7 @@ class ProgressBar:
     """A bar on standard error, where that is a terminal, for functions that take a `Progress`."""
 
     def __init__(self) -> None:
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
         self._stage = ''
 
     def __call__(self, stage: str, fraction: float, detail: str) -> None:

@@ -81,4 +81,4 @@ def draw_color_bar(
         extend='max',
         extendfrac=0.02,
     )
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)

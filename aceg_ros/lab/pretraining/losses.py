@@ -6,7 +6,7 @@ import torch
 
 from aceg_ros.lab.pretraining.sampling import Sample
 from aceg_ros.learning import laplace_loss
-from aceg_ros.regressor.anchored import SceneCoordinates
+from aceg_ros.regressor.base import SceneCoordinates
 from aceg_ros.regressor.blocks import Candidates, Round
 
 _FLOOR = 0.002  # of the scene's depth: no point is known better

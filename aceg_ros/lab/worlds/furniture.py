@@ -49,7 +49,7 @@ class Furnisher:
 
     def skin(self, role: str, meters: float | None = None, **look: object) -> Skin:
         """Skin of a role with a random slight tint."""
-        tint: Vec3 = tuple(self.rng.uniform(0.75, 1.0, 3).tolist())  # type: ignore[assignment]
+        tint: Vec3 = tuple(self.rng.uniform(0.75, 1.0, 3).tolist())
         return Skin(self.palette.pick(self.rng, role), meters, **{'tint': tint, **look})  # type: ignore[arg-type]
 
     def timber(self) -> Skin:
@@ -58,7 +58,7 @@ class Furnisher:
 
     def solid_color(self) -> Skin:
         """Strong even color, for small things."""
-        tint: Vec3 = tuple(self.rng.uniform(0.05, 1.0, 3).tolist())  # type: ignore[assignment]
+        tint: Vec3 = tuple(self.rng.uniform(0.05, 1.0, 3).tolist())
         return Skin(self.palette.pick(self.rng, 'plain'), 0.5, tint=tint)
 
     def book_block(

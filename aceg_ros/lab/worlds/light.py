@@ -84,5 +84,5 @@ def random_light(rng: np.random.Generator, strength: float = 1.0) -> Light:
         lamp=levels(2),  # type: ignore[arg-type]
         flash=float(rng.uniform(0, 2)) if rng.random() < 0.25 * strength else 0.0,
         exposure=float(strength * rng.uniform(-1.2, 0.8)),
-        white_balance=tuple(gains.tolist()),  # type: ignore[arg-type]
+        white_balance=tuple(gains.tolist()),
     )
