@@ -143,11 +143,13 @@ def _converted(present: Any, value: Any) -> Any:
 
 
 def _check(entry: Field[Any], value: Any) -> None:
-    kind = type(entry.default) if entry.default is not MISSING else None
+    if entry.default is MISSING or entry.default is None:
+        return
+    kind = type(entry.default)
     numbers = value if isinstance(value, tuple) else (value,)
     if kind is float and type(value) is int:
         kind = int
-    if kind is not None and entry.default is not None and type(value) is not kind:
+    if type(value) is not kind:
         raise ConfigError(f'{entry.name} takes a {kind.__name__}, not {value!r}')
     if kind is tuple:
         one = type(entry.default[0])
