@@ -23,6 +23,7 @@ from aceg_ros.errors import AcegError
 from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.evaluation.report import write_report
 from aceg_ros.localization.localizer import Localizer
+from aceg_ros.maps.code import world_keyframes, world_points
 from aceg_ros.maps.file import read_map
 from aceg_ros.monitor import Monitor
 
@@ -54,7 +55,13 @@ def run(arguments: argparse.Namespace) -> int:
     write_json(arguments.json, evaluation.summary())
     if arguments.report is not None:
         try:
-            write_report(arguments.report, evaluation, code.keyframes, code.anchors, code.colors)
+            write_report(
+                arguments.report,
+                evaluation,
+                world_keyframes(code),
+                world_points(code),
+                code.colors,
+            )
         except OSError as error:
             raise AcegError(f'{arguments.report} cannot be written: {error}') from error
     print(json.dumps(evaluation.summary(), indent=2))

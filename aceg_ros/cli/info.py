@@ -7,6 +7,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from aceg_ros.maps.file import read_map
 
 
@@ -24,8 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
         'kind': code.kind,
         'tokens': len(code.embeddings),
         'keyframes': len(code.keyframes),
-        'mean': code.mean.round(4).tolist(),
-        'extent': code.extent.round(4).tolist(),
+        'mean': (code.mean + np.array(code.info.origin)).round(4).tolist(),
+        'extent': (code.extent + np.array(code.info.origin)).round(4).tolist(),
         'bytes': arguments.map.stat().st_size,
     }
     print(json.dumps(description, indent=2))

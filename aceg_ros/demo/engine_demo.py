@@ -17,7 +17,7 @@ from aceg_ros.lab.worlds import WorldOptions, make_world, record, tour, tour_bes
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
-from aceg_ros.maps.code import MapCode
+from aceg_ros.maps.code import MapCode, world_keyframes, world_points
 from aceg_ros.maps.file import read_map, write_map
 from aceg_ros.monitor import Monitor
 
@@ -134,8 +134,8 @@ def draw_report(folder: Path, evaluation: Evaluation, code: MapCode, title: str 
     return write_report(
         folder / 'report',
         evaluation,
-        code.keyframes,
-        code.anchors,
+        world_keyframes(code),
+        world_points(code),
         code.colors,
         title or 'Localization report',
     )

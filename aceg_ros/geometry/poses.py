@@ -45,6 +45,13 @@ def transform_points(b_from_a: Array, points: Array) -> Array:
     return points @ b_from_a[:3, :3].T + b_from_a[:3, 3]
 
 
+def shifted(poses: Array, offset: ArrayLike) -> Array:
+    """Move transforms (..., 4, 4) by an offset (3,) along the axes of their destination."""
+    result = np.array(poses, dtype=np.float64)
+    result[..., :3, 3] += offset
+    return result
+
+
 def make_pose(rotation: Array, translation: ArrayLike) -> Array:
     """Put a rotation (..., 3, 3) and a translation (..., 3) into transforms (..., 4, 4)."""
     pose = np.zeros((*rotation.shape[:-2], 4, 4))

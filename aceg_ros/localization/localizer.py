@@ -11,6 +11,7 @@ from aceg_ros.encoder.base import image_tensor, similarity
 from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.engine import Engine
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import shifted
 from aceg_ros.landmarks.templates import planar_patches
 from aceg_ros.localization.alignment import align
 from aceg_ros.localization.clock import Clock
@@ -57,9 +58,14 @@ class Localizer:
     ) -> Localization | LocalizationFailure:
         """``image`` (H, W, 3) uint8 RGB; ``prior`` a guess of world_from_cam (4, 4), only a guess.
 
-        Raises ImageError when the image is none or not of the camera's size.
+        Poses and points are in the frame of the mapping poses; only the stages in between are
+        relative to the map's origin. Raises ImageError when the image is none or not of the
+        camera's size.
         """
         clock = Clock()
+        origin = np.array(self.code.info.origin)
+        if prior is not None:
+            prior = shifted(prior, -origin)
         view, view_camera = self._encoder.view(image, camera)
         patches = self._encode(view, view_camera)
         clock.lap('encode')
@@ -107,7 +113,7 @@ class Localizer:
             redetected_ratio=aligned.redetected_ratio,
         )
         refused = refusal(found, evidence, self.options.gate)
-        return LocalizationFailure(*refused, clock.seconds) if refused else found
+        return LocalizationFailure(*refused, clock.seconds) if refused else found.shifted(origin)
 
     @torch.inference_mode()
     def _encode(self, view: np.ndarray, camera: Camera) -> ImagePatches:

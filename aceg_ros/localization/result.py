@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import shifted
 
 
 class Reason(str, Enum):
@@ -47,6 +48,11 @@ class Localization:
         """Median distance from the camera to the points that the pose rests on, meters."""
         points3d = self.points3d[self.inliers]
         return float(np.median(np.linalg.norm(points3d - self.world_from_cam[:3, 3], axis=1)))
+
+    def shifted(self, offset: np.ndarray) -> Localization:
+        """The same in a frame with the same axes, in which this one's origin is at ``offset``."""
+        pose = shifted(self.world_from_cam, offset)
+        return replace(self, world_from_cam=pose, points3d=self.points3d + offset)
 
     def with_map_error(self, angle: float) -> Localization:
         """The same with the map's own error in its covariance.

@@ -19,12 +19,13 @@ from aceg_ros.mapping.fit import FitStart, fit_code
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, MappingOptions
+from aceg_ros.mapping.origin import local_frames
 from aceg_ros.mapping.result import MappingResult
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.mapping.views import ViewPairs, compare_views
-from aceg_ros.maps.code import AnchoredCode, MapInfo
+from aceg_ros.maps.code import AnchoredCode, MapInfo, Vector3
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 
@@ -48,6 +49,7 @@ def map_anchored(
     generator = torch.Generator().manual_seed(options.seed)
 
     mapped, kept_out = held_out_frames(_spread(frames, options.max_keyframes), options.held_out)
+    mapped, origin = local_frames(mapped)
     keyframes, skipped = encode_keyframes(
         mapped,
         encoder,
@@ -73,7 +75,7 @@ def map_anchored(
         deadline,
         monitor,
     )
-    code = _assemble(fitted, start, landmarks, keyframes, engine, metric)
+    code = _assemble(fitted, start, landmarks, keyframes, engine, metric, origin)
     code = validate_map(code, kept_out, start.depths, engine, skipped, monitor)
     return MappingResult(code, history, skipped, time.monotonic() - began)
 
@@ -148,6 +150,7 @@ def _assemble(
     keyframes: Sequence[Keyframe],
     engine: Engine,
     metric: bool,
+    origin: Vector3,
 ) -> AnchoredCode:
     cameras = tuple(dict.fromkeys(keyframe.frame.camera for keyframe in keyframes))
     return AnchoredCode(
@@ -163,6 +166,7 @@ def _assemble(
             metric=metric,
             cameras=cameras,
             created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+            origin=origin,
         ),
         landmarks=landmarks,
     )

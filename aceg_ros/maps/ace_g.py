@@ -11,10 +11,11 @@ import torch
 
 from aceg_ros.errors import MapCodeError
 from aceg_ros.files import write_atomically
-from aceg_ros.maps.code import FREE, FreeCode, MapCode, MapInfo, MapQuality
+from aceg_ros.maps.code import FREE, FreeCode, MapCode, MapInfo, MapQuality, origin_near
 from aceg_ros.weights import read_foreign
 
 _EMBEDDINGS, _MEAN = 'map_embeddings', 'mean'
+_MAX_ROUNDING = 1e-3  # map units that a mean in float32 may be off by
 _ANGULAR_ERROR = 0.002  # rad; what a map that nobody could judge is taken to be off by
 
 
@@ -35,6 +36,7 @@ def read_published_map(path: Path, encoder: str, regressor: str, frame_id: str =
             f'{path} is no published map: {_EMBEDDINGS} {embeddings.shape} should be (n, d), '
             f'{_MEAN} {mean.shape} (3,)'
         )
+    origin = origin_near(mean)
     info = MapInfo(
         encoder=encoder,
         regressor=regressor,
@@ -44,8 +46,10 @@ def read_published_map(path: Path, encoder: str, regressor: str, frame_id: str =
         created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
         quality=MapQuality(advice='imported: evaluate it on images with poses'),
         angular_error=_ANGULAR_ERROR,
+        origin=origin,
     )
-    return FreeCode(embeddings, mean, np.zeros((0, 4, 4)), info)
+    local_mean = (mean.astype(np.float64) - origin).astype(np.float32)
+    return FreeCode(embeddings, local_mean, np.zeros((0, 4, 4)), info)
 
 
 def _array(path: Path, name: str, value: object) -> np.ndarray:
@@ -63,11 +67,17 @@ def write_published_map(path: Path, code: MapCode) -> None:
             'the map has anchors, which the published tool does not know; only maps of the '
             'published regressor can be exported ("aceg map --regressor", "aceg import-map")'
         )
+    mean = code.mean.astype(np.float64) + code.info.origin
+    if np.abs(mean.astype(np.float32) - mean).max() > _MAX_ROUNDING:
+        raise MapCodeError(
+            f'the map lies at {mean.round().tolist()}, too far from the origin for the published '
+            'tool, which holds places in 32 bits: subtract an offset from the poses and map again'
+        )
     data = io.BytesIO()
     torch.save(
         {
             _EMBEDDINGS: torch.from_numpy(code.embeddings.astype(np.float32)),
-            _MEAN: torch.from_numpy(code.mean.astype(np.float32)),
+            _MEAN: torch.from_numpy(mean.astype(np.float32)),
         },
         data,
     )

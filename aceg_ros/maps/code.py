@@ -2,6 +2,10 @@
 
 There are two kinds. An *anchored* code has tokens that each have a place in the scene, a *free*
 code (the published ACE-G's) vectors that only a network made for them turns into places.
+
+A code's numbers are relative to the map's origin, because float32 holds the millions of meters of
+UTM or ECEF coordinates only to half a meter. What leaves the product is in the frame of the mapping
+poses, in float64: the localizer's answers, `world_points` and `world_keyframes`.
 """
 
 from __future__ import annotations
@@ -12,11 +16,17 @@ from enum import Enum
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import shifted
 from aceg_ros.landmarks.landmarks import Landmarks
 
 ANCHORED, FREE = 'anchored', 'free'  # kinds of codes, and of what fits and reads them
+# Origins are multiples of this, so that maps nearer to zero than half of it have none.
+_ORIGIN_STEP = 100.0
+
+Vector3: TypeAlias = tuple[float, float, float]
 
 
 class Rating(str, Enum):
@@ -33,7 +43,7 @@ class ThinPlace:
     """A held-out view that was found badly."""
 
     frame: str
-    position: tuple[float, float, float]  # of the camera, map units
+    position: Vector3  # of the camera, map units, in the frame of the mapping poses
 
 
 @dataclass(frozen=True)
@@ -77,13 +87,15 @@ class MapInfo:
     created: str = ''  # ISO 8601, UTC
     quality: MapQuality = field(default_factory=MapQuality)
     angular_error: float = 0.0  # rad, of the map as a whole view shows it; `mapping.validation`
+    # What the numbers of the code are relative to, in the frame of the mapping poses, map units.
+    origin: Vector3 = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
 class AnchoredCode:
     """n tokens, each an embedding to be found by and an anchor in the scene, and landmarks.
 
-    Everything is in the frame of the mapping poses.
+    Everything has the axes of the mapping poses and is relative to `info.origin`.
     """
 
     kind: ClassVar[str] = ANCHORED
@@ -113,6 +125,7 @@ class FreeCode:
     """n vectors that a network turns into places around the scene's mean.
 
     It has no places of its own to show and no landmarks; an imported one has no keyframes.
+    Everything is relative to `info.origin`.
     """
 
     kind: ClassVar[str] = FREE
@@ -145,3 +158,19 @@ class FreeCode:
 
 
 MapCode: TypeAlias = AnchoredCode | FreeCode
+
+
+def origin_near(place: NDArray[np.floating[Any]]) -> Vector3:
+    """An origin that leaves float32 its precision around a place (3,); zero where that is near."""
+    x, y, z = (_ORIGIN_STEP * np.round(np.asarray(place, np.float64) / _ORIGIN_STEP) + 0.0).tolist()
+    return x, y, z
+
+
+def world_points(code: MapCode) -> NDArray[np.float64]:
+    """Anchors (n, 3) in the frame of the mapping poses, map units."""
+    return np.asarray(code.anchors.astype(np.float64) + code.info.origin)
+
+
+def world_keyframes(code: MapCode) -> NDArray[np.float64]:
+    """Poses (K, 4, 4) of the mapping images, world_from_cam in the frame of the mapping poses."""
+    return shifted(code.keyframes, code.info.origin)

@@ -22,7 +22,16 @@ from aceg_ros.errors import AcegError, MapCodeError
 from aceg_ros.files import write_atomically
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
-from aceg_ros.maps.code import ANCHORED, FREE, AnchoredCode, FreeCode, MapCode, MapInfo, MapQuality
+from aceg_ros.maps.code import (
+    ANCHORED,
+    FREE,
+    AnchoredCode,
+    FreeCode,
+    MapCode,
+    MapInfo,
+    MapQuality,
+    Vector3,
+)
 
 VERSION = '4'
 _Layout = dict[str, tuple[str, type, tuple[int | None, ...]]]
@@ -60,8 +69,8 @@ def write_map(path: str | Path, code: MapCode) -> int:
         'kind': code.kind,
         'quality': code.info.quality.to_dict(),
         'cameras': [camera.to_dict() for camera in code.info.cameras],
-        'mean': code.mean.tolist(),
-        'extent': code.extent.tolist(),
+        'mean': (code.mean + np.array(code.info.origin)).tolist(),
+        'extent': (code.extent + np.array(code.info.origin)).tolist(),
         'keyframe_count': len(code.keyframes),
     }
     text = json.dumps(info, sort_keys=True)
@@ -228,4 +237,12 @@ def _info(values: dict[str, Any]) -> MapInfo:
         created=str(values['created']),
         quality=MapQuality.from_dict(values['quality']),
         angular_error=float(values['angular_error']),
+        origin=_vector(values['origin']),
     )
+
+
+def _vector(values: Any) -> Vector3:
+    x, y, z = map(float, values)
+    if not np.isfinite([x, y, z]).all():
+        raise ValueError(f'origin {[x, y, z]} is not of finite numbers')
+    return x, y, z

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from aceg_ros.cli.main import COMMANDS, main
 from aceg_ros.datasets.trajectory import read_trajectory
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.maps.code import MapQuality
-from aceg_ros.maps.file import read_map
+from aceg_ros.maps.file import read_map, write_map
 
 EVALUATION_KEYS = [
     'frames',
@@ -186,6 +187,15 @@ class TestExport:
         code = read_map(mapping / 'room.aceg')
         np.testing.assert_array_equal(points3d, code.anchors)
         np.testing.assert_array_equal(colors, code.colors)
+        assert points3d.dtype == np.float32
+
+    def test_points_far_from_the_origin_keep_every_digit(self, aceg, room_map, tmp_path):
+        code = read_map(room_map)
+        origin = (2511700.0, 1438600.0, 5664700.0)
+        write_map(room_map, replace(code, info=replace(code.info, origin=origin)))
+        assert aceg('export', room_map, tmp_path / 'points.ply').status == 0
+        points3d, _ = parse_ply((tmp_path / 'points.ply').read_bytes())
+        np.testing.assert_allclose(points3d - origin, code.anchors, atol=2e-9)
 
 
 def parse_ply(data: bytes):
@@ -194,7 +204,7 @@ def parse_ply(data: bytes):
     lines = head.decode('ascii').splitlines()
     assert lines[:2] == ['ply', 'format binary_little_endian 1.0']
     (count,) = (int(line.split()[2]) for line in lines if line.startswith('element vertex'))
-    kinds = {'float': '<f4', 'uchar': 'u1'}
+    kinds = {'float': '<f4', 'double': '<f8', 'uchar': 'u1'}
     fields = [line.split()[1:] for line in lines if line.startswith('property')]
     rows = np.frombuffer(body, np.dtype([(name, kinds[kind]) for kind, name in fields]))
     assert len(rows) == count

@@ -18,8 +18,16 @@ from safetensors.numpy import save
 from aceg_ros.engine import check_networks
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import shifted
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
-from aceg_ros.maps.code import MapQuality, Rating, ThinPlace
+from aceg_ros.maps.code import (
+    MapQuality,
+    Rating,
+    ThinPlace,
+    origin_near,
+    world_keyframes,
+    world_points,
+)
 from aceg_ros.maps.file import VERSION, read_map, write_map
 
 
@@ -403,6 +411,10 @@ class TestRefused:
             {'quality': {'rating': 'good', 'thin': [{'frame': 'a', 'position': [1.0, 2.0]}]}},
             {'quality': {'rating': 'good', 'thin': [], 'smell': 'fine'}},
             {'angular_error': None},
+            {'origin': None},
+            {'origin': [1.0, 2.0]},
+            {'origin': [1.0, 2.0, float('nan')]},
+            {'origin': ['a', 'b', 'c']},
         ],
     )
     def test_entry_of_the_description_that_cannot_be_read(self, path, change):
@@ -413,7 +425,9 @@ class TestRefused:
         with pytest.raises(MapCodeError, match='description inside'):
             read_map(path)
 
-    @pytest.mark.parametrize('name', ['kind', 'encoder', 'cameras', 'quality', 'angular_error'])
+    @pytest.mark.parametrize(
+        'name', ['kind', 'encoder', 'cameras', 'quality', 'angular_error', 'origin']
+    )
     def test_description_that_lacks_an_entry(self, path, name):
         def shortened(metadata):
             values = json.loads(metadata['map'])
@@ -486,3 +500,44 @@ class TestWhatAMapSays:
         code = map_code(tokens=1000)
         code.anchors[:5] = 1e6
         assert np.abs(code.extent).max() < 100
+
+
+class TestOrigin:
+    ORIGIN = (448300.0, 5411900.0, 200.0)
+
+    @pytest.fixture
+    def far(self):
+        """A map in UTM coordinates."""
+        code = map_code()
+        return replace(code, info=replace(code.info, origin=self.ORIGIN))
+
+    def test_is_read_back(self, tmp_path, far):
+        write_map(tmp_path / 'far.aceg', far)
+        read = read_map(tmp_path / 'far.aceg')
+        assert read.info.origin == self.ORIGIN
+        np.testing.assert_array_equal(read.anchors, far.anchors)
+
+    def test_points_and_keyframes_keep_every_digit(self, far):
+        points, poses = world_points(far), world_keyframes(far)
+        assert points.dtype == poses.dtype == np.float64
+        np.testing.assert_allclose(points - self.ORIGIN, far.anchors, atol=2e-9)
+        np.testing.assert_allclose(shifted(poses, -np.array(self.ORIGIN)), far.keyframes, atol=2e-9)
+
+    def test_description_has_places_in_the_frame_of_the_poses(self, tmp_path, far):
+        write_map(tmp_path / 'far.aceg', far)
+        data = (tmp_path / 'far.aceg').read_bytes()
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], 'little')])
+        description = json.loads(header['__metadata__']['map'])
+        np.testing.assert_allclose(description['mean'], self.ORIGIN + far.mean)
+        np.testing.assert_allclose(description['extent'], self.ORIGIN + far.extent)
+
+    @pytest.mark.parametrize(
+        ('place', 'origin'),
+        [
+            ((3.0, -40.0, 0.5), (0.0, 0.0, 0.0)),
+            ((448261.9, 5411932.7, 213.8), (448300.0, 5411900.0, 200.0)),
+            ((-2511673.3, 49.0, -51.0), (-2511700.0, 0.0, -100.0)),
+        ],
+    )
+    def test_is_a_multiple_of_a_hundred_nearby(self, place, origin):
+        assert origin_near(np.array(place)) == origin

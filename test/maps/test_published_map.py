@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,14 @@ class TestRoundTrip:
         write_published_map(tmp_path / 'map.pt', code)
         np.testing.assert_array_equal(read(tmp_path / 'map.pt').embeddings, code.embeddings)
         np.testing.assert_array_equal(read(tmp_path / 'map.pt').mean, code.mean)
+
+    def test_of_a_place_far_from_the_origin(self, tmp_path):
+        far = torch.tensor([448261.25, -5411932.5, 213.75])
+        torch.save(content() | {'mean': far}, tmp_path / 'theirs.pt')
+        code = read(tmp_path / 'theirs.pt')
+        assert np.abs(code.mean).max() <= 50.0
+        write_published_map(tmp_path / 'back.pt', code)
+        assert torch.equal(torch.load(tmp_path / 'back.pt', weights_only=True)['mean'], far)
 
     def test_says_what_it_was_made_for(self, tmp_path):
         torch.save(content(), tmp_path / 'theirs.pt')
@@ -95,6 +105,12 @@ class TestRefused:
     def test_a_code_with_anchors_is_not_exported(self, tmp_path):
         with pytest.raises(MapCodeError, match='only maps of the published regressor'):
             write_published_map(tmp_path / 'map.pt', map_code())
+
+    def test_a_place_that_their_numbers_cannot_hold(self, tmp_path):
+        code = free_code()
+        far = replace(code, info=replace(code.info, origin=(448300.0, 5411900.0, 200.0)))
+        with pytest.raises(MapCodeError, match='subtract an offset'):
+            write_published_map(tmp_path / 'map.pt', far)
 
     def test_a_place_that_cannot_be_written(self, tmp_path):
         (tmp_path / 'file').touch()

@@ -16,6 +16,7 @@ from aceg_ros.mapping.ace_g.fit import ace_g_steps
 from aceg_ros.mapping.ace_g.memory import free_host_memory, free_memory, plan_memory
 from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MappingOptions
+from aceg_ros.mapping.origin import local_frames
 from aceg_ros.mapping.result import FitHistory, MappingResult
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.mapping.validation import held_out_frames, validate_map
@@ -41,6 +42,7 @@ def map_free(
     device = encoder.device
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     mapped, kept_out = held_out_frames(frames, options.held_out)
+    mapped, origin = local_frames(mapped)
     regressor = regressor.to(device)
     host = free_host_memory()
     plan = plan_memory(
@@ -81,6 +83,7 @@ def map_free(
             metric=metric,
             cameras=tuple(dict.fromkeys(frame.camera for frame in used)),
             created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+            origin=origin,
         ),
     )
     depths = _depths(code, buffer, regressor, device, generator)

@@ -20,6 +20,7 @@ from visualization_msgs.msg import MarkerArray
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, pose_error
 from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.maps.code import world_keyframes, world_points
 from aceg_ros.ros.camera_input import CameraImage
 from aceg_ros.ros.localizer.drawing import draw
 from aceg_ros.ros.localizer.maps import LoadedMap
@@ -110,8 +111,8 @@ class Outputs:
             self._keyframes.publish(frusta(header, []))
         else:
             code = loaded.localizer.code
-            self._map_points.publish(point_cloud(header, code.anchors, code.colors))
-            self._keyframes.publish(frusta(header, list(code.keyframes), _FRUSTUM))
+            self._map_points.publish(point_cloud(header, world_points(code), code.colors))
+            self._keyframes.publish(frusta(header, list(world_keyframes(code)), _FRUSTUM))
         self.forget_path()
 
     def odometry(self, map_from_odom: Array, tolerance: float) -> None:
