@@ -50,13 +50,14 @@ class TestKnobs:
     def test_say_all_there_is_to_know(self):
         by_name = {knob.name: knob for knob in knobs(WHOLE)}
         assert by_name['length'] == Knob('length', 1.5, 'From end to end.', 'm', 0, 10, ())
-        mode = Knob('lens.mode', 'fast', 'How it focuses.', '', -math.inf, math.inf, ('fast', 'slow'))
+        mode = Knob(
+            'lens.mode', 'fast', 'How it focuses.', '', -math.inf, math.inf, ('fast', 'slow')
+        )
         assert by_name['lens.mode'] == mode
 
     def test_have_the_values_of_the_instance(self):
         changed = configured(WHOLE, {'lens.count': 7})
         assert {k.name: k.default for k in knobs(changed)}['lens.count'] == 7
-
 
 
 class TestByName:
