@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = MappingOptions(budget=arguments.budget, held_out=0.0)
     folder: Path = arguments.samples
     folder.mkdir(parents=True, exist_ok=True)
-    for scene in (
-        *recorded_scenes(arguments.datasets),
-        *procedural_scenes(arguments.worlds, arguments.first),
+    for scene in chain(
+        recorded_scenes(arguments.datasets), procedural_scenes(arguments.worlds, arguments.first)
     ):
         path = folder / f'{scene.name}.json'
         if path.exists():
