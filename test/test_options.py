@@ -9,6 +9,8 @@ import pytest
 
 from aceg_ros.config import Config, as_yaml
 from aceg_ros.errors import ConfigError
+from aceg_ros.localization.options import GateOptions
+from aceg_ros.mapping.options import FitOptions
 from aceg_ros.options import (
     Knob,
     Options,
@@ -18,6 +20,7 @@ from aceg_ros.options import (
     knobs,
     option,
 )
+from aceg_ros.readers.options import FreeOptions
 
 
 @dataclass(frozen=True)
@@ -233,9 +236,9 @@ KNOBS = {knob.name: knob for knob in knobs(Config())}
 
 class TestThoseThereAre:
     def test_of_all_stages(self):
-        assert KNOBS['mapping.fit.epochs'].default == 40
-        assert KNOBS['localization.gate.min_inliers'].default == 60
-        assert KNOBS['localization.reader.free.factor'].default == 2.0
+        assert KNOBS['mapping.fit.epochs'].default == FitOptions().epochs
+        assert KNOBS['localization.gate.min_inliers'].default == GateOptions().min_inliers
+        assert KNOBS['localization.reader.free.factor'].default == FreeOptions().factor
 
     @pytest.mark.parametrize('name', KNOBS)
     def test_is_explained(self, name):

@@ -112,7 +112,7 @@ def test_poses_are_gathered_by_reader_and_group(monkeypatch):
 
 def test_only_poses_given_are_right_or_wrong():
     given = Localization(
-        np.eye(4), np.eye(6), np.zeros((0, 2)), np.zeros((0, 3)), np.zeros(0), np.zeros(0, bool), {}
+        np.eye(4), np.eye(6), np.zeros((0, 2)), np.zeros((0, 3)), np.zeros(0), np.zeros(0, bool)
     )
     none = LocalizationFailure(Reason.NO_POSE, '')
     answers = [(given, 0.05), (given, 0.2), (given, 0.3), (none, np.inf)]
