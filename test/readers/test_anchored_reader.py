@@ -220,3 +220,73 @@ class TestPredictNear:
             reader(code, r).predict_near(patches, POSE, first).matches for r in (None, blocks)
         )
         np.testing.assert_array_equal(plain.points3d, with_blocks.points3d)
+
+
+class TestAlternatives:
+    def test_are_the_anchors_of_the_most_similar_tokens(self, code, patches):
+        made = reader(code)
+        matches = made.alternatives(patches, made.predict(patches))
+        assert len(matches) == 4 * MARKS
+        owner = owners(matches, patches)
+        similarity = patches.features.numpy() @ code.embeddings.T
+        for patch in (0, 7, MARKS - 1):
+            expected = code.anchors[np.argsort(-similarity[patch])[:4]]
+            np.testing.assert_allclose(matches.points3d[owner == patch], expected)
+
+    def test_rows_stay_together(self, code, patches):
+        made = reader(code)
+        matches = made.alternatives(patches, made.predict(patches))
+        owner = owners(matches, patches)
+        np.testing.assert_array_equal(matches.points2d, patches.centers[owner])
+        token = [int(np.flatnonzero((code.anchors == p).all(axis=1))[0]) for p in matches.points3d]
+        np.testing.assert_allclose(matches.sigma, np.exp(code.log_sigma[token]), rtol=1e-6)
+
+
+class TestExpected:
+    """An image of the wall: each cell of its grid shows the mark in it, or something else."""
+
+    def seen(self, code, pose=POSE, known=slice(None)) -> ImagePatches:
+        generator = torch.Generator().manual_seed(1)
+        rows, columns = CAMERA.height // 8, CAMERA.width // 8
+        grid = F.normalize(torch.randn(64, rows, columns, generator=generator), dim=0)
+        pixels = CAMERA.project(transform_points(inverse(pose), code.anchors.astype(float)))
+        column, row = np.floor((pixels + 0.5) / 8).astype(int).T
+        inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
+        for mark in np.arange(MARKS)[known]:
+            if inside[mark]:
+                grid[:, row[mark], column[mark]] = torch.from_numpy(code.embeddings[mark])
+        nothing = np.zeros((0, 3))
+        return ImagePatches(grid[:, 0, :0].T, nothing, nothing[:, :2], CAMERA, grid, 8)
+
+    def test_all_is_there(self, code):
+        """But for marks that share a cell with another."""
+        assert reader(code).expected_ratio(self.seen(code), POSE) > 0.85
+
+    def test_a_part_is_there(self, code):
+        half = reader(code).expected_ratio(self.seen(code, known=slice(0, MARKS, 2)), POSE)
+        assert 0.4 < half < 0.9
+
+    def test_it_is_elsewhere(self, code):
+        turned = make_pose(POSE[:3, :3] @ so3_exp([0.0, 0.3, 0.0]), POSE[:3, 3])
+        made = reader(code)
+        ratio = made.expected_ratio(self.seen(code), turned)
+        assert ratio < 0.6
+        assert made.expected_ratio(self.seen(code, turned), turned) > 0.85
+
+    def test_too_little_is_in_view(self, code):
+        assert reader(code).expected_ratio(self.seen(code), AWAY) is None
+
+    def test_what_is_hidden_is_not_expected(self, code):
+        """Behind the wall there are as many marks again, which no image shows."""
+        behind = code.anchors + (code.anchors - POSE[:3, 3].astype(np.float32))
+        others = F.normalize(torch.randn(MARKS, 64, generator=torch.Generator().manual_seed(5)))
+        more = replace(
+            code,
+            embeddings=np.concatenate([code.embeddings, others.numpy()]),
+            anchors=np.concatenate([code.anchors, behind]),
+            log_sigma=np.tile(code.log_sigma, 2),
+            log_prior=np.tile(code.log_prior, 2),
+            colors=np.tile(code.colors, (2, 1)),
+        )
+        one, both = (reader(c).expected_ratio(self.seen(code), POSE) for c in (code, more))
+        assert both > one - 0.03

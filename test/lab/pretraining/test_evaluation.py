@@ -9,9 +9,9 @@ import pytest
 from made_up_scenes import make_options
 
 from aceg_ros.datasets.base import Frame
-from aceg_ros.evaluation.figures import draw_coverage
 from aceg_ros.evaluation.metrics import Evaluation, FrameResult
 from aceg_ros.lab.pretraining import poses
+from aceg_ros.lab.pretraining.coverage import draw_coverage
 from aceg_ros.lab.pretraining.evaluation import (
     PatchErrors,
     fitted_scenes,
