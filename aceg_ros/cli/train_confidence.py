@@ -16,7 +16,7 @@ from aceg_ros.files import write_atomically
 from aceg_ros.lab.confidence.samples import read_samples, scene_samples, write_samples
 from aceg_ros.lab.confidence.scenes import procedural_scenes, recorded_scenes
 from aceg_ros.lab.confidence.training import calibration_error, curve, fit, held_out
-from aceg_ros.mapping.options import MappingOptions
+from aceg_ros.mapping.options import MappingOptions, ValidationOptions
 
 _FIRST = 300_000  # procedural world; those from 900000 on are for testing
 
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the samples that are missing, fit, and say how well scenes are judged when held out."""
     engine = Engine.load(arguments.device, networks(arguments))
-    options = MappingOptions(budget=arguments.budget, held_out=0.0)
+    options = MappingOptions(budget=arguments.budget, validation=ValidationOptions(held_out=0.0))
     folder: Path = arguments.samples
     folder.mkdir(parents=True, exist_ok=True)
     for scene in chain(
