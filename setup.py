@@ -31,7 +31,7 @@ setup(
         (f'lib/{NAME}', glob('scripts/*')),
         (f'{SHARE}/launch', glob('launch/*.launch.py')),
         (f'{SHARE}/config', glob('config/*.*')),
-        (f'{SHARE}/models', [*glob('models/*.safetensors'), *glob('models/*.md')]),
+        (f'{SHARE}/models', glob('models/*.*')),
     ],
     zip_safe=False,
     python_requires='>=3.10',

@@ -67,7 +67,7 @@ def queries(room: World, room_camera: Camera) -> list[Frame]:
 def quick() -> MappingOptions:
     """A fit of seconds, good to some centimeters; time never cuts it short."""
     return MappingOptions(
-        budget=600.0, tokens=1024, held_out=0.08, fit=FitOptions(epochs=3, buffer_patches=20_000)
+        budget=600.0, tokens=1024, fit=FitOptions(epochs=3, buffer_patches=20_000)
     )
 
 

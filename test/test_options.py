@@ -9,6 +9,8 @@ import pytest
 
 from aceg_ros.config import Config, as_yaml
 from aceg_ros.errors import ConfigError
+from aceg_ros.localization.options import GateOptions
+from aceg_ros.mapping.options import FitOptions
 from aceg_ros.options import (
     Knob,
     Options,
@@ -18,6 +20,7 @@ from aceg_ros.options import (
     knobs,
     option,
 )
+from aceg_ros.readers.options import FreeOptions
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,14 @@ class TestKnobs:
     def test_say_all_there_is_to_know(self):
         by_name = {knob.name: knob for knob in knobs(WHOLE)}
         assert by_name['length'] == Knob('length', 1.5, 'From end to end.', 'm', 0, 10, ())
-        mode = Knob('lens.mode', 'fast', 'How it focuses.', '', -math.inf, math.inf, ('fast', 'slow'))
+        mode = Knob(
+            'lens.mode', 'fast', 'How it focuses.', '', -math.inf, math.inf, ('fast', 'slow')
+        )
         assert by_name['lens.mode'] == mode
 
     def test_have_the_values_of_the_instance(self):
         changed = configured(WHOLE, {'lens.count': 7})
         assert {k.name: k.default for k in knobs(changed)}['lens.count'] == 7
-
 
 
 class TestByName:
@@ -232,9 +236,9 @@ KNOBS = {knob.name: knob for knob in knobs(Config())}
 
 class TestThoseThereAre:
     def test_of_all_stages(self):
-        assert KNOBS['mapping.fit.epochs'].default == 40
-        assert KNOBS['localization.gate.min_inliers'].default == 60
-        assert KNOBS['localization.reader.free.factor'].default == 2.0
+        assert KNOBS['mapping.fit.epochs'].default == FitOptions().epochs
+        assert KNOBS['localization.gate.min_inliers'].default == GateOptions().min_inliers
+        assert KNOBS['localization.reader.free.factor'].default == FreeOptions().factor
 
     @pytest.mark.parametrize('name', KNOBS)
     def test_is_explained(self, name):

@@ -24,6 +24,7 @@ COMMANDS = {
     'export': "Write a map's colored points as PLY.",
     'benchmark': 'Compare with other methods on the same images.',
     'train-encoder': 'Train an encoder.',
+    'train-confidence': 'Train the model that says how likely a pose is right.',
     'pretrain': "Train the regressor's blocks on many scenes.",
     'options': 'Print every option as a YAML file, to be changed and given to --config.',
     'demo': 'Record, map and localize over ROS 2, in a procedural world or with a dataset.',

@@ -16,13 +16,17 @@ from aceg_ros.lab.pretraining.evaluation import fitted_scenes, patch_errors
 from aceg_ros.lab.pretraining.loop import Progress, Ranks, pretrain
 from aceg_ros.lab.pretraining.poses import compare_poses, right_and_wrong
 from aceg_ros.lab.pretraining.shards import scene_files
-from aceg_ros.mapping.options import FitOptions, MappingOptions
+from aceg_ros.mapping.options import FitOptions, MappingOptions, ValidationOptions
 from aceg_ros.maps.code import ANCHORED
 from aceg_ros.regressor.anchored import AnchoredRegressor
 from aceg_ros.regressor.files import load_regressor
 
 REPORT_EVERY = 100  # iterations
-POSE_FIT = MappingOptions(budget=3600.0, held_out=0.05, fit=FitOptions(epochs=20))
+POSE_FIT = MappingOptions(
+    budget=3600.0,
+    fit=FitOptions(epochs=20),
+    validation=ValidationOptions(held_out=0.05),
+)
 _COLUMNS = (
     'median_cm',
     'within_10cm',

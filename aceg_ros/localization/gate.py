@@ -1,51 +1,57 @@
-"""The gate: what a pose must show to be given out. To change what is let through, change this.
-
-The first prediction knew nothing of the pose, so its matches are independent evidence; a
-prediction near the pose agrees with any pose to some degree.
-"""
+"""The gate: what a pose must show to be given out. To change what is let through, change this."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
+import math
 
 from aceg_ros.localization.options import GateOptions
 from aceg_ros.localization.result import Localization, Reason
+from aceg_ros.localization.verification import ConfidenceModel, Evidence
 
-
-@dataclass(frozen=True)
-class Evidence:
-    """What speaks for a pose."""
-
-    first_inliers: int  # matches of the first prediction that agree with the pose
-    first_matches: int  # all matches of it
-    support_ratio: float | None  # see `readers.Prediction`; None where the kind of map has none
-    redetected_ratio: float  # part of the landmarks in view that agree
+# What is said of a pose that is too unlikely, by the evidence that speaks most against it.
+_AGAINST = {
+    'first_inliers': Reason.FEW_INLIERS,
+    'first_ratio': Reason.FEW_INLIERS,
+    'near_ratio': Reason.UNLIKE_MAP,
+    'support_ratio': Reason.UNLIKE_MAP,
+    'expected_ratio': Reason.UNLIKE_MAP,
+    'redetected_ratio': Reason.UNLIKE_MAP,
+    'blocks': Reason.FEW_INLIERS,
+    'position_std': Reason.UNCERTAIN,
+    'rotation_std': Reason.UNCERTAIN,
+    'distance': Reason.FAR_VIEW,
+    'angle': Reason.FAR_VIEW,
+    'rival': Reason.AMBIGUOUS,
+    'rival_margin': Reason.AMBIGUOUS,
+}
+_WORDS = {
+    Reason.FEW_INLIERS: 'too few patches agree on it',
+    Reason.UNLIKE_MAP: 'the rest of the image is not as mapped there',
+    Reason.UNCERTAIN: 'the matches do not determine it well',
+    Reason.FAR_VIEW: 'nothing was mapped from near it',
+    Reason.AMBIGUOUS: 'another place of the map looks like it',
+}
 
 
 def refusal(
-    found: Localization, evidence: Evidence, options: GateOptions
+    found: Localization, evidence: Evidence, model: ConfidenceModel, options: GateOptions
 ) -> tuple[Reason, str] | None:
     """Why a pose is not given out, with words for people; None when it is."""
-    needed = max(options.min_inliers, options.min_inlier_ratio * evidence.first_matches)
-    if evidence.first_inliers < needed:
-        return Reason.FEW_INLIERS, (
-            f'only {evidence.first_inliers} of {evidence.first_matches} patches agree on a pose'
-        )
-    if (
-        evidence.support_ratio is not None
-        and evidence.support_ratio < options.min_support_ratio
-        and evidence.redetected_ratio < options.min_redetected_ratio
-    ):
-        return Reason.UNLIKE_MAP, (
-            'repeated things agree on a pose, but the rest of the image is not as mapped there'
-        )
-    position = float(np.sqrt(np.linalg.eigvalsh(found.covariance[:3, :3])[-1]))
-    rotation = float(np.degrees(np.sqrt(np.linalg.eigvalsh(found.covariance[3:, 3:])[-1])))
-    limit = options.max_position_std * found.scene_distance
-    if position > limit or rotation > options.max_rotation_std:
+    agreeing = round(math.expm1(evidence.first_inliers))
+    if agreeing < options.min_inliers:
+        return Reason.FEW_INLIERS, f'only {agreeing} patches agree on a pose'
+    position = math.exp(evidence.position_std)
+    rotation = math.degrees(math.exp(evidence.rotation_std))
+    if position > options.max_position_std or rotation > options.max_rotation_std:
         return Reason.UNCERTAIN, (
-            f'the pose is too uncertain: {position:.2f} m and {rotation:.1f} degrees'
+            f'the pose is too uncertain: {position:.0%} of the distance to the scene and '
+            f'{rotation:.1f} degrees'
+        )
+    if found.confidence < options.min_confidence:
+        against = model.contributions(evidence)
+        reason = _AGAINST[min(against, key=against.__getitem__)]
+        return reason, (
+            f'the pose found is right with a probability of only {found.confidence:.0%}: '
+            f'{_WORDS[reason]}'
         )
     return None

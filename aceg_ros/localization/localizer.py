@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,13 @@ from aceg_ros.geometry.poses import shifted
 from aceg_ros.landmarks.templates import planar_patches
 from aceg_ros.localization.alignment import align
 from aceg_ros.localization.clock import Clock
-from aceg_ros.localization.gate import Evidence, refusal
+from aceg_ros.localization.gate import refusal
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.search import search_pose
+from aceg_ros.localization.verification import ConfidenceModel, gather
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
-from aceg_ros.pose.reprojection import Reprojection
 from aceg_ros.readers.base import ImagePatches
 from aceg_ros.readers.registry import reader_of
 
@@ -32,14 +33,25 @@ _NOT_FOUND = {
 
 
 class Localizer:
-    """Localizes images in one map: encode, predict, search, align, gate."""
+    """Localizes images in one map: encode, predict, search, align, verify."""
 
-    def __init__(self, code: MapCode, engine: Engine, options: LocalizationOptions | None = None):
-        """Raises MapCodeError when the map was made with other networks than ``engine`` has."""
+    def __init__(
+        self,
+        code: MapCode,
+        engine: Engine,
+        options: LocalizationOptions | None = None,
+        model: ConfidenceModel | None = None,
+    ):
+        """Without a ``model`` the one that is shipped weighs the evidence.
+
+        Raises MapCodeError when the map was made with other networks than ``engine`` has,
+        WeightsError when there is no model.
+        """
         self.code = code
         self.options = options or LocalizationOptions()
         self._encoder = engine.encoder
         self._reader = reader_of(code, engine, self.options.reader)
+        self._model = model or ConfidenceModel.load()
         self._landmarks = planar_patches(code.landmarks, code.keyframes)
 
     @classmethod
@@ -104,16 +116,16 @@ class Localizer:
             inliers=aligned.pose.inliers,
             seconds=clock.seconds,
         ).with_map_error(self.code.info.angular_error)
-        problem = Reprojection(first.matches.rays, first.matches.points3d, patches.focal)
-        errors = problem.errors(found.world_from_cam)
-        evidence = Evidence(
-            first_inliers=int((errors < self._reader.threshold_px).sum()),
-            first_matches=len(errors),
-            support_ratio=settled.support_ratio,
-            redetected_ratio=aligned.redetected_ratio,
+        evidence = gather(self._reader, patches, first, settled, aligned, found)
+        found = replace(
+            found, confidence=self._model.probability(evidence), evidence=evidence.to_dict()
         )
-        refused = refusal(found, evidence, self.options.gate)
-        return LocalizationFailure(*refused, clock.seconds) if refused else found.shifted(origin)
+        clock.lap('verify')
+        refused = refusal(found, evidence, self._model, self.options.gate)
+        if refused is None:
+            return found.shifted(origin)
+        reason, message = refused
+        return LocalizationFailure(reason, message, clock.seconds, found.confidence, found.evidence)
 
     @torch.inference_mode()
     def _encode(self, view: np.ndarray, camera: Camera) -> ImagePatches:
@@ -127,4 +139,6 @@ class Localizer:
         chosen = reliability.topk(count).indices
         features = encoded.features[0].flatten(1).T[chosen]
         index = chosen.cpu().numpy()
-        return ImagePatches(features, rays[index], centers[index], camera.focal)
+        return ImagePatches(
+            features, rays[index], centers[index], camera, encoded.features[0], encoded.stride
+        )

@@ -57,23 +57,13 @@ class LandmarkOptions(Options):
 class GateOptions(Options):
     """What a pose must show to be given out."""
 
-    min_inliers: int = option(60, 'First matches that must agree with the pose.', low=6)
-    min_inlier_ratio: float = option(
-        0.22, 'Part of the first matches that must agree with the pose.', low=0, high=1
-    )
-    min_support_ratio: float = option(
-        0.76,
-        'How much of the image the pose must explain. Repeated things agree with a wrong pose too, '
-        'but the rest of the image does not.',
-        low=0,
-        high=1,
-    )
-    min_redetected_ratio: float = option(
+    min_confidence: float = option(
         0.5,
-        'Less support will do where such a part of the landmarks in view is found.',
+        'Probability that a pose must have of being right. What it rests on: models/confidence.md.',
         low=0,
         high=1,
     )
+    min_inliers: int = option(20, 'First matches that must agree with the pose.', low=6)
     max_position_std: float = option(
         0.12, 'Deviation of the position, as a part of the distance to the scene.', low=0
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
@@ -21,7 +22,9 @@ class Reason(str, Enum):
     UNDETERMINED = 'undetermined'  # the matches do not determine a pose
     FEW_INLIERS = 'few_inliers'  # too few of the first matches agree with the pose found
     UNLIKE_MAP = 'unlike_map'  # the rest of the image is not as the map says for this pose
-    UNCERTAIN = 'uncertain'  # the pose's covariance is too large to be of use
+    AMBIGUOUS = 'ambiguous'  # the image could be of another place of the map as well
+    UNCERTAIN = 'uncertain'  # the pose is not determined well enough
+    FAR_VIEW = 'far_view'  # too far from, or turned too much away from, all that was mapped
 
     def __str__(self) -> str:
         return self.value
@@ -41,6 +44,8 @@ class Localization:
     points3d: np.ndarray  # (N, 3) meters, map frame
     sigma: np.ndarray  # (N,) meters
     inliers: np.ndarray  # (N,) bool
+    confidence: float = math.nan  # probability that it is right, `verification`; nan: not judged
+    evidence: dict[str, float] = field(default_factory=dict)  # that the confidence rests on
     seconds: dict[str, float] = field(default_factory=dict)  # time of each stage
 
     @property
@@ -72,6 +77,8 @@ class LocalizationFailure:
     reason: Reason
     message: str
     seconds: dict[str, float] = field(default_factory=dict)
+    confidence: float = 0.0  # of the pose that was refused
+    evidence: dict[str, float] = field(default_factory=dict)  # that the confidence rests on
 
     def __bool__(self) -> bool:
         """False, so that `if answer:` asks for a pose."""

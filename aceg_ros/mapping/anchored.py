@@ -48,7 +48,7 @@ def map_anchored(
     began = time.monotonic()
     generator = torch.Generator().manual_seed(options.seed)
 
-    mapped, kept_out = held_out_frames(_spread(frames, options.max_keyframes), options.held_out)
+    mapped, kept_out = held_out_frames(_spread(frames, options.max_keyframes), options.validation)
     mapped, origin = local_frames(mapped)
     keyframes, skipped = encode_keyframes(
         mapped,
@@ -60,7 +60,13 @@ def map_anchored(
     )
     start = start_code(keyframes, options, generator, monitor)
     landmarks = make_landmarks(
-        keyframes, start.candidates, start.pairs, options.landmarks, options.seed, monitor
+        keyframes,
+        start.candidates,
+        start.pairs,
+        options.landmarks,
+        options.sweep.good_parallax,
+        options.seed,
+        monitor,
     )
     buffer = fill_buffer(keyframes, options.fit.buffer_patches, options.fit.augmented)
     deadline = max(
@@ -76,7 +82,7 @@ def map_anchored(
         monitor,
     )
     code = _assemble(fitted, start, landmarks, keyframes, engine, metric, origin)
-    code = validate_map(code, kept_out, start.depths, engine, skipped, monitor)
+    code = validate_map(code, kept_out, start.depths, engine, options.validation, skipped, monitor)
     return MappingResult(code, history, skipped, time.monotonic() - began)
 
 
@@ -98,15 +104,17 @@ def start_code(
     monitor: Monitor,
 ) -> CodeStart:
     """Find first depths, and choose the tokens; raises FitError as `map_scene` does."""
-    depths = scene_depths(keyframes, monitor)
+    depths = scene_depths(keyframes, options.sweep, monitor)
     pairs = compare_views(keyframes, depths.median)
     wanted = int(_CANDIDATES_PER_TOKEN * options.tokens / len(keyframes)) + 1
-    candidates = sweep(keyframes, depths, pairs, max(wanted, _MIN_CANDIDATES), monitor)
-    chosen = choose_tokens(candidates, depths, options.tokens, generator)
+    candidates = sweep(
+        keyframes, depths, pairs, max(wanted, _MIN_CANDIDATES), options.sweep, monitor
+    )
+    chosen = choose_tokens(candidates, depths, options.tokens, options.choice, generator)
     owner = candidates.keyframe[chosen]
     centers = torch.from_numpy(np.stack([k.center for k in keyframes])).float()
     fit = FitStart(
-        code=anchored_code(candidates, chosen, depths),
+        code=anchored_code(candidates, chosen, depths, options.choice.start_sigma),
         owner=owner,
         origins=centers[owner],
         hidden=torch.from_numpy(_hidden_views(pairs, options.fit.near_view_angle)),

@@ -15,13 +15,9 @@ from aceg_ros.mapping.result import FitHistory
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 
-_RIVALS = 16  # tokens a patch may choose from until the next search
-_SHUFFLES = 2  # passes over the buffer between two searches
 _WARM_UP, _DECAY_FROM = 0.08, 0.5  # parts of the fit
-LEARNING_RATES = {'embeddings': 1e-2, 'anchors': 1.5e-2, 'log_sigma': 3e-2, 'log_prior': 3e-2}
 _NEAREST = 0.02  # of the median depth: predictions nearer than this along the ray are invalid
 _FARTHEST_PX = 1000.0  # errors beyond this are invalid too
-_MIN_GAIN = 0.01  # of the loss per pass; less is convergence
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,8 @@ def fit_code(
     device = buffer.features.device
     generator = torch.Generator().manual_seed(seed)
     code = FittedCode(start.code, start.origins).to(device)
-    groups = [{'params': [getattr(code, name)], 'lr': lr} for name, lr in LEARNING_RATES.items()]
+    rates = learning_rates(options)
+    groups = [{'params': [getattr(code, name)], 'lr': rate} for name, rate in rates.items()]
     optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
     batches = max(len(buffer) // options.batch, 1)
     pace = _Pace(options.epochs * batches, deadline)
@@ -92,14 +89,14 @@ def fit_code(
     hits = 0.0
     while not pace.over or not losses:  # late or not, one pass there is
         monitor.check()
-        if len(losses) % _SHUFFLES == 0:
-            rivals = _search(code.tensors(), start, buffer, regressor, monitor)
+        if len(losses) % options.search_every == 0:
+            rivals = _search(code.tensors(), start, buffer, regressor, options.rivals, monitor)
         order = torch.randperm(len(buffer), generator=generator).to(device)
         sums, done = torch.zeros(2, device=device), 0
         for batch in order.split(options.batch)[:batches]:
             if pace.over and losses:
                 break
-            for group, rate in zip(optimizer.param_groups, LEARNING_RATES.values(), strict=True):
+            for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
                 group['lr'] = rate * pace.learning_rate
             loss, close = _step_loss(
                 code.tensors(), rivals[batch], buffer, batch, start.depth, regressor
@@ -113,11 +110,21 @@ def fit_code(
         if done:
             mean, hits = (sums / done).tolist()
             losses.append(mean)
-        if _settled(losses):
+        if _settled(losses, options.min_gain):
             pace.finish()
     with torch.no_grad():
         final = AnchoredTensors(*(t.detach() for t in _as_tuple(code.tensors())))
     return final, FitHistory(losses, hits, pace.seconds, pace.finishing)
+
+
+def learning_rates(options: FitOptions) -> dict[str, float]:
+    """By the parameters of `FittedCode`."""
+    return {
+        'embeddings': options.embedding_rate,
+        'anchors': options.anchor_rate,
+        'log_sigma': options.sigma_rate,
+        'log_prior': options.prior_rate,
+    }
 
 
 class _Pace:
@@ -161,8 +168,8 @@ def _as_tuple(code: AnchoredTensors) -> tuple[torch.Tensor, ...]:
     return code.embeddings, code.anchors, code.log_sigma, code.log_prior
 
 
-def _settled(losses: list[float]) -> bool:
-    return len(losses) >= 3 and losses[-3] - losses[-1] < 2 * _MIN_GAIN * abs(losses[-3])
+def _settled(losses: list[float], min_gain: float) -> bool:
+    return len(losses) >= 3 and losses[-3] - losses[-1] < 2 * min_gain * abs(losses[-3])
 
 
 @torch.no_grad()
@@ -171,16 +178,17 @@ def _search(
     start: FitStart,
     buffer: PatchBuffer,
     regressor: AnchoredRegressor,
+    rivals: int,
     monitor: Monitor,
 ) -> torch.Tensor:
-    """The tokens (N, _RIVALS) most like each patch of the buffer, none of those hidden from it."""
+    """The tokens (N, rivals) most like each patch of the buffer, none of those hidden from it."""
     found = []
     counts = buffer.group.bincount(minlength=len(start.hidden)).tolist()
     features = buffer.features.split(counts)
     for group, patches in enumerate(features):
         monitor.check()
         own = start.hidden[group][start.owner]
-        found.append(regressor.similar_tokens(patches.float(), code, _RIVALS, own))
+        found.append(regressor.similar_tokens(patches.float(), code, rivals, own))
     return torch.cat(found)
 
 

@@ -20,44 +20,43 @@ from aceg_ros.landmarks.templates import (
     sample_templates,
 )
 from aceg_ros.mapping.keyframes import Keyframe
+from aceg_ros.mapping.options import LandmarkOptions
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.views import ViewPairs, neighbors
 from aceg_ros.monitor import Monitor
 
 Array = NDArray[np.float64]
 
-_VIEWS = 10  # other keyframes a landmark is looked for in
 _MIN_SCORE = 0.3  # of a candidate whose depth starts a landmark
 _TRIES = 3.0  # corners tried per landmark wanted, and
 _SPARE = 1.3  # those kept of each keyframe, because some keyframes have few
 _CORNER_REACH = 4  # px around a patch's center that a corner is looked for in
 _CORNER_WINDOW = 7  # px
-_MIN_CORNER = 20.0  # smaller eigenvalue of the gradients, of gray values
 _BORDER = _CORNER_REACH + SIDE  # px
 _MIN_FORWARD = 0.25  # z of a ray: squares at the rim of a fisheye image are not flat in it
 # Samples searched, similarity wanted and width of the robust kernel in px, as depths get better.
 _ROUNDS = ((6, 0.7, 4.0), (4, 0.75, 1.5), (2, 0.8, 1.5))
 _ROBUST_STEPS = 6
-_CONFIRMED_PX = 1.5  # deviation of a view that confirms a landmark
-_MIN_CONFIRMING = 2
-_MAX_DEPTH_STD = 0.03  # of the distance, for errors of one pixel
 
 
 def make_landmarks(
     keyframes: Sequence[Keyframe],
     candidates: Candidates,
     pairs: ViewPairs,
-    count: int,
+    options: LandmarkOptions,
+    good_parallax: float,
     seed: int,
     monitor: Monitor,
 ) -> Landmarks:
-    """Up to ``count`` landmarks, a like number of each keyframe; ``pairs`` compares the keyframes.
+    """Up to ``options.count`` landmarks, a like number of each keyframe.
+
+    ``pairs`` compares the keyframes; ``good_parallax`` (degrees) is that of `neighbors`.
 
     A corner near a candidate's patch is placed along its own ray where other keyframes, searched
     for what it looks like, say that it is.
     """
-    others = neighbors(pairs, _VIEWS)
-    share = count / len(keyframes)
+    others = neighbors(pairs, options.views, good_parallax)
+    share = options.count / len(keyframes)
     found = []
     for index, keyframe in enumerate(keyframes):
         monitor.report(
@@ -65,9 +64,9 @@ def make_landmarks(
         )
         own = (candidates.keyframe == index) & (candidates.score > _MIN_SCORE)
         points3d = candidates.points3d[own].double().numpy()
-        rays, distances = _corners(keyframe, points3d, int(_TRIES * share) + 1)
+        rays, distances = _corners(keyframe, points3d, int(_TRIES * share) + 1, options.min_corner)
         views = [keyframes[other] for other in others[index]]
-        placed = _place(keyframe, rays, distances, views, int(_SPARE * share) + 1)
+        placed = _place(keyframe, rays, distances, views, int(_SPARE * share) + 1, options)
         owner = np.full(len(placed[0]), index, np.uint16)
         angle = np.full(len(placed[0]), 1 / keyframe.camera.focal, np.float32)
         found.append(Landmarks(placed[0].astype(np.float32), placed[1], owner, angle))
@@ -77,11 +76,13 @@ def make_landmarks(
         np.concatenate([part.keyframe for part in found]),
         np.concatenate([part.angle for part in found]),
     )
-    chosen = np.random.default_rng(seed).permutation(len(together))[:count]
+    chosen = np.random.default_rng(seed).permutation(len(together))[: options.count]
     return together.subset(np.sort(chosen))
 
 
-def _corners(keyframe: Keyframe, points3d: Array, count: int) -> tuple[Array, Array]:
+def _corners(
+    keyframe: Keyframe, points3d: Array, count: int, min_corner: float
+) -> tuple[Array, Array]:
     """Rays (N, 3) and first distances (N,) of the best corners near points (P, 3)."""
     in_view = transform_points(inverse(keyframe.world_from_cam), points3d)
     pixels = keyframe.camera.project(in_view)
@@ -102,7 +103,7 @@ def _corners(keyframe: Keyframe, points3d: Array, count: int) -> tuple[Array, Ar
     rays = keyframe.camera.rays(corners)
     score = np.where(rays[:, 2] > _MIN_FORWARD, around.max(axis=1), 0.0)
     best = np.argsort(-score)[:count]
-    best = best[score[best] > _MIN_CORNER]
+    best = best[score[best] > min_corner]
     # Patches side by side may share a corner.
     best = best[np.sort(np.unique(corners[best], axis=0, return_index=True)[1])]
     return rays[best], np.linalg.norm(in_view[kept][best], axis=1)
@@ -114,6 +115,7 @@ def _place(
     distances: Array,
     views: Sequence[Keyframe],
     count: int,
+    options: LandmarkOptions,
 ) -> tuple[Array, NDArray[np.uint8]]:
     """The best confirmed corners, at most ``count``: points (N, 3) and their templates."""
     pose, camera = keyframe.world_from_cam, keyframe.camera
@@ -132,9 +134,9 @@ def _place(
                 view.gray, view.camera, view.world_from_cam, squares, reach, min_similarity
             )
             lines.add(view, seen.index, seen.points2d)
-        distances, confirming, deviation = lines.intersect(width)
+        distances, confirming, deviation = lines.intersect(width, options.confirmed_px)
         centers = pose[:3, 3] + towards * distances[:, None]
-    good = (confirming >= _MIN_CONFIRMING) & (deviation < _MAX_DEPTH_STD)
+    good = (confirming >= options.min_confirming) & (deviation < options.max_depth_std)
     best = np.argsort(np.where(good, -confirming, 0), kind='stable')[: min(count, good.sum())]
     return centers[best], templates[best].round().astype(np.uint8)
 
@@ -160,7 +162,9 @@ class _Lines:
         self._slope.append(np.einsum('mij,mj->mi', across, self._towards[index]))
         self._offset.append(across @ (self._origin - view.center))
 
-    def intersect(self, width: float) -> tuple[Array, NDArray[np.signedinteger[Any]], Array]:
+    def intersect(
+        self, width: float, confirmed_px: float
+    ) -> tuple[Array, NDArray[np.signedinteger[Any]], Array]:
         """Distances (N,), numbers of confirming views (N,) and relative deviations (N,).
 
         Least squares with Geman and McClure's weights of a ``width`` in px.
@@ -175,6 +179,6 @@ class _Lines:
             gradient = np.bincount(index, weights * (slope * offset).sum(axis=1), count)
             solved = -gradient / np.maximum(information, np.finfo(float).tiny)
             distances = np.where(solved > 0, solved, distances)
-        confirming = np.bincount(index, squared < _CONFIRMED_PX**2, count)
+        confirming = np.bincount(index, squared < confirmed_px**2, count)
         deviation = 1 / np.sqrt(np.maximum(information, np.finfo(float).tiny)) / distances
         return distances, confirming, deviation

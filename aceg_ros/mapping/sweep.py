@@ -16,18 +16,14 @@ import torch.nn.functional as F
 
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.keyframes import Keyframe
+from aceg_ros.mapping.options import SweepOptions
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
 from aceg_ros.monitor import Monitor
 
-_PLANES = 128
 _QUANTILES = (0.03, 0.5, 0.97)
-_COARSE_PLANES = 160
 _COARSE_RANGE = (3.0, 3000.0)  # nearest and farthest first guess, in median steps between keyframes
-_COARSE_PATCHES, _MIN_COARSE_PATCHES = 2400, 24  # in all and per keyframe, to find the depths
-_MIN_AGREEING = 0.04  # part of the patches that get a depth; of a turning camera a tenth
-_VIEWS = 10  # other keyframes a depth is tested in
+_MIN_COARSE_PATCHES = 24  # of each keyframe
 _PEAK = 6  # planes on either side of the best that belong to the same peak
-_MIN_PARALLAX_DEG = 0.4  # of the typical keyframe with its neighbors; less is a turning camera
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,9 @@ class SceneDepths:
         return cls(near, median, far)
 
 
-def scene_depths(keyframes: Sequence[Keyframe], monitor: Monitor) -> SceneDepths:
+def scene_depths(
+    keyframes: Sequence[Keyframe], options: SweepOptions, monitor: Monitor
+) -> SceneDepths:
     """Depths of the scene from a coarse sweep over three decades, whatever the unit of length.
 
     Raises FitError when all keyframes were taken from one spot, or do not agree on what they see.
@@ -72,9 +70,9 @@ def scene_depths(keyframes: Sequence[Keyframe], monitor: Monitor) -> SceneDepths
             'camera sideways while recording, by a tenth of the distance to what it sees or more'
         )
     nearest, farthest = (bound * unit for bound in _COARSE_RANGE)
-    planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), _COARSE_PLANES)
-    others = neighbors(compare_views(keyframes, 10 * unit), _VIEWS)
-    patches = max(_COARSE_PATCHES // len(keyframes), _MIN_COARSE_PATCHES)
+    planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), options.coarse_planes)
+    others = neighbors(compare_views(keyframes, 10 * unit), options.views, options.good_parallax)
+    patches = max(options.coarse_patches // len(keyframes), _MIN_COARSE_PATCHES)
     distances, tried = [], 0
     for index, keyframe in enumerate(keyframes):
         monitor.check()
@@ -85,7 +83,7 @@ def scene_depths(keyframes: Sequence[Keyframe], monitor: Monitor) -> SceneDepths
         tried += len(chosen)
         distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
         distances.append(distance[(score > 0.4) & (ambiguity < 0.9)])
-    if not distances or len(found := torch.cat(distances)) < _MIN_AGREEING * tried:
+    if not distances or len(found := torch.cat(distances)) < options.min_agreeing * tried:
         raise FitError(
             'the keyframes hardly agree on what they see: check that poses and images belong '
             'together, that the calibration is right, and that the camera moved between images'
@@ -98,6 +96,7 @@ def sweep(
     depths: SceneDepths,
     pairs: ViewPairs,
     patches_per_image: int,
+    options: SweepOptions,
     monitor: Monitor,
 ) -> Candidates:
     """Candidates from every keyframe that others overlap; raises FitError without parallax.
@@ -105,9 +104,9 @@ def sweep(
     ``pairs`` compares the keyframes at the scene's median depth. A patch whose
     depth was measured keeps that instead of the swept one.
     """
-    others = neighbors(pairs, _VIEWS)
-    _require_parallax(pairs.parallax, others, depths)
-    planes = torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), _PLANES)
+    others = neighbors(pairs, options.views, options.good_parallax)
+    _require_parallax(pairs.parallax, others, depths, options.min_parallax)
+    planes = torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), options.planes)
     found = []
     for index, keyframe in enumerate(keyframes):
         monitor.report(
@@ -144,11 +143,11 @@ def sweep(
 
 
 def _require_parallax(
-    parallax: np.ndarray, others: Sequence[np.ndarray], depths: SceneDepths
+    parallax: np.ndarray, others: Sequence[np.ndarray], depths: SceneDepths, least: float
 ) -> None:
     pairs = zip(parallax, others, strict=True)
     typical = np.median([row[o].mean() if len(o) else 0.0 for row, o in pairs])
-    if typical < _MIN_PARALLAX_DEG:
+    if typical < least:
         raise FitError(
             f'the keyframes show the scene (about {depths.median:.2g} away) with a parallax of '
             f'only {typical:.2f} degrees, as from one spot: move the camera sideways while '

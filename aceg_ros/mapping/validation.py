@@ -17,7 +17,7 @@ from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization
 from aceg_ros.mapping.keyframes import pose_of
-from aceg_ros.mapping.options import MIN_KEYFRAMES
+from aceg_ros.mapping.options import MIN_KEYFRAMES, ValidationOptions
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.maps.code import AnchoredCode, FreeCode, MapQuality, Rating, ThinPlace
 from aceg_ros.monitor import Monitor
@@ -25,18 +25,16 @@ from aceg_ros.pose.consistency import mahalanobis2, pose_residual
 
 Code = TypeVar('Code', AnchoredCode, FreeCode)
 
-_MOST_HELD_OUT = 12
-_CLOSE_DEG = 2.0
-_CLOSE = 0.025  # of the median depth: 5 cm at 2 m
-_MANY_INLIERS = 200
-# rad, between the 0 of EuRoC and the 0.0045 of RedKitchen; worth this many held-out views.
-_USUAL_ANGLE, _USUAL_WEIGHT = 0.002, 2
 _MOST_ANGLE = 0.1
 
 
-def held_out_frames(frames: Sequence[Frame], part: float) -> tuple[list[Frame], list[Frame]]:
+def held_out_frames(
+    frames: Sequence[Frame], options: ValidationOptions
+) -> tuple[list[Frame], list[Frame]]:
     """Frames to map and frames to judge by, the latter evenly spread and never the outermost."""
-    count = min(round(part * len(frames)), _MOST_HELD_OUT, len(frames) - MIN_KEYFRAMES)
+    count = min(
+        round(options.held_out * len(frames)), options.max_held_out, len(frames) - MIN_KEYFRAMES
+    )
     if count < 1:
         return list(frames), []
     chosen = set(np.linspace(0, len(frames) - 1, count + 2).round().astype(int)[1:-1].tolist())
@@ -49,6 +47,7 @@ def validate_map(
     held_out: Sequence[Frame],
     depths: SceneDepths,
     engine: Engine,
+    options: ValidationOptions,
     skipped: list[str],
     monitor: Monitor,
 ) -> Code:
@@ -76,7 +75,9 @@ def validate_map(
         else:
             tested.append(_Tested(frame.name, pose, np.inf, np.inf, 0))
     info = replace(
-        code.info, quality=_quality(tested, depths), angular_error=_angular_error(localized)
+        code.info,
+        quality=_quality(tested, depths, options),
+        angular_error=_angular_error(localized, options),
     )
     return replace(code, info=info)
 
@@ -97,13 +98,15 @@ class _Tested:
         x, y, z = self.world_from_cam[:3, 3].round(3).tolist()
         return x, y, z
 
-    def thin(self, depth: float) -> bool:
+    def thin(self, depth: float, options: ValidationOptions) -> bool:
         """Whether the map is thin there."""
-        close = self.distance <= _CLOSE * depth and self.angle <= _CLOSE_DEG
-        return not close or self.inliers < _MANY_INLIERS
+        close = self.distance <= options.close * depth and self.angle <= options.close_deg
+        return not close or self.inliers < options.many_inliers
 
 
-def _angular_error(found: list[tuple[Localization, np.ndarray]]) -> float:
+def _angular_error(
+    found: list[tuple[Localization, np.ndarray]], options: ValidationOptions
+) -> float:
     """The error (rad) that makes the covariances of localized views honest, given their true poses.
 
     With it the median normalized error squared is that of chi-squared with six degrees of freedom;
@@ -124,16 +127,21 @@ def _angular_error(found: list[tuple[Localization, np.ndarray]]) -> float:
     else:
         measured = float(brentq(excess, 0.0, _MOST_ANGLE, xtol=1e-6))
     count = len(found)
-    mean_square = (count * measured**2 + _USUAL_WEIGHT * _USUAL_ANGLE**2) / (count + _USUAL_WEIGHT)
+    usual = options.usual_weight
+    mean_square = (count * measured**2 + usual * options.usual_angle**2) / (count + usual)
     return float(np.sqrt(mean_square))
 
 
-def _quality(tested: Sequence[_Tested], depths: SceneDepths) -> MapQuality:
+def _quality(
+    tested: Sequence[_Tested], depths: SceneDepths, options: ValidationOptions
+) -> MapQuality:
     depth = round(depths.median, 4)
     if not tested:
         advice = 'record more keyframes, so that some can be held out'
         return MapQuality(advice=advice, median_depth=depth)
-    thin = tuple(ThinPlace(test.name, test.position) for test in tested if test.thin(depths.median))
+    thin = tuple(
+        ThinPlace(test.name, test.position) for test in tested if test.thin(depths.median, options)
+    )
     good = 1 - len(thin) / len(tested)
     advice = 'none needed'
     if thin:

@@ -10,7 +10,6 @@ import numpy as np
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.mapping.keyframes import Keyframe
 
-_GOOD_PARALLAX_DEG = 14.0  # enough for depth, little enough for features to still match
 _SAMPLES = 8  # per side of the grid of test rays
 
 
@@ -52,10 +51,13 @@ def _by_camera(keyframes: Sequence[Keyframe]) -> dict[Camera, list[int]]:
     return groups
 
 
-def neighbors(pairs: ViewPairs, count: int) -> list[np.ndarray]:
-    """For each keyframe up to ``count`` others to triangulate with, best first."""
+def neighbors(pairs: ViewPairs, count: int, good_parallax: float) -> list[np.ndarray]:
+    """For each keyframe up to ``count`` others to triangulate with, best first.
+
+    ``good_parallax`` (degrees) is the one liked best.
+    """
     # a smooth preference: rises with parallax up to the good one, falls slowly beyond
-    ratio = pairs.parallax / _GOOD_PARALLAX_DEG
+    ratio = pairs.parallax / good_parallax
     value = pairs.overlap * ratio * 2 / (1 + ratio**2)
     np.fill_diagonal(value, 0.0)
     value[pairs.overlap < 0.15] = 0.0

@@ -40,6 +40,7 @@ def ransac_pose(
     threshold_px: float,
     prior: Array | None = None,
     seed: int = 0,
+    max_iterations: int = MAX_ITERATIONS,
 ) -> tuple[Array, Mask] | None:
     """Find the pose most matches agree on: world_from_cam (4, 4) and inliers (N,), or None.
 
@@ -47,7 +48,8 @@ def ransac_pose(
     finite are outliers. Inliers have a residual (see `reprojection`) below `threshold_px`. `prior`
     is a guess of world_from_cam: one more hypothesis, fitted to the matches near it and taken only
     when they agree with it better than with what sampling found. None when fewer than 6 matches
-    agree. The same input and `seed` give the same result.
+    agree. At most `max_iterations` samples
+    are tried. The same input and `seed` give the same result.
     """
     usable = usable_rows(rays, points3d)
     if usable.sum() < MIN_INLIERS:
@@ -60,7 +62,7 @@ def ransac_pose(
     if ahead.sum() >= MIN_INLIERS:
         plane = focal * rays[ahead, :2] / rays[ahead, 2:]
         find = _find_with_opencv if poselib is None else _find_with_poselib
-        cam_from_world = find(plane, points3d[ahead], focal, threshold_px, seed)
+        cam_from_world = find(plane, points3d[ahead], focal, threshold_px, seed, max_iterations)
         if cam_from_world is not None and np.isfinite(cam_from_world).all():
             hypotheses.append(inverse(cam_from_world))
     if prior is not None and np.isfinite(prior).all():
@@ -82,7 +84,12 @@ def ransac_pose(
 
 
 def _find_with_poselib(
-    plane: Array, points3d: Array, focal: float, threshold_px: float, seed: int
+    plane: Array,
+    points3d: Array,
+    focal: float,
+    threshold_px: float,
+    seed: int,
+    max_iterations: int,
 ) -> Array | None:
     """cam_from_world (4, 4) from pixels (N, 2) of the virtual image."""
     pose, _ = poselib.estimate_absolute_pose(
@@ -91,8 +98,8 @@ def _find_with_poselib(
         {'model': 'SIMPLE_PINHOLE', 'width': 1, 'height': 1, 'params': [focal, 0.0, 0.0]},
         {
             'max_reproj_error': threshold_px,
-            'min_iterations': MIN_ITERATIONS,
-            'max_iterations': MAX_ITERATIONS,
+            'min_iterations': min(MIN_ITERATIONS, max_iterations),
+            'max_iterations': max_iterations,
             'success_prob': CONFIDENCE,
             'seed': seed,
         },
@@ -101,7 +108,12 @@ def _find_with_poselib(
 
 
 def _find_with_opencv(
-    plane: Array, points3d: Array, focal: float, threshold_px: float, seed: int
+    plane: Array,
+    points3d: Array,
+    focal: float,
+    threshold_px: float,
+    seed: int,
+    max_iterations: int,
 ) -> Array | None:
     """cam_from_world (4, 4) from pixels (N, 2) of the virtual image."""
     params = cv2.UsacParams()
@@ -109,7 +121,7 @@ def _find_with_opencv(
     params.loMethod = cv2.LOCAL_OPTIM_SIGMA
     params.sampler = cv2.SAMPLING_UNIFORM
     params.threshold = threshold_px
-    params.maxIterations = MAX_ITERATIONS
+    params.maxIterations = max_iterations
     params.confidence = CONFIDENCE
     params.randomGeneratorState = seed
     params.isParallel = False

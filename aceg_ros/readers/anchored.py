@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.spatial import cKDTree
 
 from aceg_ros.engine import Engine
 from aceg_ros.maps.code import AnchoredCode
 from aceg_ros.pose.matches import Matches
+from aceg_ros.precision import half_precision
 from aceg_ros.readers.base import ImagePatches, Prediction
 from aceg_ros.readers.options import AnchoredOptions
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 from aceg_ros.regressor.base import SceneCoordinates
 from aceg_ros.regressor.blocks import Surroundings
 
-_MIN_SIMILARITY = 0.1  # cosine; keeps the support ratio finite
+_MIN_SIMILARITY = 0.1  # cosine; keeps ratios finite
+_ASKED = 400  # patches that may be elsewhere, and tokens that should be in view, at most
+_ALTERNATIVES = 4  # tokens of each of these patches
+_MIN_EXPECTED = 20  # tokens in view; fewer say nothing
+_AROUND = 1  # patches around the place of a token in view
+_CELL = 3  # patches on a side of a cell, in which near tokens hide far ones ...
+_HIDDEN = 1.25  # ... that are farther than the nearest by this factor
 
 
 class AnchoredReader:
@@ -30,6 +38,7 @@ class AnchoredReader:
         self._regressor: AnchoredRegressor = engine.regressor  # type: ignore[assignment]
         self._tensors = anchored_tensors(code, self._device)
         self._center = code.mean
+        self._keys = F.normalize(self._tensors.embeddings, dim=1)
 
     @torch.inference_mode()
     def predict(self, patches: ImagePatches) -> Prediction:
@@ -37,8 +46,11 @@ class AnchoredReader:
         around = None
         if self._regressor.corrector is not None:
             around = Surroundings.of(torch.from_numpy(patches.rays).to(patches.features))
-        read = self._regressor(patches.features, self._tensors, around)
-        return Prediction(self._surest(patches, read), read.similarity)
+        count = self._regressor.config.tokens_read
+        tokens = self._regressor.similar_tokens(patches.features, self._tensors, count)
+        read = self._regressor(patches.features, self._tensors, around, tokens)
+        matches = self._surest(patches.rays, patches.centers, read, patches.focal)
+        return Prediction(matches, read.similarity, tokens)
 
     @torch.inference_mode()
     def predict_near(
@@ -47,27 +59,70 @@ class AnchoredReader:
         """See `CodeReader.predict_near`."""
         tokens = self._tokens_near(patches, world_from_cam)
         some = (tokens >= 0).any(axis=1)
-        subset = ImagePatches(
-            patches.features[torch.from_numpy(some)],
-            patches.rays[some],
-            patches.centers[some],
-            patches.focal,
-        )
+        features = patches.features[torch.from_numpy(some)]
         kept = torch.from_numpy(tokens[some]).to(self._device)
-        read = self._regressor.among(subset.features, self._tensors, kept)
-        matches = self._surest(subset, read)
+        read = self._regressor.among(features, self._tensors, kept)
+        matches = self._surest(patches.rays[some], patches.centers[some], read, patches.focal)
         if read.similarity is None or first.similarity is None or not some.any():
             return Prediction(matches, support_ratio=0.0)
         best = first.similarity[torch.from_numpy(some)].clamp_min(_MIN_SIMILARITY)
         return Prediction(matches, support_ratio=float((read.similarity / best).mean()))
 
-    def _surest(self, patches: ImagePatches, read: SceneCoordinates) -> Matches:
+    def alternatives(self, patches: ImagePatches, first: Prediction) -> Matches | None:
+        """See `CodeReader.alternatives`: the anchors of the most similar tokens."""
+        if first.tokens is None or first.similarity is None:
+            return None
+        surest = first.similarity.topk(min(_ASKED, len(first.similarity))).indices.cpu()
+        tokens = first.tokens.cpu()[surest, :_ALTERNATIVES].numpy()
+        rows = np.repeat(surest.numpy(), tokens.shape[1])
+        points3d = self.code.anchors[tokens.reshape(-1)].astype(np.float64)
+        sigma = np.exp(self.code.log_sigma[tokens.reshape(-1)].astype(np.float64))
+        return Matches(patches.rays[rows], patches.centers[rows], points3d, sigma)
+
+    @torch.inference_mode()
+    def expected_ratio(self, patches: ImagePatches, world_from_cam: np.ndarray) -> float | None:
+        """See `CodeReader.expected_ratio`."""
+        tokens, row, column = self._in_view(patches, world_from_cam)
+        if len(tokens) < _MIN_EXPECTED:
+            return None
+        keys = self._keys[torch.from_numpy(tokens).to(self._device)]
+        with half_precision(self._device):
+            similarity = (keys @ patches.grid.flatten(1)).float()
+        similarity = similarity.view(len(tokens), 1, *patches.grid.shape[1:])
+        around = F.max_pool2d(similarity, 2 * _AROUND + 1, 1, _AROUND)[:, 0]
+        there = around[torch.arange(len(tokens)), torch.from_numpy(row), torch.from_numpy(column)]
+        best = similarity.flatten(1).amax(dim=1).clamp_min(_MIN_SIMILARITY)
+        return float((there / best).mean())
+
+    def _in_view(
+        self, patches: ImagePatches, world_from_cam: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Tokens that a camera should see, nothing before them, and their row and column."""
+        camera, stride = patches.camera, patches.stride
+        local = (self.code.anchors - world_from_cam[:3, 3]) @ world_from_cam[:3, :3]
+        pixels = np.nan_to_num(camera.project(local.astype(np.float64)), nan=-1e6)
+        rows, columns = patches.grid.shape[1:]
+        # Pixel centers are whole numbers, so that the first patch begins at -0.5.
+        column, row = np.floor((pixels + 0.5) / stride).clip(-1, 10**6).astype(int).T
+        index = np.flatnonzero((row >= 0) & (row < rows) & (column >= 0) & (column < columns))
+        distance = np.linalg.norm(local[index], axis=1)
+        cell = (row[index] // _CELL) * columns + column[index] // _CELL
+        nearest = np.full(cell.max(initial=0) + 1, np.inf)
+        np.minimum.at(nearest, cell, distance)
+        index = index[distance < _HIDDEN * nearest[cell]]
+        if len(index) > _ASKED:
+            index = index[np.linspace(0, len(index) - 1, _ASKED).astype(int)]
+        return index, row[index], column[index]
+
+    def _surest(
+        self, rays: np.ndarray, centers: np.ndarray, read: SceneCoordinates, focal: float
+    ) -> Matches:
         sigma = read.sigma.cpu().double().numpy()
         points3d = read.points3d.cpu().double().numpy()
         best = np.argsort(sigma)[: self._options.matches]
         distance = np.linalg.norm(points3d[best] - self._center, axis=1)
-        best = best[sigma[best] * patches.focal < self._options.max_sigma_px * distance]
-        return Matches(patches.rays[best], patches.centers[best], points3d[best], sigma[best])
+        best = best[sigma[best] * focal < self._options.max_sigma_px * distance]
+        return Matches(rays[best], centers[best], points3d[best], sigma[best])
 
     def _tokens_near(self, patches: ImagePatches, world_from_cam: np.ndarray) -> np.ndarray:
         """The tokens (P, k) nearest to each patch's ray, -1 in the place of farther ones."""

@@ -45,3 +45,11 @@ class FreeReader:
     ) -> Prediction | None:
         """None: without anchors there is nothing to read near a pose."""
         return None
+
+    def alternatives(self, patches: ImagePatches, first: Prediction) -> Matches | None:
+        """None: the regressor gives one place for a patch."""
+        return None
+
+    def expected_ratio(self, patches: ImagePatches, world_from_cam: np.ndarray) -> float | None:
+        """None: the code does not say what should be in view."""
+        return None

@@ -108,14 +108,18 @@ class AnchoredRegressor(nn.Module):
         return torch.cat(found)
 
     def forward(
-        self, features: torch.Tensor, code: AnchoredTensors, around: Surroundings | None = None
+        self,
+        features: torch.Tensor,
+        code: AnchoredTensors,
+        around: Surroundings | None = None,
+        tokens: torch.Tensor | None = None,
     ) -> SceneCoordinates:
         """Scene coordinates of patches, whose features (P, dim_in) have unit length.
 
         ``around`` says which patches lie beside each other in their images; the blocks, where there
-        are any, use it.
+        are any, use it. ``tokens`` (P, k) are the most similar tokens, if they are known already.
         """
-        given = self.candidates(features, code)
+        given = self.candidates(features, code, tokens)
         if self.corrector is None:
             return self._weighed(given)
         last = self.rounds(given, code, around)[-1]

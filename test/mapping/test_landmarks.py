@@ -15,6 +15,7 @@ from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.landmarks.landmarks import SIDE
 from aceg_ros.landmarks.templates import find_planar_patches, planar_patches
 from aceg_ros.mapping.landmarks import make_landmarks
+from aceg_ros.mapping.options import LandmarkOptions
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.views import compare_views
 from aceg_ros.monitor import Monitor
@@ -74,7 +75,9 @@ def swept(keyframes, error=DEPTH_ERROR, score=0.8, each=300):
 def made(keyframes, candidates=None, count=300, seed=0, **calls):
     candidates = swept(keyframes) if candidates is None else candidates
     pairs = compare_views(keyframes, 2.0)
-    return make_landmarks(keyframes, candidates, pairs, count, seed, Monitor(**calls))
+    return make_landmarks(
+        keyframes, candidates, pairs, LandmarkOptions(count=count), 14.0, seed, Monitor(**calls)
+    )
 
 
 def off_plane(landmarks):

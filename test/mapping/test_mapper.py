@@ -15,7 +15,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.lab.worlds import look, record, tour
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FitOptions, MappingOptions
+from aceg_ros.mapping.options import FitOptions, MappingOptions, ValidationOptions
 from aceg_ros.maps.code import MapQuality
 from aceg_ros.monitor import Monitor
 
@@ -84,7 +84,7 @@ class TestMap:
         assert np.median(with_depth) < 1.2 * np.median(without) + 0.01
 
     def test_frames_spread_over_a_long_recording(self, views, engine):
-        options = replace(ROUGH, max_keyframes=10, held_out=0.0)
+        options = replace(ROUGH, max_keyframes=10, validation=ValidationOptions(held_out=0.0))
         code = map_scene(views, engine, options).code
         chosen = [
             index
@@ -125,7 +125,7 @@ class TestQualityReport:
         dark = [
             replace(view, load_image=lambda: np.zeros((240, 320, 3), np.uint8)) for view in views
         ]
-        options = replace(ROUGH, held_out=0.08)
+        options = replace(ROUGH, validation=ValidationOptions(held_out=0.08))
         mixed = [dark[i] if i in (9, 18) else view for i, view in enumerate(views)]
         quality = map_scene(mixed, engine, options).code.info.quality
         assert quality.rating == 'poor'
@@ -133,7 +133,7 @@ class TestQualityReport:
         assert views[9].name in quality.advice
 
     def test_too_few_keyframes_to_hold_any_out(self, views, engine):
-        options = replace(ROUGH, held_out=0.0)
+        options = replace(ROUGH, validation=ValidationOptions(held_out=0.0))
         quality = map_scene(views[:16], engine, options).code.info.quality
         assert (quality.rating, quality.held_out) == ('unknown', 0)
 
@@ -147,7 +147,7 @@ class TestRefused:
     def test_too_few_readable_frames(self, views, engine):
         frames = [replace(view, load_image=unreadable) for view in views[:6]] + views[6:10]
         with pytest.raises(FitError, match=r'4 usable keyframes.*cannot be decoded'):
-            map_scene(frames, engine, replace(ROUGH, held_out=0.0))
+            map_scene(frames, engine, replace(ROUGH, validation=ValidationOptions(held_out=0.0)))
 
     @pytest.mark.parametrize('wander', [0.0, 0.001], ids=['tripod', 'millimeter'])
     def test_one_spot(self, room, room_camera, views, engine, wander):
@@ -201,7 +201,7 @@ class TestLeftOut:
     def test_skipped_and_named(self, views, engine, index, change, reason):
         frames: list[Frame] = list(views)
         frames[index] = replace(frames[index], **change)
-        options = replace(ROUGH, held_out=0.08)
+        options = replace(ROUGH, validation=ValidationOptions(held_out=0.08))
         result = map_scene(frames, engine, options)
         (entry,) = result.skipped
         assert entry.startswith(f'{views[index].name}: ')
@@ -236,7 +236,10 @@ class TestLenses:
         path = tour(room, 60, seed=7)
         frames = record(room, camera, path[:48:2], supersample=1).frames
         options = replace(
-            ROUGH, tokens=1024, held_out=0.0, fit=FitOptions(epochs=3, buffer_patches=20_000)
+            ROUGH,
+            tokens=1024,
+            validation=ValidationOptions(held_out=0.0),
+            fit=FitOptions(epochs=3, buffer_patches=20_000),
         )
         code = map_scene(frames, engine, options).code
         held_out = record(room, camera, path[1:48:9], supersample=1).frames

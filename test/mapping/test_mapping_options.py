@@ -8,7 +8,13 @@ from dataclasses import replace
 import pytest
 
 from aceg_ros.errors import ConfigError
-from aceg_ros.mapping.options import FitOptions, FreeOptions, MappingOptions
+from aceg_ros.mapping.options import (
+    FitOptions,
+    FreeOptions,
+    LandmarkOptions,
+    MappingOptions,
+    ValidationOptions,
+)
 from aceg_ros.options import configured
 
 
@@ -20,9 +26,9 @@ from aceg_ros.options import configured
         ('budget', math.inf, 'at least 0.001 s'),
         ('max_keyframes', 0, 'at least 1'),
         ('tokens', -1, 'at least 1'),
-        ('landmarks', -5, 'at least 0'),
-        ('held_out', -0.1, 'from 0 to 0.999'),
-        ('held_out', 1.0, 'from 0 to 0.999'),
+        ('landmarks.count', -5, 'at least 0'),
+        ('validation.held_out', -0.1, 'from 0 to 0.999'),
+        ('validation.held_out', 1.0, 'from 0 to 0.999'),
         ('fit.epochs', 0, 'at least 1'),
         ('fit.batch', 0, 'at least 1'),
         ('fit.buffer_patches', 0, 'at least 1'),
@@ -45,5 +51,7 @@ def test_refused_where_they_are_made():
 
 
 def test_none_of_what_can_be_done_without():
-    MappingOptions(landmarks=0, held_out=0.0, fit=FitOptions(augmented=0.0))
+    LandmarkOptions(count=0)
+    ValidationOptions(held_out=0.0)
+    FitOptions(augmented=0.0)
     assert FreeOptions().memory == 0.0

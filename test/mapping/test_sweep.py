@@ -10,6 +10,7 @@ import torch
 
 from aceg_ros.errors import FitError
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
+from aceg_ros.mapping.options import SweepOptions, TokenOptions
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
@@ -17,9 +18,9 @@ from aceg_ros.monitor import Monitor
 
 
 def swept_from(keyframes) -> tuple[Candidates, SceneDepths]:
-    depths = scene_depths(keyframes, Monitor())
+    depths = scene_depths(keyframes, SweepOptions(), Monitor())
     pairs = compare_views(keyframes, depths.median)
-    return sweep(keyframes, depths, pairs, 60, Monitor()), depths
+    return sweep(keyframes, depths, pairs, 60, SweepOptions(), Monitor()), depths
 
 
 def with_depth(frames, engine) -> list[Keyframe]:
@@ -124,7 +125,7 @@ class TestViews:
 
     def test_neighbors_are_others_that_overlap(self, keyframes, swept):
         pairs = compare_views(keyframes, swept[1].median)
-        for index, others in enumerate(neighbors(pairs, 8)):
+        for index, others in enumerate(neighbors(pairs, 8, 14.0)):
             assert len(others) <= 8
             assert len(set(others)) == len(others)
             assert index not in others
@@ -132,7 +133,7 @@ class TestViews:
 
     def test_stranger_has_no_neighbors(self):
         pairs = ViewPairs(np.eye(3), np.full((3, 3), 8.0))
-        assert [len(n) for n in neighbors(pairs, 8)] == [0, 0, 0]
+        assert [len(n) for n in neighbors(pairs, 8, 14.0)] == [0, 0, 0]
 
 
 DEPTHS = SceneDepths(1.0, 2.0, 4.0)
@@ -153,18 +154,20 @@ def candidates_at(points3d: torch.Tensor, score: float = 0.8, ambiguity: float =
 class TestTokens:
     def test_each_once_and_as_many_as_asked_for(self):
         candidates = candidates_at(torch.rand(500, 3) * 3)
-        chosen = choose_tokens(candidates, DEPTHS, 200, torch.Generator().manual_seed(0))
+        chosen = choose_tokens(
+            candidates, DEPTHS, 200, TokenOptions(), torch.Generator().manual_seed(0)
+        )
         assert len(chosen) == len(chosen.unique()) == 200
 
     def test_no_more_than_there_are(self):
         candidates = candidates_at(torch.rand(120, 3) * 3)
-        assert len(choose_tokens(candidates, DEPTHS, 999, torch.Generator())) == 120
+        assert len(choose_tokens(candidates, DEPTHS, 999, TokenOptions(), torch.Generator())) == 120
 
     def test_bad_ones_are_never_taken(self):
         candidates = candidates_at(torch.rand(400, 3) * 3)
         candidates.score[:100] = 0.1
         candidates.ambiguity[100:200] = 0.99
-        chosen = choose_tokens(candidates, DEPTHS, 400, torch.Generator())
+        chosen = choose_tokens(candidates, DEPTHS, 400, TokenOptions(), torch.Generator())
         assert chosen.min() >= 200
 
     def test_lonely_places_get_their_share(self):
@@ -172,18 +175,20 @@ class TestTokens:
         alone = torch.stack([torch.arange(100.0), torch.zeros(100), torch.zeros(100)], 1) + 5
         crowd = torch.rand(2000, 3) * 0.01
         candidates = candidates_at(torch.cat([alone, crowd]))
-        chosen = choose_tokens(candidates, DEPTHS, 300, torch.Generator().manual_seed(0))
+        chosen = choose_tokens(
+            candidates, DEPTHS, 300, TokenOptions(), torch.Generator().manual_seed(0)
+        )
         assert (chosen < 100).sum() > 80
 
     def test_hardly_any_good_one(self):
         candidates = candidates_at(torch.rand(400, 3), score=0.1)
         with pytest.raises(FitError, match='only 0 points could be triangulated'):
-            choose_tokens(candidates, DEPTHS, 100, torch.Generator())
+            choose_tokens(candidates, DEPTHS, 100, TokenOptions(), torch.Generator())
 
     def test_anchored_code_remembers(self):
         candidates = candidates_at(torch.rand(60, 3))
         chosen = torch.tensor([4, 2, 9])
-        code = anchored_code(candidates, chosen, DEPTHS)
+        code = anchored_code(candidates, chosen, DEPTHS, 0.03)
         torch.testing.assert_close(code.anchors, candidates.points3d[chosen])
         torch.testing.assert_close(code.embeddings, candidates.features[chosen].float())
         torch.testing.assert_close(code.log_sigma.exp(), torch.full((3,), 0.06))

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 from aceg_ros.lab.pretraining.config import RANDOM, ScheduleOptions
 from aceg_ros.lab.pretraining.shards import SceneBuffer, ViewBuffer, read_scene
-from aceg_ros.mapping.fit import LEARNING_RATES, FittedCode
+from aceg_ros.mapping.fit import FittedCode, learning_rates
+from aceg_ros.mapping.options import FitOptions
 from aceg_ros.regressor.anchored import AnchoredTensors
 
 
@@ -101,7 +102,7 @@ class Pool:
         code = FittedCode(start, buffer.origins).to(self._device)
         groups = [
             {'params': [getattr(code, name)], 'lr': rate * options.code_rate}
-            for name, rate in LEARNING_RATES.items()
+            for name, rate in learning_rates(FitOptions()).items()
         ]
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
         return ActiveScene(turn, age, buffer, code, optimizer)

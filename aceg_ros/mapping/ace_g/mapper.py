@@ -41,7 +41,7 @@ def map_free(
     began = time.monotonic()
     device = encoder.device
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    mapped, kept_out = held_out_frames(frames, options.held_out)
+    mapped, kept_out = held_out_frames(frames, options.validation)
     mapped, origin = local_frames(mapped)
     regressor = regressor.to(device)
     host = free_host_memory()
@@ -87,7 +87,7 @@ def map_free(
         ),
     )
     depths = _depths(code, buffer, regressor, device, generator)
-    code = validate_map(code, kept_out, depths, engine, skipped, monitor)
+    code = validate_map(code, kept_out, depths, engine, options.validation, skipped, monitor)
     note = plan.note(schedule)
     notes = [note] if note else []
     return MappingResult(code, history, skipped, time.monotonic() - began, notes)

@@ -9,9 +9,9 @@ import pytest
 from made_up_scenes import make_options
 
 from aceg_ros.datasets.base import Frame
-from aceg_ros.evaluation.figures import draw_coverage
 from aceg_ros.evaluation.metrics import Evaluation, FrameResult
 from aceg_ros.lab.pretraining import poses
+from aceg_ros.lab.pretraining.coverage import draw_coverage
 from aceg_ros.lab.pretraining.evaluation import (
     PatchErrors,
     fitted_scenes,
@@ -112,7 +112,7 @@ def test_poses_are_gathered_by_reader_and_group(monkeypatch):
 
 def test_only_poses_given_are_right_or_wrong():
     given = Localization(
-        np.eye(4), np.eye(6), np.zeros((0, 2)), np.zeros((0, 3)), np.zeros(0), np.zeros(0, bool), {}
+        np.eye(4), np.eye(6), np.zeros((0, 2)), np.zeros((0, 3)), np.zeros(0), np.zeros(0, bool)
     )
     none = LocalizationFailure(Reason.NO_POSE, '')
     answers = [(given, 0.05), (given, 0.2), (given, 0.3), (none, np.inf)]

@@ -15,7 +15,7 @@ from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.ace_g.memory import MemoryPlan
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FreeOptions, MappingOptions
+from aceg_ros.mapping.options import FreeOptions, MappingOptions, ValidationOptions
 from aceg_ros.maps.file import read_map, write_map
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
@@ -75,14 +75,20 @@ class TestRun:
         schedule = replace(SHORT, batch=600, dropout=0.0)
         codes = [
             map_scene(
-                views, untaught, MappingOptions(held_out=0.0, free=FreeOptions(schedule, memory))
+                views,
+                untaught,
+                MappingOptions(
+                    validation=ValidationOptions(held_out=0.0), free=FreeOptions(schedule, memory)
+                ),
             ).code
             for memory in (0.0, 0.0014)
         ]
         np.testing.assert_allclose(codes[0].embeddings, codes[1].embeddings, atol=1e-4)
 
     def test_without_frames_to_judge_by(self, views, untaught):
-        code = map_scene(views, untaught, replace(OPTIONS, held_out=0.0)).code
+        code = map_scene(
+            views, untaught, replace(OPTIONS, validation=ValidationOptions(held_out=0.0))
+        ).code
         assert code.info.quality.rating == 'unknown'
 
     def test_reports_and_is_cancelled(self, views, untaught):
@@ -105,7 +111,9 @@ class TestRun:
 
     def test_says_where_memory_makes_the_buffer_smaller(self, views, untaught, monkeypatch):
         monkeypatch.setattr('aceg_ros.mapping.ace_g.mapper.plan_memory', lambda *_: SMALL)
-        result = map_scene(views, untaught, replace(OPTIONS, held_out=0.0))
+        result = map_scene(
+            views, untaught, replace(OPTIONS, validation=ValidationOptions(held_out=0.0))
+        )
         (note,) = result.notes
         assert '300 patches instead of 600' in note
         assert not result.skipped

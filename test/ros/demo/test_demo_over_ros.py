@@ -19,7 +19,7 @@ from aceg_ros.demo.nodes import NodeEndedError, Nodes
 from aceg_ros.demo.outcome import evaluation_of, figures_of
 from aceg_ros.demo.run import to_and_fro
 from aceg_ros.evaluation.metrics import Evaluation, FrameResult
-from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 
 
 @pytest.fixture(scope='module')
@@ -169,7 +169,7 @@ class TestOutcome:
         def result(index: int) -> FrameResult:
             frame = queries[index]
             if index == 2:
-                missed = LocalizationFailure('too_few', 'nothing to see')
+                missed = LocalizationFailure(Reason.FEW_INLIERS, 'nothing to see')
                 return FrameResult(frame, frame.world_from_cam, missed, 0.05, math.inf, math.inf)
             pose = moved(frame.world_from_cam, 0.01)
             found = Localization(pose, np.eye(6), none[:, :2], none, none[:, 0], none[:, 0] > 0)

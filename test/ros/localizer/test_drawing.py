@@ -7,7 +7,7 @@ import pytest
 
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp
-from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.ros.localizer.drawing import draw
 
 CAMERA = Camera.pinhole(320, 240, 260.0, 260.0, 160.0, 120.0)
@@ -53,7 +53,7 @@ def test_refused_poses_are_red(gray, found):
 
 
 def test_failures_say_why_however_long_that_is(gray):
-    failure = LocalizationFailure('few_inliers', 'only 3 of 800 patches agree')
+    failure = LocalizationFailure(Reason.FEW_INLIERS, 'only 3 of 800 patches agree')
     for words in (failure.message, 'a' * 300, 'Länge 3 °', ''):
         drawn = draw(gray, CAMERA, failure, words, good=False)
         assert (drawn[60:] == 90).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aceg_ros.localization.localizer import LocalizerOptions
+from aceg_ros.localization.options import GateOptions as PoseGateOptions
 from aceg_ros.ros.localizer.maps import MapNotFoundError, map_path
 from aceg_ros.ros.localizer.options import PARAMETERS, gate_options
 from aceg_ros.tracking.gate import GateOptions
@@ -13,7 +13,7 @@ DEFAULTS = {entry.name: entry.default for entry in PARAMETERS}
 
 
 def test_defaults_are_those_of_the_parts():
-    assert DEFAULTS['min_inliers'] == LocalizerOptions().min_inliers
+    assert DEFAULTS['min_inliers'] == PoseGateOptions().min_inliers
     made = gate_options(DEFAULTS)
     assert vars(made) == pytest.approx(vars(GateOptions()))
 

@@ -1,0 +1,95 @@
+"""Train the model that weighs the evidence for a pose."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from aceg_ros.cli.common import add_device, add_networks, networks
+from aceg_ros.engine import Engine
+from aceg_ros.errors import AcegError, FitError
+from aceg_ros.files import write_atomically
+from aceg_ros.lab.confidence.samples import read_samples, scene_samples, write_samples
+from aceg_ros.lab.confidence.scenes import procedural_scenes, recorded_scenes
+from aceg_ros.lab.confidence.training import calibration_error, curve, fit, held_out
+from aceg_ros.mapping.options import MappingOptions, ValidationOptions
+
+_FIRST = 300_000  # procedural world; those from 900000 on are for testing
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument('datasets', type=Path, nargs='*', help='recordings with poses')
+    parser.add_argument('-o', '--output', type=Path, required=True, help='the model, .json')
+    parser.add_argument(
+        '--samples', type=Path, required=True, help='folder of samples; a scene there is not redone'
+    )
+    parser.add_argument('--worlds', type=int, default=12, help='procedural worlds')
+    parser.add_argument('--first', type=int, default=_FIRST, help='the first of them')
+    parser.add_argument('--budget', type=float, default=30.0, help='seconds to map a scene')
+    add_device(parser)
+    add_networks(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the samples that are missing, fit, and say how well scenes are judged when held out."""
+    engine = Engine.load(arguments.device, networks(arguments))
+    options = MappingOptions(budget=arguments.budget, validation=ValidationOptions(held_out=0.0))
+    folder: Path = arguments.samples
+    folder.mkdir(parents=True, exist_ok=True)
+    for scene in chain(
+        recorded_scenes(arguments.datasets), procedural_scenes(arguments.worlds, arguments.first)
+    ):
+        path = folder / f'{scene.name}.json'
+        if path.exists():
+            continue
+        try:
+            made = scene_samples(scene, engine, options)
+        except FitError as error:
+            print(f'{scene.name}: left out, {error}', flush=True)
+            continue
+        write_samples(path, made)
+        print(f'{scene.name}: {sum(s.right for s in made)} right, {len(made)} views', flush=True)
+    samples = [
+        sample
+        for path in sorted(folder.glob('*.json'))
+        for sample in read_samples(path)
+        if sample.found
+    ]
+    if not samples:
+        raise AcegError(f'there are no samples in {folder}; name datasets or worlds')
+    probability = held_out(samples)
+    falling = curve(samples, probability)
+    figures = {
+        'poses': len(samples),
+        'right': sum(sample.right for sample in samples),
+        'gross errors': sum(sample.gross for sample in samples),
+        'calibration error, held out': round(calibration_error(samples, probability), 4),
+        'right kept at most wrong given out, held out': {
+            str(most): round(float(falling.kept[falling.wrong <= most].max(initial=0.0)), 4)
+            for most in (0, 1, 2, 4, 8, 16)
+        },
+        'threshold for at most wrong': {
+            str(most): round(float(falling.threshold[falling.wrong <= most].min(initial=1.0)), 4)
+            for most in (0, 1, 2, 4, 8, 16)
+        },
+    }
+    model = fit(samples)
+    text = json.dumps(model.to_dict({'trained on': figures}), indent=1) + '\n'
+    try:
+        write_atomically(arguments.output, text.encode())
+    except OSError as error:
+        raise AcegError(f'{arguments.output} cannot be written: {error}') from error
+    print(json.dumps(figures, indent=1))
+    weights = sorted(zip(model.to_dict({})['evidence'], model.weights, strict=True), key=_size)
+    for name, weight in weights:
+        print(f'{name:>18} {weight:6.2f}')
+    return 0
+
+
+def _size(item: tuple[str, np.floating]) -> float:
+    return -abs(float(item[1]))

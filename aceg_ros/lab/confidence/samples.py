@@ -1,0 +1,101 @@
+"""Poses with all gates open, their evidence, and whether they are right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aceg_ros.datasets.base import Frame
+from aceg_ros.engine import Engine
+from aceg_ros.errors import AcegError, ConfigError
+from aceg_ros.files import write_atomically
+from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.options import GateOptions, LocalizationOptions
+from aceg_ros.localization.result import Localization
+from aceg_ros.localization.verification import EVIDENCE, is_right
+from aceg_ros.mapping.mapper import map_scene
+from aceg_ros.mapping.options import MappingOptions
+
+OPEN = LocalizationOptions(
+    gate=GateOptions(
+        min_confidence=0.0, min_inliers=6, max_position_std=1e6, max_rotation_std=360.0
+    )
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One query."""
+
+    scene: str  # samples of one scene are held out together
+    group: str  # such as 'near' or 'elsewhere'
+    found: bool  # whether there was a pose at all
+    right: bool  # in the sense of `verification.is_right`
+    gross: bool  # off by more than 25 cm or 5 degrees
+    evidence: dict[str, float]  # empty where nothing was found
+
+
+@dataclass(frozen=True)
+class SceneQueries:
+    """A scene to map, and groups of views to find; frames without a pose are from elsewhere."""
+
+    name: str
+    mapping: Sequence[Frame]
+    groups: Mapping[str, Sequence[Frame]]
+
+
+def scene_samples(scene: SceneQueries, engine: Engine, options: MappingOptions) -> list[Sample]:
+    """Map a scene once, and ask for all views; raises FitError when it cannot be mapped."""
+    code = map_scene(scene.mapping, engine, options).code
+    localizer = Localizer(code, engine, OPEN)
+    samples = []
+    for group, frames in scene.groups.items():
+        for frame in frames:
+            try:
+                answer = localizer.localize(frame.image(), frame.camera)
+            except AcegError:
+                continue
+            right = gross = False
+            if isinstance(answer, Localization):
+                truth = frame.world_from_cam
+                right = truth is not None and is_right(answer, truth)
+                gross = truth is None or _gross(answer, truth)
+            samples.append(
+                Sample(
+                    scene.name,
+                    group,
+                    isinstance(answer, Localization),
+                    right,
+                    gross,
+                    answer.evidence,
+                )
+            )
+    return samples
+
+
+def _gross(answer: Localization, truth: np.ndarray) -> bool:
+    from aceg_ros.geometry.poses import pose_error
+
+    meters, degrees = pose_error(answer.world_from_cam, truth)
+    return bool(meters > 0.25 or degrees > 5.0)
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+    """Write samples as JSON, atomically."""
+    text = json.dumps([asdict(sample) for sample in samples])
+    write_atomically(path, text.encode())
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read what `write_samples` wrote; raises ConfigError for anything else."""
+    try:
+        samples = [Sample(**values) for values in json.loads(path.read_text(encoding='utf-8'))]
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f'{path} holds no samples of poses ({error})') from error
+    if any(sample.found and tuple(sample.evidence) != EVIDENCE for sample in samples):
+        raise ConfigError(f'the samples in {path} have other evidence; make them again')
+    return samples

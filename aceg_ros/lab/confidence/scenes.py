@@ -1,0 +1,57 @@
+"""Scenes whose poses teach the confidence model: other light, far views, look-alikes, elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from aceg_ros.datasets import open_dataset
+from aceg_ros.datasets.base import Frame
+from aceg_ros.lab.confidence.samples import SceneQueries
+from aceg_ros.lab.encoder_training.light import relit
+from aceg_ros.lab.pretraining.poses import VIEWS, query_groups
+from aceg_ros.lab.pretraining.sources.worlds import ProceduralWorlds
+
+_STRANGERS = 12  # images of each other dataset
+
+
+def procedural_scenes(count: int, first: int) -> Iterator[SceneQueries]:
+    """Procedural worlds, with the groups of `query_groups`."""
+    source = ProceduralWorlds(count, first)
+    for index in range(count):
+        groups = query_groups(source, index, VIEWS)
+        elsewhere = [replace(f, world_from_cam=None) for f in groups.pop('elsewhere', [])]
+        mapping = source.scene(index).mapping
+        yield SceneQueries(source.name(index), mapping, {**groups, 'elsewhere': elsewhere})
+
+
+def recorded_scenes(paths: Sequence[Path]) -> Iterator[SceneQueries]:
+    """Recordings: half is mapped and half asked for, as it is and relit, and images of the others.
+
+    'across' maps the first half of a recording and asks for the second.
+    """
+    datasets = [(path.name, open_dataset(path).frames) for path in paths]
+    for name, frames in datasets:
+        strangers = [
+            replace(frame, world_from_cam=None)
+            for other, theirs in datasets
+            if other != name
+            for frame in _spread(theirs, _STRANGERS)
+        ]
+        between = _spread(frames[1::2], 30)
+        groups = {
+            'between': between,
+            'relit': [relit(frame, index) for index, frame in enumerate(between)],
+            'elsewhere': strangers,
+        }
+        yield SceneQueries(name, frames[::2], groups)
+        half = len(frames) // 2
+        if half >= 10:
+            across = _spread(frames[half:], 30)
+            yield SceneQueries(f'{name}, first half', frames[:half], {'across': across})
+
+
+def _spread(frames: Sequence[Frame], count: int) -> list[Frame]:
+    step = max(len(frames) // count, 1)
+    return list(frames[::step][:count])

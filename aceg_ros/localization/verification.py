@@ -1,0 +1,225 @@
+"""Verification: all the evidence for and against a pose, and the probability that it is right.
+
+A pose is right when it is within 5 % of the scene's distance, or 10 cm where that is more, and
+within 5 degrees. One number cannot tell: things that are there twice agree with a wrong pose, and
+few or one-sided matches with a pose that is right for a part of the image. A logistic model weighs
+the evidence together. It was trained on other scenes, see models/confidence.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aceg_ros.errors import WeightsError
+from aceg_ros.geometry.poses import pose_error
+from aceg_ros.localization.alignment import AlignedPose
+from aceg_ros.localization.result import Localization
+from aceg_ros.localization.search import FoundPose
+from aceg_ros.maps.code import MapCode
+from aceg_ros.models import model_path
+from aceg_ros.pose.matches import Matches
+from aceg_ros.pose.ransac import ransac_pose
+from aceg_ros.pose.reprojection import Reprojection
+from aceg_ros.readers.base import CodeReader, ImagePatches, Prediction
+
+MODEL = 'confidence.json'
+NEAREST_RIGHT, RIGHT_PART, RIGHT_DEG = 0.10, 0.05, 5.0  # m, of the scene's distance, degrees
+_FORMAT = 'aceg-confidence'
+_RIVAL_PX = 24.0  # matches this far from a pose's rays may belong to another pose
+_RIVAL_ITERATIONS = 1000
+_RIVAL_SHARE = 0.25  # of the pose's own matches; a weaker rival is not looked at more closely
+_GRID = 4  # blocks along a side of the image
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for or against a pose; nan where the kind of map cannot tell."""
+
+    first_inliers: float  # log(1 + matches of the first prediction that agree with the pose)
+    first_ratio: float  # these as a part of all matches of the first prediction
+    near_ratio: float  # part of the matches near the pose that agree with it
+    support_ratio: float  # how much of the image the pose explains, see `Prediction`
+    expected_ratio: float  # how much of what the map expects is there, see `CodeReader`
+    redetected_ratio: float  # part of the landmarks in view that were found again
+    blocks: float  # part of the image's blocks in which first matches agree
+    position_std: float  # log of the claimed deviation over the scene's distance
+    rotation_std: float  # log of the claimed deviation, radians
+    distance: float  # to the nearest keyframe, over the scene's distance
+    angle: float  # to the nearest keyframe, radians
+    rival: float  # log of a rival pose's agreeing matches over the pose's own
+    rival_margin: float  # expected and support ratio of the pose less the rival's
+
+    def values(self) -> np.ndarray:
+        """All numbers in order, (E,)."""
+        return np.array([getattr(self, entry.name) for entry in fields(self)])
+
+    def to_dict(self) -> dict[str, float]:
+        """By name."""
+        return asdict(self)
+
+
+EVIDENCE = tuple(entry.name for entry in fields(Evidence))
+
+
+def is_right(found: Localization, world_from_cam: np.ndarray) -> bool:
+    """Whether a pose is right in the sense of this module, given the true one (4, 4)."""
+    distance, degrees = pose_error(found.world_from_cam, world_from_cam)
+    return bool(
+        distance <= max(NEAREST_RIGHT, RIGHT_PART * found.scene_distance) and degrees <= RIGHT_DEG
+    )
+
+
+def gather(
+    reader: CodeReader,
+    patches: ImagePatches,
+    first: Prediction,
+    searched: FoundPose,
+    aligned: AlignedPose,
+    found: Localization,
+) -> Evidence:
+    """The evidence for the pose ``found``, which ``searched`` and ``aligned`` are steps to."""
+    pose = found.world_from_cam
+    problem = Reprojection(first.matches.rays, first.matches.points3d, patches.focal)
+    agreeing = problem.errors(pose) < reader.threshold_px
+    size = np.array([patches.camera.width, patches.camera.height])
+    blocks = (first.matches.points2d[agreeing] * _GRID / size).astype(int)
+    scene = max(found.scene_distance, 1e-9)
+    nearest, angle = _nearest_keyframe(reader.code, pose, scene)
+    expected = _number(reader.expected_ratio(patches, pose))
+    support = _number(searched.support_ratio)
+    rival, margin = _rival(reader, patches, first, pose, support + expected)
+    return Evidence(
+        first_inliers=math.log1p(int(agreeing.sum())),
+        first_ratio=float(agreeing.mean()),
+        near_ratio=float(searched.pose.inliers.mean()),
+        support_ratio=support,
+        expected_ratio=expected,
+        redetected_ratio=aligned.redetected_ratio,
+        blocks=len(np.unique(blocks, axis=0)) / _GRID**2,
+        position_std=math.log(_largest_std(found.covariance[:3, :3]) / scene),
+        rotation_std=math.log(_largest_std(found.covariance[3:, 3:])),
+        distance=nearest,
+        angle=angle,
+        rival=rival,
+        rival_margin=margin,
+    )
+
+
+def _rival(
+    reader: CodeReader,
+    patches: ImagePatches,
+    first: Prediction,
+    pose: np.ndarray,
+    own_ratios: float,
+) -> tuple[float, float]:
+    """The best pose among places that do not agree with ``pose``: `rival`, `rival_margin`."""
+    others = reader.alternatives(patches, first)
+    if others is None:
+        return math.nan, math.nan
+    errors = Reprojection(others.rays, others.points3d, patches.focal).errors(pose)
+    agreeing = errors < reader.threshold_px
+    away = errors > _RIVAL_PX
+    own = _patches_in(others, agreeing)
+    rest = Matches(*(column[away] for column in vars(others).values()))
+    sampled = ransac_pose(
+        rest.rays,
+        rest.points3d,
+        patches.focal,
+        reader.threshold_px,
+        max_iterations=_RIVAL_ITERATIONS,
+    )
+    if sampled is None:
+        return math.log(1 / (own + 10)), own_ratios
+    rival, inliers = sampled
+    count = _patches_in(rest, inliers)
+    strength = math.log((count + 10) / (own + 10))
+    if count < _RIVAL_SHARE * own:
+        return strength, own_ratios
+    near = reader.predict_near(patches, rival, first)
+    ratios = _number(near.support_ratio if near else None)
+    return strength, own_ratios - ratios - _number(reader.expected_ratio(patches, rival))
+
+
+def _patches_in(matches: Matches, chosen: np.ndarray) -> int:
+    """How many patches have one of the matches chosen; a patch may have several matches."""
+    return len(np.unique(matches.points2d[chosen], axis=0))
+
+
+def _nearest_keyframe(code: MapCode, pose: np.ndarray, scene: float) -> tuple[float, float]:
+    """Distance over the scene's distance, and angle (rad), to the keyframe most like the pose."""
+    if not len(code.keyframes):
+        return math.nan, math.nan
+    distance = np.linalg.norm(code.keyframes[:, :3, 3] - pose[:3, 3], axis=1) / scene
+    traces = np.einsum('kij,ij->k', code.keyframes[:, :3, :3], pose[:3, :3])
+    angle = np.arccos(np.clip((traces - 1) / 2, -1, 1))
+    best = int((distance + angle).argmin())
+    return float(distance[best]), float(angle[best])
+
+
+def _largest_std(covariance: np.ndarray) -> float:
+    return float(np.sqrt(max(np.linalg.eigvalsh(covariance)[-1], 1e-18)))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+@dataclass(frozen=True)
+class ConfidenceModel:
+    """A logistic model: 1 / (1 + exp(-(bias + weights . (evidence - mean) / scale)))."""
+
+    mean: np.ndarray  # (E,) of the evidence in training; stands in where there is none
+    scale: np.ndarray  # (E,) its deviation
+    weights: np.ndarray  # (E,)
+    bias: float
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> ConfidenceModel:
+        """The model that is shipped, or another; raises WeightsError when it cannot be used."""
+        path = path or model_path(MODEL)
+        try:
+            values = json.loads(path.read_text(encoding='utf-8'))
+            if values['format'] != _FORMAT or tuple(values['evidence']) != EVIDENCE:
+                raise ValueError('it weighs other evidence')
+            mean, scale, weights = (
+                np.array(values[n], float) for n in ('mean', 'scale', 'weights')
+            )
+            if not mean.shape == scale.shape == weights.shape == (len(EVIDENCE),):
+                raise ValueError('it has another number of weights')
+            return cls(mean, scale, weights, float(values['bias']))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f'{path} is no confidence model ({error}); take the file from the project, or make '
+                'one with "aceg train-confidence"'
+            ) from error
+
+    def to_dict(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        """As the file holds it, with what else there is to say."""
+        return {
+            'format': _FORMAT,
+            'evidence': list(EVIDENCE),
+            'mean': self.mean.tolist(),
+            'scale': self.scale.tolist(),
+            'weights': self.weights.tolist(),
+            'bias': self.bias,
+            **about,
+        }
+
+    def contributions(self, evidence: Evidence) -> dict[str, float]:
+        """What each piece of evidence adds to the logit, less what it adds on average."""
+        values = evidence.values()
+        values = np.where(np.isfinite(values), values, self.mean)
+        added = self.weights * np.clip((values - self.mean) / self.scale, -4, 4)
+        return dict(zip(EVIDENCE, added.tolist(), strict=True))
+
+    def probability(self, evidence: Evidence) -> float:
+        """The probability that the pose is right."""
+        logit = self.bias + sum(self.contributions(evidence).values())
+        return 1 / (1 + math.exp(-min(max(logit, -30.0), 30.0)))
