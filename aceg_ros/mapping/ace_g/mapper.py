@@ -16,7 +16,7 @@ from aceg_ros.mapping.ace_g.fit import ace_g_steps
 from aceg_ros.mapping.ace_g.memory import free_host_memory, free_memory, plan_memory
 from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MappingOptions
-from aceg_ros.mapping.result import FitHistory, MappingResult
+from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.maps.code import FreeCode, MapInfo
@@ -33,8 +33,9 @@ def map_free(
     options: MappingOptions,
     metric: bool,
     monitor: Monitor,
+    on_first_map: OnFirstMap | None = None,
 ) -> MappingResult:
-    """See `mapping.mapper.map_scene`."""
+    """See `mapping.mapper.map_scene`; before its end a free code is of no use."""
     regressor: AceGRegressor = engine.regressor  # type: ignore[assignment]
     encoder, schedule, seed = engine.encoder, options.free.schedule, options.seed
     began = time.monotonic()
