@@ -18,7 +18,6 @@ from aceg_ros.regressor.files import SUFFIX, described, load_regressor
 
 COMPACT = 'compact'
 DINOV2 = 'dinov2'
-PRETRAINED = 'regressor'  # what the file of the pre-trained one that is shipped is called
 PUBLISHED = 'ace_g_pretrained'  # what the published head is called
 
 
@@ -29,7 +28,7 @@ class Networks:
     A published regressor without an encoder takes the one of the published ACE-G. ``encoder`` is
     'compact', 'dinov2' or another name in `encoder.hub`, or the folder of a DINOv2 network.
     ``regressor`` is 'anchored', or a file made by "aceg import-regressor" or "aceg pretrain", by
-    its path or by its name in a folder of models, such as 'regressor', the one shipped.
+    its path or by its name in a folder of models.
     """
 
     encoder: str = ''

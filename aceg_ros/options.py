@@ -20,6 +20,15 @@ from aceg_ros.errors import ConfigError
 T = TypeVar('T')
 
 
+_KINDS = {
+    bool: 'true or false',
+    int: 'a whole number',
+    float: 'a number',
+    str: 'a text',
+    tuple: 'a list',
+}
+
+
 def option(
     default: Any,
     meaning: str,
@@ -150,11 +159,11 @@ def _check(entry: Field[Any], value: Any) -> None:
     if kind is float and type(value) is int:
         kind = int
     if type(value) is not kind:
-        raise ConfigError(f'{entry.name} takes a {kind.__name__}, not {value!r}')
+        raise ConfigError(f'{entry.name} takes {_KINDS[kind]}, not {value!r}')
     if kind is tuple:
         one = type(entry.default[0])
         if not value or not all(type(n) is one or (one, type(n)) == (float, int) for n in value):
-            raise ConfigError(f'{entry.name} takes a list of {one.__name__}, not {value!r}')
+            raise ConfigError(f'{entry.name} takes a list, each entry {_KINDS[one]}, not {value!r}')
     low, high, choices = (entry.metadata[name] for name in ('low', 'high', 'choices'))
     for number in numbers:
         is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
@@ -166,6 +175,8 @@ def _check(entry: Field[Any], value: Any) -> None:
 
 
 def _range(low: float, high: float) -> str:
+    if low == -inf and high == inf:
+        return 'finite'
     if low == -inf:
         return f'at most {high:g}'
     return f'at least {low:g}' if high == inf else f'from {low:g} to {high:g}'

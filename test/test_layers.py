@@ -15,7 +15,7 @@ LAYERS = (
     ('regressor',),
     ('engine',),
     ('readers',),
-    ('localization',),
+    ('localization', 'inspection'),
     ('mapping',),
     ('config', 'recording', 'tracking', 'evaluation'),
     ('lab',),

@@ -9,7 +9,7 @@ from pathlib import Path
 from aceg_ros.cli.common import ProgressBar, add_device, write_json
 from aceg_ros.datasets import Frame, open_dataset
 from aceg_ros.encoder.base import Encoder
-from aceg_ros.engine import COMPACT, PRETRAINED, PUBLISHED, Engine, Networks
+from aceg_ros.engine import COMPACT, PUBLISHED, Engine, Networks
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.benchmark import benchmark, scaling
 from aceg_ros.evaluation.figures import draw_scaling
@@ -25,7 +25,7 @@ from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
 from aceg_ros.mapping.options import FreeOptions
 from aceg_ros.monitor import Monitor
 
-_WITH_ENCODER = ('aceg', 'pretrained', 'nearest')
+_WITH_ENCODER = ('aceg', 'blocks', 'nearest')
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--methods',
         default='aceg,sift',
-        help='some of aceg, sift, nearest, published, and pretrained, which is aceg with the '
-        'pre-trained regressor',
+        help='some of aceg, sift, nearest, published, and blocks, which is aceg with --blocks',
     )
     parser.add_argument(
         '--encoders',
@@ -67,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--regressor', default=PUBLISHED, help='of the method published: a file or name'
+    )
+    parser.add_argument(
+        '--blocks', default='', help='a file of "aceg pretrain", for the method blocks'
     )
     parser.add_argument(
         '--memory',
@@ -120,8 +122,8 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
     for encoder in encoders:
         known: dict[str, Method] = {
             'aceg': AcegMethod(arguments.device, arguments.budget, Networks(encoder)),
-            'pretrained': AcegMethod(
-                arguments.device, arguments.budget, Networks(encoder, PRETRAINED), 'pretrained'
+            'blocks': AcegMethod(
+                arguments.device, arguments.budget, Networks(encoder, arguments.blocks), 'blocks'
             ),
             'published': PublishedMethod(
                 arguments.device,

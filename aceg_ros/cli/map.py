@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aceg_ros.cli.common import (
@@ -25,7 +26,7 @@ from aceg_ros.evaluation.benchmark import peak_rss_mb
 from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
-from aceg_ros.maps.code import FREE
+from aceg_ros.maps.code import FREE, MapCode
 from aceg_ros.maps.file import write_map
 from aceg_ros.monitor import Monitor
 from aceg_ros.options import configured
@@ -41,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_networks(parser)
     parser.add_argument(
         '--budget', type=float, help=f'seconds for the whole of mapping ({defaults.budget:g})'
+    )
+    parser.add_argument(
+        '--first',
+        action='store_true',
+        help='write a map to drive with after a first pass, before it is refined',
     )
     parser.add_argument('--tokens', type=int, help='size of the code')
     parser.add_argument('--depth', action='store_true', help='use depth images where there are any')
@@ -74,7 +80,12 @@ def run(arguments: argparse.Namespace) -> int:
     bar = ProgressBar()
     try:
         result = map_scene(
-            dataset.frames, engine, _options(arguments), dataset.metric, Monitor(bar)
+            dataset.frames,
+            engine,
+            _options(arguments),
+            dataset.metric,
+            Monitor(bar),
+            partial(_write_first, arguments.output) if arguments.first else None,
         )
     finally:
         bar.close()
@@ -96,6 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
         f'{size / 1e6:.2f} MB; quality {quality.rating.value}; more views: {quality.advice}'
     )
     return 0
+
+
+def _write_first(output: Path, code: MapCode) -> None:
+    write_map(output, code)
+    print(f'{output}: a first map; it is being refined', file=sys.stderr)
 
 
 def _options(arguments: argparse.Namespace) -> MappingOptions:

@@ -35,9 +35,6 @@ def align(
     options: LandmarkOptions,
 ) -> AlignedPose:
     """``view`` (H, W, 3) uint8 RGB is the working image, ``pose`` right to a few pixels."""
-    unchanged = AlignedPose(pose, matches, 0.0)
-    if not len(landmarks):
-        return unchanged
     center = pose.world_from_cam[:3, 3]
     frontal = landmarks.subset(most_frontal(landmarks, center, np.radians(options.max_angle)))
     found = find_planar_patches(
@@ -62,6 +59,6 @@ def align(
         floor_px=_FLOOR_PX,
     )
     if refined is None:
-        return unchanged
+        return AlignedPose(pose, matches, 0.0)
     agreeing = float(refined.inliers[len(matches) :].sum())
     return AlignedPose(refined, together, agreeing / max(found.sought, _FEW_LANDMARKS))

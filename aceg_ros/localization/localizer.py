@@ -14,7 +14,7 @@ from aceg_ros.engine import Engine
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import shifted
 from aceg_ros.landmarks.templates import planar_patches
-from aceg_ros.localization.alignment import align
+from aceg_ros.localization.alignment import AlignedPose, align
 from aceg_ros.localization.clock import Clock
 from aceg_ros.localization.gate import refusal
 from aceg_ros.localization.options import LocalizationOptions
@@ -98,14 +98,16 @@ class Localizer:
         settled = search_pose(self._reader, patches, first, prior, self.options.search, clock)
         if isinstance(settled, Reason):
             return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds)
-        aligned = align(
-            view,
-            view_camera,
-            self._landmarks,
-            settled.pose,
-            settled.matches,
-            self.options.landmarks,
-        )
+        aligned = AlignedPose(settled.pose, settled.matches, 0.0)
+        if settled.support_ratio is not None:  # else the matches are too coarse to align with
+            aligned = align(
+                view,
+                view_camera,
+                self._landmarks,
+                settled.pose,
+                settled.matches,
+                self.options.landmarks,
+            )
         clock.lap('align')
         found = Localization(
             world_from_cam=aligned.pose.world_from_cam,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 import numpy as np
@@ -15,12 +15,13 @@ from aceg_ros.engine import Engine
 from aceg_ros.errors import FitError
 from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.mapping.buffer import fill_buffer
+from aceg_ros.mapping.consistency import consistent_frames
 from aceg_ros.mapping.fit import FitStart, fit_code
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.mapping.landmarks import make_landmarks
-from aceg_ros.mapping.options import MIN_KEYFRAMES, MappingOptions
+from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions, MappingOptions
 from aceg_ros.mapping.origin import local_frames
-from aceg_ros.mapping.result import MappingResult
+from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.validation import held_out_frames, validate_map
@@ -41,6 +42,7 @@ def map_anchored(
     options: MappingOptions,
     metric: bool,
     monitor: Monitor,
+    on_first_map: OnFirstMap | None = None,
 ) -> MappingResult:
     """See `mapping.mapper.map_scene`."""
     regressor: AnchoredRegressor = engine.regressor  # type: ignore[assignment]
@@ -48,7 +50,8 @@ def map_anchored(
     began = time.monotonic()
     generator = torch.Generator().manual_seed(options.seed)
 
-    mapped, kept_out = held_out_frames(_spread(frames, options.max_keyframes), options.validation)
+    chosen, lost, notes = consistent_frames(_spread(frames, options.max_keyframes), monitor)
+    mapped, kept_out = held_out_frames(chosen, options.validation)
     mapped, origin = local_frames(mapped)
     keyframes, skipped = encode_keyframes(
         mapped,
@@ -58,6 +61,7 @@ def map_anchored(
         options.use_depth,
         monitor,
     )
+    skipped = lost + skipped
     start = start_code(keyframes, options, generator, monitor)
     landmarks = make_landmarks(
         keyframes,
@@ -72,18 +76,25 @@ def map_anchored(
     deadline = max(
         began + options.budget * (1 - _RESERVE), time.monotonic() + _LEAST_FIT * options.budget
     )
-    fitted, history = fit_code(
-        start.fit.to(encoder.device),
-        buffer.to(encoder.device),
-        regressor.to(encoder.device),
-        options.fit,
-        options.seed,
-        deadline,
-        monitor,
-    )
-    code = _assemble(fitted, start, landmarks, keyframes, engine, metric, origin)
-    code = validate_map(code, kept_out, start.depths, engine, options.validation, skipped, monitor)
-    return MappingResult(code, history, skipped, time.monotonic() - began)
+    buffer, regressor = buffer.to(encoder.device), regressor.to(encoder.device)
+    fit_start = start.fit.to(encoder.device)
+
+    def fit(which: FitStart, how: FitOptions) -> tuple[AnchoredTensors, FitHistory]:
+        return fit_code(which, buffer, regressor, how, options.seed, deadline, monitor)
+
+    def finished(fitted: AnchoredTensors, skipped: list[str]) -> AnchoredCode:
+        code = _assemble(fitted, start, landmarks, keyframes, engine, metric, origin)
+        return validate_map(
+            code, kept_out, start.depths, engine, options.validation, skipped, monitor
+        )
+
+    if on_first_map is not None:
+        quick, _ = fit(fit_start, replace(options.fit, epochs=1))
+        on_first_map(finished(quick, []))
+        fit_start = replace(fit_start, code=quick)
+    fitted, history = fit(fit_start, options.fit)
+    code = finished(fitted, skipped)
+    return MappingResult(code, history, skipped, time.monotonic() - began, notes)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import IO, Any
@@ -66,6 +66,7 @@ class FitReport:
     detail: str  # such as the loss; the reason of a failure
     remaining: float  # s, estimated
     result: FitResult | None = None  # of a finished fit
+    first_map: bool = False  # there is a map to drive with, while the fit goes on
 
 
 class BackgroundFit:
@@ -146,6 +147,8 @@ class BackgroundFit:
                 continue  # the last words of a process that was killed
             if event['event'] == 'progress':
                 self._publish(self._progress(event))
+            elif event['event'] == 'first map':
+                self._publish(replace(self.report, first_map=True))
             else:
                 end = self._end(event)
         status = self._process.wait()

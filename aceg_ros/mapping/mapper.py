@@ -9,7 +9,7 @@ from aceg_ros.engine import Engine
 from aceg_ros.mapping.ace_g.mapper import map_free
 from aceg_ros.mapping.anchored import map_anchored
 from aceg_ros.mapping.options import MappingOptions
-from aceg_ros.mapping.result import MappingResult
+from aceg_ros.mapping.result import MappingResult, OnFirstMap
 from aceg_ros.maps.code import ANCHORED, FREE
 from aceg_ros.monitor import Monitor
 
@@ -22,14 +22,23 @@ def map_scene(
     options: MappingOptions | None = None,
     metric: bool = True,
     monitor: Monitor | None = None,
+    on_first_map: OnFirstMap | None = None,
 ) -> MappingResult:
     """Fit a map code to frames with poses; the map's axes and unit are those of the poses.
 
-    ``metric`` says whether that unit is the meter. Raises FitError when the frames do not allow a
-    map, FitCancelled on request.
+    ``metric`` says whether that unit is the meter. ``on_first_map`` is given a map that a robot can
+    drive with after one pass of the fit, which then goes on; free codes have none. Raises FitError
+    when the frames do not allow a map, FitCancelled on request.
     """
     mapper = _MAPPERS[engine.regressor.kind]
-    return mapper(frames, engine, options or MappingOptions(), metric, monitor or Monitor())
+    return mapper(
+        frames,
+        engine,
+        options or MappingOptions(),
+        metric,
+        monitor or Monitor(),
+        on_first_map,
+    )
 
 
 def map_dataset(
@@ -37,9 +46,12 @@ def map_dataset(
     engine: Engine | None = None,
     options: MappingOptions | None = None,
     monitor: Monitor | None = None,
+    on_first_map: OnFirstMap | None = None,
 ) -> MappingResult:
     """Map all frames of a dataset, with the usual networks where no ``engine`` is given.
 
     Raises what `map_scene` does, and WeightsError where a network is missing.
     """
-    return map_scene(dataset.frames, engine or Engine.load(), options, dataset.metric, monitor)
+    return map_scene(
+        dataset.frames, engine or Engine.load(), options, dataset.metric, monitor, on_first_map
+    )

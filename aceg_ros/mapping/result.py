@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from aceg_ros.maps.code import MapCode
+
+# Called with a first map while the fit goes on, where that is of use.
+OnFirstMap: TypeAlias = Callable[[MapCode], None]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, FitCancelled
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
+from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import write_map
 from aceg_ros.monitor import Monitor
 from aceg_ros.options import configured
@@ -83,12 +84,18 @@ def _fit(job: dict[str, Any], report: _Reporter, cancelled: threading.Event) -> 
     report('load', 0.0, 'networks')
     engine = Engine.load(job['device'])
     dataset = open_dataset(job['recording'])
+
+    def on_first_map(code: MapCode) -> None:
+        write_map(job['output'], code)
+        report.send(event='first map')
+
     result = map_scene(
         dataset.frames,
         engine,
         configured(MappingOptions(), job['options']),
         dataset.metric,
         Monitor(report, cancelled.is_set),
+        on_first_map,
     )
     size = write_map(job['output'], result.code)
     return {

@@ -207,18 +207,21 @@ class Session:
         return f'fitting {self.count} keyframes, for {settings.options.budget:g} s at most'
 
     def _report(self, report: FitReport) -> None:
-        if report.state is FitState.RUNNING:
+        running = report.state is FitState.RUNNING
+        if running and not report.first_map:
             self._on_report(report)
             return
         with self._lock:
-            self._fit = None
-            self._fitted_anew = report.state is FitState.DONE
-            if report.state is FitState.DONE and self._save_when_done:
+            if not running:
+                self._fit = None
+            self._fitted_anew = report.state is FitState.DONE or report.first_map
+            if self._fitted_anew and self._save_when_done:
                 try:
                     self._save()
                 except StorageError as error:
-                    report = replace(report, state=FitState.FAILED, detail=str(error))
-            saved = self._saved
+                    if not running:
+                        report = replace(report, state=FitState.FAILED, detail=str(error))
+            saved = self._saved if self._fitted_anew else None
         self._on_report(report)
         if saved is not None:
             self._on_saved(saved)

@@ -221,7 +221,7 @@ class TestBenchmark:
     def test_an_unknown_method(self, aceg, recording):
         outcome = aceg('benchmark', recording, '--methods', 'magic')
         assert outcome.status == 1
-        assert 'there are aceg, pretrained, published, sift, nearest' in outcome.err
+        assert 'there are aceg, blocks, published, sift, nearest' in outcome.err
 
 
 class TestAnchoredOnDinov2:

@@ -245,3 +245,15 @@ class TestLenses:
         held_out = record(room, camera, path[1:48:9], supersample=1).frames
         meters, degrees = errors_in(code, engine, held_out).T
         assert ((meters < 0.2) & (degrees < 5.0)).mean() >= 0.8
+
+
+def test_a_first_map_comes_before_the_sharp_one(views, engine, queries):
+    """One pass of the fit makes a map that finds views; the fit then goes on from there."""
+    first = []
+    options = replace(ROUGH, tokens=1024, fit=FitOptions(epochs=3, buffer_patches=20_000))
+    result = map_scene(views, engine, options, on_first_map=first.append)
+    assert len(first) == 1
+    assert (first[0].anchors != result.code.anchors).any()
+    assert first[0].info.quality.held_out == result.code.info.quality.held_out
+    found = evaluate(Localizer(first[0], engine), queries).summary()
+    assert found['localized'] >= len(queries) / 2

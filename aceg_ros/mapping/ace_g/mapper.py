@@ -14,10 +14,11 @@ from aceg_ros.engine import Engine
 from aceg_ros.mapping.ace_g.buffer import AceGBuffer, fill_ace_g_buffer
 from aceg_ros.mapping.ace_g.fit import ace_g_steps
 from aceg_ros.mapping.ace_g.memory import free_host_memory, free_memory, plan_memory
+from aceg_ros.mapping.consistency import consistent_frames
 from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.mapping.origin import local_frames
-from aceg_ros.mapping.result import FitHistory, MappingResult
+from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.maps.code import FreeCode, MapInfo
@@ -34,14 +35,16 @@ def map_free(
     options: MappingOptions,
     metric: bool,
     monitor: Monitor,
+    on_first_map: OnFirstMap | None = None,
 ) -> MappingResult:
-    """See `mapping.mapper.map_scene`."""
+    """See `mapping.mapper.map_scene`; before its end a free code is of no use."""
     regressor: AceGRegressor = engine.regressor  # type: ignore[assignment]
     encoder, schedule, seed = engine.encoder, options.free.schedule, options.seed
     began = time.monotonic()
     device = encoder.device
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    mapped, kept_out = held_out_frames(frames, options.validation)
+    chosen, lost, notes = consistent_frames(frames, monitor)
+    mapped, kept_out = held_out_frames(chosen, options.validation)
     mapped, origin = local_frames(mapped)
     regressor = regressor.to(device)
     host = free_host_memory()
@@ -62,6 +65,7 @@ def map_free(
         rng,
         monitor,
     )
+    skipped = lost + skipped
     poses = np.stack([pose_of(frame) for frame in used])
     mean = torch.from_numpy(poses[:, :3, 3].mean(axis=0)).float()
     start = _START_STD * torch.randn(schedule.tokens, regressor.config.dim, generator=generator)
@@ -89,7 +93,7 @@ def map_free(
     depths = _depths(code, buffer, regressor, device, generator)
     code = validate_map(code, kept_out, depths, engine, options.validation, skipped, monitor)
     note = plan.note(schedule)
-    notes = [note] if note else []
+    notes += [note] if note else []
     return MappingResult(code, history, skipped, time.monotonic() - began, notes)
 
 

@@ -1,0 +1,49 @@
+"""Before a fit: poses in another convention are named, and frames where tracking was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aceg_ros.datasets.base import Frame
+from aceg_ros.errors import FitError
+from aceg_ros.inspection.consensus import find_consensus
+from aceg_ros.inspection.readings import find_misreading, misread_message, read_as
+from aceg_ros.inspection.views import compare_neighbors
+from aceg_ros.monitor import Monitor
+
+_MOST_LOST = 0.5  # part of the frames; with more it is not tracking that is wrong
+LOST = 'its pose disagrees with all images that see the same; tracking was lost there'
+
+
+def consistent_frames(
+    frames: Sequence[Frame], monitor: Monitor
+) -> tuple[list[Frame], list[str], list[str]]:
+    """The frames but those whose pose disagrees with all that see the same.
+
+    Also these, as 'name: reason', and notes for people. Frames that cannot be judged stay, and
+    those that cannot be read too, for others to name. Raises FitError where most poses disagree,
+    and names the convention in which they agree.
+    """
+    views = compare_neighbors(frames, monitor)
+    reading = find_misreading(views.wide, views.poses)
+    if reading is not None:
+        given = read_as(views.wide, views.poses, ()).agreement
+        raise FitError(misread_message(given, reading))
+    consensus = find_consensus(views.pairs, views.poses)
+    judged = int(np.isfinite(consensus.agreement).sum()) + len(consensus.lost)
+    if len(consensus.lost) > _MOST_LOST * judged:
+        raise FitError(
+            f'the poses of {len(consensus.lost)} of {len(views.frames)} keyframes hardly agree '
+            'with what their images show: check that poses and images belong together, and that '
+            'the calibration is right; "aceg check" shows where'
+        )
+    lost = {views.frames[index].name for index in consensus.lost}
+    notes = [
+        f'the poses jump between {views.frames[a].name} and {views.frames[b].name}: what was '
+        'recorded before and after does not fit together; map one part only (--start, --stop)'
+        for a, b in consensus.jumps
+    ]
+    kept = [frame for frame in frames if frame.name not in lost]
+    return kept, [f'{frame.name}: {LOST}' for frame in frames if frame.name in lost], notes
