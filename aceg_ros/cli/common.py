@@ -13,6 +13,7 @@ from tqdm import tqdm
 from aceg_ros.config import Config
 from aceg_ros.datasets import Dataset, open_dataset
 from aceg_ros.datasets.bag_poses import PoseChoice
+from aceg_ros.datasets.conventions import Convention, parse_conventions, reread_dataset
 from aceg_ros.datasets.rosbag import BagTopics
 from aceg_ros.engine import Networks
 from aceg_ros.errors import AcegError
@@ -26,6 +27,13 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--start', type=int, help='first frame of the split')
     parser.add_argument('--stop', type=int, help='frame to stop before')
     parser.add_argument('--every', type=int, default=1, help='take every n-th frame')
+    parser.add_argument(
+        '--pose-convention',
+        default='',
+        metavar='NAME',
+        help=f'how poses are written, where not as in TUM files: {", ".join(Convention)}; several '
+        'with commas between (docs/datasets.md)',
+    )
     bag = parser.add_argument_group('rosbags', 'needed only where a bag leaves a choice')
     bag.add_argument('--image-topic', default='', help='images')
     bag.add_argument('--camera-info-topic', default='', help='calibration of these images')
@@ -88,7 +96,7 @@ def selected(arguments: argparse.Namespace, path: Path) -> Dataset:
         arguments.split, arguments.start, arguments.stop, arguments.every
     )
     warn_skipped(dataset.skipped)
-    return dataset
+    return reread_dataset(dataset, parse_conventions(arguments.pose_convention))
 
 
 def warn_skipped(skipped: list[str]) -> None:

@@ -17,6 +17,7 @@ from aceg_ros.errors import AcegError
 
 # Each is a module beside this one, with `add_arguments` and `run`.
 COMMANDS = {
+    'check': 'Look at posed images before mapping them; fits nothing.',
     'map': 'Fit a map to posed images.',
     'localize': 'Give the pose of each image; needs no poses.',
     'evaluate': 'Localize images whose poses are known, and compare.',

@@ -85,7 +85,7 @@ def verified(matches: RayMatches, focal: float) -> RayMatches:
     if len(matches) < 8:
         return matches.subset(np.zeros(0, np.int64))
     planes = [np.ascontiguousarray(r[:, :2] / r[:, 2:]) for r in (matches.first, matches.second)]
-    _, inliers = cv2.findEssentialMat(
+    found: tuple[Any, Any] = cv2.findEssentialMat(
         planes[0],
         planes[1],
         np.eye(3),
@@ -94,6 +94,6 @@ def verified(matches: RayMatches, focal: float) -> RayMatches:
         threshold=_VERIFIED_PX / focal,
         maxIters=_ITERATIONS,
     )
-    if inliers is None:
-        return matches.subset(np.zeros(0, np.int64))
-    return matches.subset(inliers.ravel() > 0)
+    inliers = found[1]  # None where no motion explains any five
+    chosen = np.zeros(len(matches), bool) if inliers is None else inliers.ravel() > 0
+    return matches.subset(chosen)

@@ -12,6 +12,7 @@ from aceg_ros.datasets.base import Frame
 from aceg_ros.errors import ImageError, PoseError
 from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.inspection.agreement import Pair, make_pair
+from aceg_ros.inspection.looks import Look, look_at
 from aceg_ros.inspection.matching import Features, find_features
 from aceg_ros.monitor import Monitor
 
@@ -30,6 +31,7 @@ class Views:
     poses: Array  # (N, 4, 4) world_from_cam
     pairs: list[Pair]  # neighbors that show the same
     wide: list[Pair]  # a few over more frames, by which misread rotations show best
+    looks: list[Look]  # N
     skipped: list[str] = field(default_factory=list)  # 'name: reason'
 
 
@@ -41,6 +43,7 @@ def compare_neighbors(frames: Sequence[Frame], monitor: Monitor) -> Views:
     usable: list[Frame] = []
     poses: list[Array] = []
     features: list[Features] = []
+    looks: list[Look] = []
     skipped: list[str] = []
     for index, frame in enumerate(frames):
         monitor.report('compare', index / len(frames), frame.name)
@@ -48,13 +51,15 @@ def compare_neighbors(frames: Sequence[Frame], monitor: Monitor) -> Views:
             if frame.world_from_cam is None:
                 raise PoseError('has no pose')
             pose = validate_pose(frame.world_from_cam)
-            found = find_features(frame.image(), frame.camera)
+            image = frame.image()
+            found = find_features(image, frame.camera)
         except (ImageError, PoseError) as error:
             skipped.append(f'{frame.name}: {error}')
             continue
         usable.append(frame)
         poses.append(pose)
         features.append(found)
+        looks.append(look_at(image))
     pairs = []
     for first in range(len(usable)):
         monitor.check()
@@ -65,7 +70,7 @@ def compare_neighbors(frames: Sequence[Frame], monitor: Monitor) -> Views:
         monitor.check()
         found_wide = _pairs(features, anchor, _WIDE, first_only=True)
         wide += found_wide or [pair for pair in pairs if pair.first == anchor][-1:]
-    return Views(usable, np.array(poses).reshape(-1, 4, 4), pairs, wide, skipped)
+    return Views(usable, np.array(poses).reshape(-1, 4, 4), pairs, wide, looks, skipped)
 
 
 def _pairs(

@@ -9,6 +9,7 @@ import numpy as np
 from aceg_ros.datasets.base import Frame
 from aceg_ros.errors import FitError
 from aceg_ros.inspection.consensus import find_consensus
+from aceg_ros.inspection.findings import of_images, of_jumps
 from aceg_ros.inspection.readings import find_misreading, misread_message, read_as
 from aceg_ros.inspection.views import compare_neighbors
 from aceg_ros.monitor import Monitor
@@ -40,10 +41,7 @@ def consistent_frames(
             'the calibration is right; "aceg check" shows where'
         )
     lost = {views.frames[index].name for index in consensus.lost}
-    notes = [
-        f'the poses jump between {views.frames[a].name} and {views.frames[b].name}: what was '
-        'recorded before and after does not fit together; map one part only (--start, --stop)'
-        for a, b in consensus.jumps
-    ]
+    findings = of_images(views) + of_jumps(views, consensus)
     kept = [frame for frame in frames if frame.name not in lost]
-    return kept, [f'{frame.name}: {LOST}' for frame in frames if frame.name in lost], notes
+    left_out = [f'{frame.name}: {LOST}' for frame in frames if frame.name in lost]
+    return kept, left_out, [finding.text for finding in findings]
