@@ -25,6 +25,7 @@ class Consensus:
     agreement: Array  # (N,) mean of a frame's pairs with frames not lost; nan where it has none
     lost: list[int]  # frames whose pose disagrees
     jumps: list[tuple[int, int]]  # frames between which poses jump; both sides agree by themselves
+    against: float  # part of all pairs that disagree
 
     @property
     def median(self) -> float:
@@ -42,7 +43,7 @@ def find_consensus(pairs: Sequence[Pair], poses: Array) -> Consensus:
     """
     count = len(poses)
     if not pairs:
-        return Consensus(np.full(count, np.nan), [], [])
+        return Consensus(np.full(count, np.nan), [], [], 0.0)
     first, second = (np.array([getattr(p, name) for p in pairs]) for name in ('first', 'second'))
     values = np.array([pair.agreement(poses) for pair in pairs])
     kept = np.ones(count, bool)
@@ -62,7 +63,9 @@ def find_consensus(pairs: Sequence[Pair], poses: Array) -> Consensus:
     agreement = _means(first, second, values, kept[first] | kept[second], count)
     anyhow = _means(first, second, values, np.ones(len(values), bool), count)
     agreement = np.where(np.isfinite(agreement), agreement, anyhow)
-    return Consensus(agreement, np.flatnonzero(~kept).tolist(), jumps)
+    return Consensus(
+        agreement, np.flatnonzero(~kept).tolist(), jumps, float((values < DISAGREES).mean())
+    )
 
 
 def _pieces(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from aceg_ros.datasets.base import Frame
 from aceg_ros.errors import FitError
 from aceg_ros.inspection.consensus import find_consensus
@@ -14,7 +12,7 @@ from aceg_ros.inspection.readings import find_misreading, misread_message, read_
 from aceg_ros.inspection.views import compare_neighbors
 from aceg_ros.monitor import Monitor
 
-_MOST_LOST = 0.5  # part of the frames; with more it is not tracking that is wrong
+_MOST = 0.5  # part of pairs or frames that disagree; with more it is not tracking that is wrong
 LOST = 'its pose disagrees with all images that see the same; tracking was lost there'
 
 
@@ -33,12 +31,12 @@ def consistent_frames(
         given = read_as(views.wide, views.poses, ()).agreement
         raise FitError(misread_message(given, reading))
     consensus = find_consensus(views.pairs, views.poses)
-    judged = int(np.isfinite(consensus.agreement).sum()) + len(consensus.lost)
-    if len(consensus.lost) > _MOST_LOST * judged:
+    if consensus.against > _MOST or len(consensus.lost) > _MOST * len(views.frames):
         raise FitError(
-            f'the poses of {len(consensus.lost)} of {len(views.frames)} keyframes hardly agree '
-            'with what their images show: check that poses and images belong together, and that '
-            'the calibration is right; "aceg check" shows where'
+            f'{100 * consensus.against:.0f} % of the pairs of neighboring images disagree with '
+            'their poses, in whatever convention these are read: check that poses and images '
+            'belong together, that their clocks agree and that the calibration is right; "aceg check" '
+            'shows where'
         )
     lost = {views.frames[index].name for index in consensus.lost}
     findings = of_images(views) + of_jumps(views, consensus)
