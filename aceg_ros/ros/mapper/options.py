@@ -208,6 +208,18 @@ GROUPS = (
                 'there is one.',
             ),
             Parameter(
+                'encoder',
+                '',
+                'Image encoder of the map: `compact`, `dinov2`, another DINOv2 by name, or its '
+                'folder. Empty takes the one that suits the regressor.',
+            ),
+            Parameter(
+                'regressor',
+                '',
+                'Regressor that the map is made for: `anchored`, or another by its file or its '
+                'name among the models. Empty takes `anchored`.',
+            ),
+            Parameter(
                 'localizer_service',
                 'aceg_localizer/load_map',
                 'Service (nav_msgs/LoadMap) through which `~/record_and_map` has a localizer load '
@@ -234,6 +246,8 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
             budget=values['budget'], tokens=values['tokens'], use_depth=values['use_depth']
         ),
         device=values['device'],
+        encoder=values['encoder'],
+        regressor=values['regressor'],
         image_suffix=f'.{values["image_format"]}',
     )
 

@@ -128,6 +128,17 @@ def test_killed_then_fitted_again_and_saved(mapper, filled, localizer, tmp_path)
     mapper.progress.wait_for(lambda m: 'place.aceg' in values_of(m).get('map', ''))
 
 
+def test_networks_are_chosen_by_parameters(mapper, filled):
+    for name, reason in (('encoder', 'no-such-encoder'), ('regressor', 'no-such-regressor')):
+        mapper.progress.clear()
+        assert mapper.set(**{name: reason})[0]
+        assert mapper.trigger('fit')[0]
+        end = mapper.finished()
+        assert mapper.set(**{name: ''})[0]
+        assert values_of(end)['state'] == 'failed'
+        assert reason in end.message
+
+
 def test_what_cannot_be_done_meanwhile(mapper, filled):
     assert mapper.trigger('fit')[0]
     pid = fit_process(mapper)
