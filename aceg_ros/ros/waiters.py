@@ -26,6 +26,7 @@ class Waiters:
 
     def __init__(self, node: Node) -> None:
         # Has the executor look at calls that were answered by another thread.
+        self._node = node
         self._wake = node.create_guard_condition(lambda: None)
         self._waiting: list[_Waiter] = []
         self._lock = Lock()
@@ -44,6 +45,10 @@ class Waiters:
             self._waiting.append(waiter)
         await waiter.done
         return waiter.success, waiter.message
+
+    def close(self) -> None:
+        """Remove the guard condition; nobody may be waiting."""
+        self._node.destroy_guard_condition(self._wake)
 
     def answer(self, success: bool, message: str) -> None:
         """Answer all."""

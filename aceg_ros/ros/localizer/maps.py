@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -87,9 +88,13 @@ class Maps:
         """Why what was asked for last could not be loaded; empty when it was."""
         return self._problem
 
-    def prepare(self) -> None:
+    def warm_up(self) -> None:
+        """Import what the networks need, which takes most of the time of loading."""
+        self._background.submit(lambda: import_module('aceg_ros.localization.localizer'))
+
+    def prepare(self) -> Future[Engine]:
         """Load the networks, so that a map comes quickly later."""
-        self._submit(lambda: self._load_networks(self._named().complete()))
+        return self._submit(lambda: self._load_networks(self._named().complete()))
 
     def load(self, url: str, min_inliers: int) -> Future[LoadedMap]:
         """Put a map in use; the future raises AcegError when that fails, and the old map stays."""

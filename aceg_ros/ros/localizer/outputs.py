@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 
 import numpy as np
@@ -26,6 +27,7 @@ from aceg_ros.ros.localizer.maps import LoadedMap
 from aceg_ros.ros.localizer.tracked_frame import Placement
 from aceg_ros.ros.messages import frusta, point_cloud, pose_stamped, pose_with_covariance
 from aceg_ros.ros.middleware.bridge import from_rgb
+from aceg_ros.ros.middleware.publishers import create_publisher, destroy_publisher
 from aceg_ros.ros.middleware.tf import Transforms
 from aceg_ros.ros.parameters import LATCHED
 from aceg_ros.tracking.gate import Fix
@@ -50,6 +52,7 @@ class Outputs:
         path_length: Callable[[], int],
     ) -> None:
         """``path_length``: poses that the path keeps at most."""
+        self._node = node
         self._clock = node.get_clock()
         self._transforms = transforms
         self._map_frame = map_frame
@@ -58,7 +61,7 @@ class Outputs:
         self._path: deque[PoseStamped] = deque()
         self._last_of_path: Array | None = None
         self._path_lock = Lock()
-        create = node.create_publisher
+        create = partial(create_publisher, node)
         self._pose = create(PoseStamped, '~/pose', _POSES)
         self._covariance = create(PoseWithCovarianceStamped, '~/pose_with_covariance', _POSES)
         self._trace = create(Path, '~/path', _NEWEST)
@@ -66,6 +69,19 @@ class Outputs:
         self._debug_image = create(Image, '~/debug_image', _NEWEST)
         self._map_points = create(PointCloud2, '~/map_points', LATCHED)
         self._keyframes = create(MarkerArray, '~/keyframes', LATCHED)
+
+    def close(self) -> None:
+        """Remove the publishers."""
+        for publisher in (
+            self._pose,
+            self._covariance,
+            self._trace,
+            self._scene_points,
+            self._debug_image,
+            self._map_points,
+            self._keyframes,
+        ):
+            destroy_publisher(self._node, publisher)
 
     def fix(self, image: CameraImage, placement: Placement, fix: Fix) -> None:
         """Publish an accepted fix: pose, path and, in the modes that have it at once, TF."""
