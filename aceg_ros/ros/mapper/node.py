@@ -59,7 +59,9 @@ class MapperNode(Node):
         self._poses = self._make_pose_source()
         qos = image_qos(settings['image_qos'])
         self._depth = (
-            DepthInput(self, settings['depth_tolerance'], qos) if settings['use_depth'] else None
+            DepthInput(self, settings['depth_tolerance'], qos, settings['camera_frame'])
+            if settings['use_depth']
+            else None
         )
         self._camera = CameraInput(self, settings['compressed'], settings['rectified'], qos)
         self._health = CameraHealth(
@@ -70,7 +72,12 @@ class MapperNode(Node):
             self, self._session, self._new_recording, lambda: settings['add_keyframe_timeout']
         )
         self._reports = Reports(
-            self._session, self._health, self._poses, self._counters, self._fit_report
+            self._session,
+            self._health,
+            self._poses,
+            self._depth,
+            self._counters,
+            self._fit_report,
         )
         self._diagnostics = Diagnostics(self, self._camera.topic)
         for name in ('camera', 'poses', 'recording', 'fit'):
@@ -132,7 +139,7 @@ class MapperNode(Node):
             image.seconds,
             pose,
             image.decode,
-            None if self._depth is None else partial(self._depth.find, image.stamp),
+            None if self._depth is None else partial(self._depth.find, image.header),
             force=wanted,
         )
         self._counters.count(outcome)
@@ -187,7 +194,7 @@ class MapperNode(Node):
     def _fit_report(self) -> Report:
         if self._fit is None:
             return Report(Level.OK, 'nothing was fitted yet')
-        return fit_report(self._fit, self._told_saved)
+        return fit_report(self._fit, self._session.count, self._told_saved)
 
     def _on_parameters(self, values: dict[str, Any]) -> None:
         """Apply new values; raises AcegError for those that cannot be used now."""

@@ -128,8 +128,8 @@ GROUPS = (
             Parameter(
                 'use_depth',
                 False,
-                'Records the topic `depth` too, and takes the depth of points from it. Depth '
-                'images must be aligned with the images and of their size.',
+                'Records the topic `depth` too; the fit begins with measured depth. Depth images '
+                'must be registered to the images: of the same frame and size.',
                 read_only=True,
             ),
             Parameter(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header, String
@@ -18,6 +19,7 @@ from aceg_ros.recording.preview import ScenePreview
 from aceg_ros.ros.messages import frusta, point_cloud
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 from aceg_ros.ros.parameters import LATCHED
+from aceg_ros.ros.status_values import FitValues, key_values
 
 _PERIOD = 1.0  # s between two pictures, and two words on the same state
 _FRUSTUM = 0.1  # m
@@ -65,44 +67,50 @@ class Outputs:
                 level=report.level.value,
                 name=f'{self._node.get_fully_qualified_name().lstrip("/")}: fit',
                 message=report.message,
-                values=[
-                    KeyValue(key=key, value=str(value)) for key, value in report.values.items()
-                ],
+                values=key_values(report.values),
             )
         )
 
 
-def fit_report(fit: FitReport, saved: Path | None) -> Report:
-    """A fit in words; `saved` is the map's file once it is saved."""
-    values: dict[str, object] = {'state': fit.state.value}
+def fit_report(fit: FitReport, recorded: int, saved: Path | None) -> Report:
+    """How a fit of ``recorded`` keyframes goes; ``saved`` is the map's file once it is saved."""
+    level, message = _in_words(fit)
+    result = fit.result
+    values = FitValues(
+        state=fit.state.value,
+        stage=fit.stage,
+        fraction=round(fit.fraction, 3),
+        remaining_s=round(fit.remaining, 1),
+        detail=fit.detail,
+        recorded=recorded,
+    )
+    if result is not None:
+        values = replace(
+            values,
+            keyframes=result.keyframes,
+            left_out=len(result.skipped),
+            seconds=round(result.seconds, 1),
+            device=result.device,
+            map_bytes=result.map_bytes,
+            map='' if saved is None else str(saved),
+            quality=result.quality.rating.value,
+            advice=result.quality.advice,
+        )
+    return Report(level, message, asdict(values))
+
+
+def _in_words(fit: FitReport) -> tuple[Level, str]:
     if fit.state is FitState.RUNNING:
-        values |= {
-            'stage': fit.stage,
-            'percent': round(100 * fit.fraction),
-            'detail': fit.detail,
-            'remaining (s)': round(fit.remaining),
-        }
         said = f'{fit.stage} {100 * fit.fraction:.0f} %', fit.detail
         left = f'about {fit.remaining:.0f} s left'
-        return Report(Level.OK, ', '.join(filter(None, [*said, left])), values)
-    if fit.result is None:
-        level = Level.WARN if fit.state is FitState.CANCELLED else Level.ERROR
-        return Report(level, fit.detail, values)
+        return Level.OK, ', '.join(filter(None, [*said, left]))
+    if fit.state is FitState.CANCELLED:
+        return Level.WARN, fit.detail
+    if fit.result is None or fit.state is FitState.FAILED:
+        return Level.ERROR, fit.detail
     quality = fit.result.quality
-    values |= {
-        'seconds': round(fit.result.seconds, 1),
-        'keyframes': fit.result.keyframes,
-        'left out': len(fit.result.skipped),
-        'device': fit.result.device,
-        'map (bytes)': fit.result.map_bytes,
-        'map': saved or 'not saved yet',
-        'quality': quality.rating.value,
-        'advice': quality.advice,
-    }
-    if fit.state is FitState.FAILED:
-        return Report(Level.ERROR, fit.detail, values)
     words = f'done in {fit.result.seconds:.0f} s, quality {quality.rating.value}'
     if quality.rating is Rating.GOOD:
-        return Report(Level.OK, words, values)
+        return Level.OK, words
     level = Level.OK if quality.rating is Rating.FAIR else Level.WARN
-    return Report(level, f'{words}: {quality.advice}', values)
+    return level, f'{words}: {quality.advice}'

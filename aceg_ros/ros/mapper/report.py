@@ -9,6 +9,7 @@ from threading import Lock
 from aceg_ros.recording.recorder import Keyframe, Refusal
 from aceg_ros.recording.session import Session
 from aceg_ros.ros.camera_health import CameraHealth
+from aceg_ros.ros.mapper.depth import DepthInput
 from aceg_ros.ros.mapper.poses import PoseSource
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 
@@ -63,10 +64,12 @@ class Reports:
         session: Session,
         health: CameraHealth,
         poses: PoseSource,
+        depth: DepthInput | None,
         counters: Counters,
         fit: Callable[[], Report],
     ) -> None:
         """`fit`: how the fit goes, or went."""
+        self._depth = depth
         self._session = session
         self._health = health
         self._poses = poses
@@ -96,7 +99,7 @@ class Reports:
         if recorder.problem:
             said.append(f'recording stopped: {recorder.problem}')
         elif self._session.recording:
-            said += [self._health.silence, self._counters.trouble, self._poses.jumps.last]
+            said += [self._health.silence, self._trouble, self._poses.jumps.last]
         return '; '.join(filter(None, said))
 
     def camera(self) -> Report:
@@ -128,6 +131,12 @@ class Reports:
         }
         if recorder.problem:
             return Report(Level.ERROR, recorder.problem, values)
-        if self._session.recording and self._counters.trouble:
-            return Report(Level.WARN, self._counters.trouble, values)
+        if self._session.recording and self._trouble:
+            return Report(Level.WARN, self._trouble, values)
         return Report(Level.OK, self.state, values)
+
+    @property
+    def _trouble(self) -> str:
+        """What is wrong with the last images; empty when nothing is."""
+        without_depth = '' if self._depth is None else self._depth.problem
+        return self._counters.trouble or without_depth

@@ -18,6 +18,7 @@ def test_settings():
     assert settings.map == Path.cwd() / 'b.aceg'
     assert settings.image_suffix == '.png'
     assert (settings.encoder, settings.regressor) == ('dinov2', '')
+    assert settings_of(values | {'use_depth': True}).options.use_depth
 
 
 @pytest.mark.parametrize('name', ['recording', 'map'])
