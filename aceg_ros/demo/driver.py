@@ -1,4 +1,4 @@
-"""Carries a camera past the nodes: calls their services, plays to them, and hears what they say."""
+"""Plays a camera to the nodes, calls their services and collects their answers."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class DriveError(AcegError):
 
 @dataclass(frozen=True)
 class Mapped:
-    """What the mapper made of a tour."""
+    """The map of a tour."""
 
     map: Path
-    recorded: int  # keyframes, those included that judge the map
+    recorded: int  # keyframes, those included that test the map
     seconds: float  # of the fit
     quality: str
 
@@ -72,7 +72,7 @@ class Detection:
 
 @dataclass
 class Run:
-    """What the localizer did with a tour."""
+    """The answers of the localizer to the images of a tour."""
 
     shown: list[tuple[Frame, Detection | None]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)  # of images: dropped, refused, failed, ...

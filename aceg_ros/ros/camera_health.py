@@ -1,4 +1,4 @@
-"""Whether a camera does its work."""
+"""Whether a camera sends usable images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CameraHealth:
         self.begin()
 
     def begin(self) -> None:
-        """Wait anew."""
+        """Restart the wait for images."""
         self._since = self._last_usable = time.monotonic()
 
     @property

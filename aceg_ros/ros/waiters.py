@@ -13,7 +13,7 @@ from rclpy.task import Future
 
 @dataclass
 class _Waiter:
-    """One call, and what it is told."""
+    """One call and its answer."""
 
     deadline: float  # time.monotonic()
     done: Future[None] = field(default_factory=Future)
@@ -22,7 +22,7 @@ class _Waiter:
 
 
 class Waiters:
-    """Those who wait; from any thread they are answered together."""
+    """Service calls that wait; all are answered together, from any thread."""
 
     def __init__(self, node: Node) -> None:
         # Has the executor look at calls that were answered by another thread.
@@ -32,7 +32,7 @@ class Waiters:
         self._lock = Lock()
 
     def __bool__(self) -> bool:
-        """Whether anybody waits."""
+        """Whether a call waits."""
         return bool(self._waiting)
 
     async def wait(self, timeout: float) -> tuple[bool, str]:
@@ -55,7 +55,7 @@ class Waiters:
         self._answer(success, message, math.inf)
 
     def expire(self, message: str) -> None:
-        """Tell those who have waited long enough why it was in vain; to be called now and then."""
+        """Answer the calls whose time is over; to be called regularly."""
         self._answer(False, message, time.monotonic())
 
     def _answer(self, success: bool, message: str, deadline: float) -> None:

@@ -88,7 +88,7 @@ class Interface:
     def _send_odometry(self) -> None:
         map_from_odom = self._tracker.map_from_odom
         if map_from_odom is not None and self.tracked_frames.mode is TfMode.MAP_TO_ODOM:
-            self.outputs.odometry(map_from_odom, self._settings['transform_tolerance'])
+            self.outputs.publish_odometry(map_from_odom, self._settings['transform_tolerance'])
 
     def _min_interval(self) -> float:
         rate = self._settings['max_rate']

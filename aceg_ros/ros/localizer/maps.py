@@ -94,7 +94,7 @@ class Maps:
 
     def prepare(self) -> Future[Engine]:
         """Load the networks, so that a map comes quickly later."""
-        return self._submit(lambda: self._load_networks(self._named().complete()))
+        return self._submit(lambda: self._load_networks(self._requested().complete()))
 
     def load(self, url: str, min_inliers: int) -> Future[LoadedMap]:
         """Put a map in use; the future raises AcegError when that fails, and the old map stays."""
@@ -154,7 +154,7 @@ class Maps:
 
         return self._background.submit(reporting)
 
-    def _named(self) -> Networks:
+    def _requested(self) -> Networks:
         from aceg_ros.engine import Networks
 
         return Networks(self._encoder, self._regressor)
@@ -162,7 +162,7 @@ class Maps:
     def _needed(self, code: MapCode) -> Networks:
         """Networks for a map; raises MapMismatchError where there are none."""
         try:
-            return self._named().for_map(code.info)
+            return self._requested().for_map(code.info)
         except WeightsError as error:
             raise MapMismatchError(str(error)) from error
 

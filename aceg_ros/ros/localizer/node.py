@@ -302,7 +302,7 @@ class LocalizerNode(LifecycleNode):
 
     def _show_map(self, loaded: LoadedMap | None) -> None:
         if self._interface is not None:
-            self._interface.outputs.map(loaded)
+            self._interface.outputs.publish_map(loaded)
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         words = f'the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.1f} s'

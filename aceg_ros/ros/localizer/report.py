@@ -1,4 +1,4 @@
-"""How the node does, on ~/status, in the log and on /diagnostics."""
+"""The node's state on ~/status, in the log and on /diagnostics."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Status:
 
 
 class Reports:
-    """What /diagnostics is told."""
+    """The node's reports on /diagnostics."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Reports:
         diagnostics.add('map', self.map)
 
     def camera(self) -> Report:
-        """The images that come."""
+        """Whether usable images arrive."""
         report = self._health.report(self._statistics.unusable)
         if not self._working():
             return replace(report, level=Level.OK, message='not listening')
@@ -84,7 +84,7 @@ class Reports:
         return report
 
     def localization(self) -> Report:
-        """What comes of them."""
+        """The outcome of localization."""
         statistics = self._statistics
         values: dict[str, object] = asdict(
             LocalizationValues(

@@ -1,4 +1,4 @@
-"""What others ask of the localizer: its services, and starting poses."""
+"""Services of the localizer, and the topic of poses to start from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class InactiveError(AcegError):
 
 
 class Localizer(Protocol):
-    """What the requests are passed on to."""
+    """The node, as far as it carries out requests."""
 
     def load_map(self, url: str) -> Future[LoadedMap]:
         """Begin to load a map; raises InactiveError where none is wanted."""
@@ -99,15 +99,15 @@ class Requests:
         return True
 
     def fixed(self, words: str) -> None:
-        """Answer all that wait for a fix; from any thread."""
+        """Answer all calls that wait for a fix; from any thread."""
         self._waiters.answer(True, words)
 
     def no_fix(self, words: str) -> None:
-        """Tell all that wait for a fix why none will come; from any thread."""
+        """Answer all calls that wait for a fix with why none will come; from any thread."""
         self._waiters.answer(False, words)
 
     def expire(self, words: str) -> None:
-        """Tell those who have waited too long why there is no fix."""
+        """Answer the calls that have waited too long with the reason why there is no fix."""
         self._waiters.expire(words)
 
     async def _load_map(

@@ -1,4 +1,4 @@
-"""What the node publishes: keyframes and points, its state in words, and how the fit goes."""
+"""Publishers of keyframes and points, of the node's state and of the fit's progress."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FRUSTUM = 0.1  # m
 
 
 class Outputs:
-    """Publishers; `picture` and `say` are for the executor, `progress` for any thread."""
+    """Publishers. All is for the executor, but `publish_progress` for any thread."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -37,8 +37,8 @@ class Outputs:
         self._state = self._words = ''
         self._said = self._drawn = 0.0
 
-    def picture(self, frame: str, poses: list[Array], preview: ScenePreview) -> bool:
-        """Publish keyframes (4, 4) and points in the map's frame; whether it was time again."""
+    def publish_scene(self, frame: str, poses: list[Array], preview: ScenePreview) -> bool:
+        """Publish keyframes (4, 4) and points in the map's frame; False when it is too early."""
         now = time.monotonic()
         if now - self._drawn < _PERIOD:
             return False
@@ -48,8 +48,8 @@ class Outputs:
         self._scene_points.publish(point_cloud(header, *preview.cloud))
         return True
 
-    def say(self, state: str, words: str) -> bool:
-        """Publish the state in words, a new state at once; whether it is new."""
+    def publish_status(self, state: str, words: str) -> bool:
+        """Publish `state: words` if they changed, a new state at once; True for a new state."""
         now = time.monotonic()
         changed = state != self._state
         if not changed and (words == self._words or now - self._said < _PERIOD):
@@ -60,8 +60,8 @@ class Outputs:
             self._node.get_logger().info(f'{state}: {words}')
         return changed
 
-    def progress(self, report: Report) -> None:
-        """Publish how the fit goes."""
+    def publish_progress(self, report: Report) -> None:
+        """Publish the progress of the fit."""
         self._progress.publish(
             DiagnosticStatus(
                 level=report.level.value,
@@ -74,7 +74,7 @@ class Outputs:
 
 def fit_report(fit: FitReport, recorded: int, saved: Path | None) -> Report:
     """How a fit of ``recorded`` keyframes goes; ``saved`` is the map's file once it is saved."""
-    level, message = _in_words(fit)
+    level, message = _described(fit)
     result = fit.result
     values = FitValues(
         state=fit.state.value,
@@ -99,7 +99,7 @@ def fit_report(fit: FitReport, recorded: int, saved: Path | None) -> Report:
     return Report(level, message, asdict(values))
 
 
-def _in_words(fit: FitReport) -> tuple[Level, str]:
+def _described(fit: FitReport) -> tuple[Level, str]:
     if fit.state is FitState.RUNNING:
         said = f'{fit.stage} {100 * fit.fraction:.0f} %', fit.detail
         left = f'about {fit.remaining:.0f} s left'

@@ -1,4 +1,4 @@
-"""How the node does: its state in words, and what /diagnostics is told."""
+"""The node's state for ~/status, and its reports on /diagnostics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STALE = 1.5  # s without a pose after which its source counts as stopped
 
 
 class Counters:
-    """What became of images; filled by the worker, read by the executor."""
+    """Counts of images by outcome; filled by the worker, read by the executor."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -48,7 +48,7 @@ class Counters:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often what happened."""
+        """Number of images by outcome."""
         with self._lock:
             return {
                 kind.value if isinstance(kind, Refusal) else kind: count
@@ -91,7 +91,7 @@ class Reports:
 
     @property
     def words(self) -> str:
-        """What there is, and what is wrong."""
+        """Number of keyframes, progress of the fit, and problems."""
         recorder = self._session.recorder
         said = [f'{self._session.count} keyframes in {recorder.path}']
         if self._session.fitting:
@@ -103,11 +103,11 @@ class Reports:
         return '; '.join(filter(None, said))
 
     def camera(self) -> Report:
-        """The images that come."""
+        """Whether usable images arrive."""
         return self._health.report()
 
     def poses(self) -> Report:
-        """The poses that come, as far as they are asked for."""
+        """Whether poses arrive, as far as they are looked up."""
         source = self._poses
         values = {'source': source.name, 'frame': source.frame, 'jumps': source.jumps.count}
         if source.age is None:

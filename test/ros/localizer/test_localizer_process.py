@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 from harness import LATCHED, TIMEOUT
@@ -131,6 +132,19 @@ def test_has_its_interface_while_it_is_configured(ros, room_map):
     assert ros.change_state(localizer.name, 'shutdown')
     now_has(set())
     localizer.wait_for('waiting_for_map', 'shut down; start it again')
+    assert localizer.process.stop() == 0
+
+
+def test_answers_those_who_wait_when_it_is_shut_down(ros, room_map):
+    localizer = Localizer(ros, '/waited_for', map=room_map, relocalize_timeout=60.0)
+    localizer.wait_for('waiting_for_images')
+    waiting = ros.call_async(Trigger, f'{localizer.name}/relocalize')
+    time.sleep(1.0)  # nothing says that the call has come
+    assert ros.change_state(localizer.name, 'shutdown_active')
+    wait_until(waiting.done, what='an answer')
+    assert waiting.result().message == 'the node is shut down; start it again'
+    wait_until(lambda: 'relocalize' not in interface(ros, localizer), what='the end of services')
+    assert ros.state(localizer.name) == 'finalized'
     assert localizer.process.stop() == 0
 
 
