@@ -177,8 +177,8 @@ class TestWrongStates:
     @pytest.mark.parametrize(
         ('name', 'value', 'reason'),
         [
-            ('recording', '~no_such_user/place', 'home directory'),
-            ('map', '/', 'no path to write to'),
+            ('recording', '~no_such_user/place', 'give an absolute path'),
+            ('map', '/', 'give a path below it'),
             ('budget', 0.0, 'budget'),
         ],
     )
