@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -87,9 +88,13 @@ class Maps:
         """Why what was asked for last could not be loaded; empty when it was."""
         return self._problem
 
-    def prepare(self) -> None:
+    def warm_up(self) -> None:
+        """Import what the networks need, which takes most of the time of loading."""
+        self._background.submit(lambda: import_module('aceg_ros.localization.localizer'))
+
+    def prepare(self) -> Future[Engine]:
         """Load the networks, so that a map comes quickly later."""
-        self._submit(lambda: self._load_networks(self._named().complete()))
+        return self._submit(lambda: self._load_networks(self._requested().complete()))
 
     def load(self, url: str, min_inliers: int) -> Future[LoadedMap]:
         """Put a map in use; the future raises AcegError when that fails, and the old map stays."""
@@ -149,7 +154,7 @@ class Maps:
 
         return self._background.submit(reporting)
 
-    def _named(self) -> Networks:
+    def _requested(self) -> Networks:
         from aceg_ros.engine import Networks
 
         return Networks(self._encoder, self._regressor)
@@ -157,7 +162,7 @@ class Maps:
     def _needed(self, code: MapCode) -> Networks:
         """Networks for a map; raises MapMismatchError where there are none."""
         try:
-            return self._named().for_map(code.info)
+            return self._requested().for_map(code.info)
         except WeightsError as error:
             raise MapMismatchError(str(error)) from error
 
