@@ -51,6 +51,7 @@ class LocalizationValues:
     refused: int = 0
     failed: int = 0
     inliers: int = 0  # of the last pose
+    confidence: float = 0.0  # of the last pose, given out or refused
     oldest_image_ms: float = 0.0  # age of the oldest image when work on it began, of late
     latency_ms: float = 0.0  # of the last fix, from its stamp to its publication
 

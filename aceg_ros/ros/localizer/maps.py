@@ -96,17 +96,17 @@ class Maps:
         """Load the networks, so that a map comes quickly later."""
         return self._submit(lambda: self._load_networks(self._requested().complete()))
 
-    def load(self, url: str, min_inliers: int) -> Future[LoadedMap]:
+    def load(self, url: str, min_confidence: float) -> Future[LoadedMap]:
         """Put a map in use; the future raises AcegError when that fails, and the old map stays."""
-        return self._submit(lambda: self._load(url, min_inliers))
+        return self._submit(lambda: self._load(url, min_confidence))
 
-    def restrict(self, min_inliers: int) -> None:
-        """Ask for another number of inliers in the map in use."""
+    def restrict(self, min_confidence: float) -> None:
+        """Ask for another confidence in the map in use."""
 
         def rebuild() -> None:
             if self._current is not None:
                 code = self._current.localizer.code
-                localizer = self._localizer(code, min_inliers)
+                localizer = self._localizer(code, min_confidence)
                 self._current = LoadedMap(self._current.path, localizer)
 
         self._submit(rebuild)
@@ -173,21 +173,21 @@ class Maps:
             self._engine = wanted, Engine.load(self._device, wanted)
         return self._engine[1]
 
-    def _load(self, url: str, min_inliers: int) -> LoadedMap:
+    def _load(self, url: str, min_confidence: float) -> LoadedMap:
         path = map_path(url)
-        loaded = LoadedMap(path, self._localizer(_read(path), min_inliers))
+        loaded = LoadedMap(path, self._localizer(_read(path), min_confidence))
         self._current = loaded
         self._problem = ''
         self._on_loaded(loaded)
         return loaded
 
-    def _localizer(self, code: MapCode, min_inliers: int) -> Localizer:
+    def _localizer(self, code: MapCode, min_confidence: float) -> Localizer:
         from aceg_ros.localization.localizer import Localizer
         from aceg_ros.localization.options import GateOptions, LocalizationOptions
 
         engine = self._load_networks(self._needed(code))
         _check_networks(code, engine)
-        options = LocalizationOptions(gate=GateOptions(min_inliers=min_inliers))
+        options = LocalizationOptions(gate=GateOptions(min_confidence=min_confidence))
         return Localizer(code, engine, options)
 
 

@@ -158,7 +158,7 @@ class LocalizerNode(LifecycleNode):
         """Begin to load a map; raises InactiveError where none is wanted."""
         if self._interface is None:
             raise InactiveError(f'{url} cannot be loaded: {self._tracker.status[1]}')
-        return self._maps.load(url, self._settings['min_inliers'])
+        return self._maps.load(url, self._settings['min_confidence'])
 
     def map_loaded(self, url: str) -> None:
         """Have the parameter say what a service did."""
@@ -213,7 +213,7 @@ class LocalizerNode(LifecycleNode):
         url = self._settings['map']
         if url:
             try:
-                self._maps.load(url, self._settings['min_inliers']).result()
+                self._maps.load(url, self._settings['min_confidence']).result()
                 return
             except MapNotFoundError:
                 # A manager wants to know. A node on its own waits: the mapper may be making it.
@@ -264,21 +264,21 @@ class LocalizerNode(LifecycleNode):
         """Apply new values; raises AcegError for a map that cannot be used."""
         url = values.get('map')
         if url is not None and url != self._mirrored_map:
-            self._change_map(url, values.get('min_inliers', self._settings['min_inliers']))
-        elif 'min_inliers' in values:
-            self._maps.restrict(values['min_inliers'])
+            self._change_map(url, values.get('min_confidence', self._settings['min_confidence']))
+        elif 'min_confidence' in values:
+            self._maps.restrict(values['min_confidence'])
         values = self._values() | values
         self._tracker.configure(gate_options(values), values['lost_after'])
 
     def _values(self) -> dict[str, Any]:
         return {entry.name: self._settings[entry.name] for entry in PARAMETERS}
 
-    def _change_map(self, url: str, min_inliers: int) -> None:
+    def _change_map(self, url: str, min_confidence: float) -> None:
         if url:
             self._maps.check(url)
         if self._interface is not None:
             if url:
-                self._maps.load(url, min_inliers)
+                self._maps.load(url, min_confidence)
             else:
                 self._maps.unload(_NO_MAP)
 

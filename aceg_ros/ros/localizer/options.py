@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from aceg_ros.localization.options import GateOptions as PoseGate
 from aceg_ros.ros.common_options import AUTOSTART, CAMERA_PARAMETERS
 from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
 from aceg_ros.tracking.gate import GateOptions
@@ -122,13 +123,12 @@ GROUPS = (
         'Acceptance of poses',
         (
             Parameter(
-                'min_inliers',
-                60,
-                'Chance alone makes some points agree: a pose needs at least this many inliers. '
-                'Some hundreds of points are tried for each image.',
-                unit='points',
-                minimum=6,
-                maximum=10_000,
+                'min_confidence',
+                PoseGate().min_confidence,
+                'Probability of being right that a pose must have to be given out. More refuses '
+                'more right poses, less lets more wrong ones through.',
+                minimum=0.0,
+                maximum=1.0,
             ),
             Parameter(
                 'max_mahalanobis',

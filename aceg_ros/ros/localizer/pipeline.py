@@ -89,6 +89,7 @@ class Pipeline:
         if self._hooks.outdated():
             return
         self._statistics.took(answer.seconds, age)
+        self._statistics.confidence = answer.confidence
         try:
             if placement is None or not placement.complete:
                 placement = self._tracked_frames.locate(image, self._hooks.tf_timeout())
@@ -165,6 +166,7 @@ def _described(found: Localization, fix: Fix) -> str:
     position = np.sqrt(np.linalg.eigvalsh(fix.covariance[:3, :3])[-1])
     rotation = np.degrees(np.sqrt(np.linalg.eigvalsh(fix.covariance[3:, 3:])[-1]))
     return (
+        f'confidence {found.confidence:.3f}, '
         f'{int(found.inliers.sum())} of {len(found.inliers)} points agree; '
         f'standard deviation {100.0 * position:.1f} cm, {rotation:.2f} deg'
     )

@@ -93,6 +93,7 @@ class Reports:
                 refused=statistics.refused,
                 failed=statistics.failed,
                 inliers=statistics.inliers,
+                confidence=round(statistics.confidence, 3),
                 oldest_image_ms=round(1000.0 * statistics.oldest, 1),
                 latency_ms=round(1000.0 * statistics.latency, 1),
             )

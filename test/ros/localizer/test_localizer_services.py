@@ -357,11 +357,11 @@ class TestParameters:
         assert not result.successful
         assert words in result.reason
 
-    def test_min_inliers_counts_at_once(self, localized, robot):
-        localized.set(min_inliers=10_000)
+    def test_min_confidence_counts_at_once(self, localized, robot):
+        localized.set(min_confidence=1.0)
         with robot.standing(0):
-            localized.wait_for('lost', 'knows only')
-            localized.set(min_inliers=60)
+            localized.wait_for('lost', 'with a probability of only')
+            localized.set(min_confidence=0.5)
             localized.wait_for('localized', 'points agree')
 
     def test_max_rate_leaves_images_out(self, localized, robot):
