@@ -12,6 +12,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from aceg_ros.errors import AcegError
+from aceg_ros.geometry.motion import CLOCK_SET_BACK
 from aceg_ros.geometry.poses import Array
 from aceg_ros.ros.camera_health import CameraHealth
 from aceg_ros.ros.camera_input import CameraInput
@@ -28,7 +29,7 @@ from aceg_ros.ros.parameters import Parameters, image_qos
 from aceg_ros.ros.spin import run_node
 from aceg_ros.tracking.frames import BODY_FROM_OPTICAL
 from aceg_ros.tracking.modes import TfMode
-from aceg_ros.tracking.tracker import JUMP_BACK, Tracker
+from aceg_ros.tracking.tracker import Tracker
 
 NAME = 'aceg_localizer'
 _NO_MAP = 'no map is given; set the parameter map, or call ~/load_map'
@@ -85,7 +86,7 @@ class LocalizerNode(LifecycleNode):
         self._clock_jumps = self.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None,
-                min_backward=Duration(seconds=-JUMP_BACK),
+                min_backward=Duration(seconds=-CLOCK_SET_BACK),
                 on_clock_change=False,
             ),
             post_callback=self._on_clock_jump,

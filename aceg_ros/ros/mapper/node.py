@@ -13,8 +13,9 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 
 from aceg_ros.errors import AcegError, CameraError, ImageError, StorageError
+from aceg_ros.geometry.motion import CLOCK_SET_BACK
 from aceg_ros.mapping.background import FitReport, FitState
-from aceg_ros.recording.pose_track import CLOCK_SET_BACK, PoseTrack
+from aceg_ros.recording.pose_track import PoseTrack
 from aceg_ros.recording.preview import ScenePreview
 from aceg_ros.recording.recorder import Keyframe, Refusal
 from aceg_ros.recording.session import Session

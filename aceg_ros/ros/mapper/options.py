@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.recording.keyframes import KeyframeRules
-from aceg_ros.recording.pose_track import MotionLimits
 from aceg_ros.recording.session import Settings
 from aceg_ros.ros.common_options import CAMERA_PARAMETERS
 from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
