@@ -54,7 +54,7 @@ class TestWithoutOdometry:
 
 class TestWithOdometry:
     def test_long_drive_is_followed(self):
-        gate = Gate(GateOptions(max_speed=0.1))
+        gate = Gate(GateOptions(motion=MotionLimits(speed=0.1)))
         for step in range(20):
             odom = at(1.0 * step, 0.3 * step, 12.0 * step)
             assert show(gate, fix(0.1 * step, MAP_FROM_ODOM @ odom, odom)).accepted
