@@ -40,6 +40,7 @@ MODULES = {
     'huggingface_hub',
     'matplotlib',
     'numpy',
+    'pillow_heif',
     'poselib',
     'rosbags',
     'safetensors',
