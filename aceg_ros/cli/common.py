@@ -59,7 +59,7 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--encoder',
         default='',
-        help="'compact', 'dinov2', another DINOv2 by name such as dinov2-small, or its folder",
+        help="'compact', 'wide', 'dinov2', another DINOv2 such as dinov2-small, or its folder",
     )
     group.add_argument(
         '--regressor',

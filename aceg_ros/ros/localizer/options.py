@@ -37,7 +37,7 @@ GROUPS = (
             Parameter(
                 'encoder',
                 '',
-                'Image encoder: `compact`, `dinov2`, another DINOv2 by name, or its folder. Empty '
+                'Image encoder: `wide`, `compact`, `dinov2`, another DINOv2 by name, or its folder. Empty '
                 'takes the one that each map was made with.',
                 read_only=True,
             ),
