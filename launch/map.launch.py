@@ -1,35 +1,164 @@
 """Records a place and maps it: `ros2 launch aceg_ros map.launch.py map:=kitchen.aceg`."""
 
-from launch import LaunchDescription
-
-from aceg_ros.ros.launching import Setting, Topic, describe
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackageShare
 
 
 def generate_launch_description() -> LaunchDescription:
     """Start the mapper, and rviz with `rviz:=true`."""
-    return describe(
-        'aceg_mapper',
-        params_file='mapper.yaml',
-        settings=[
-            Setting('map', str, 'File that maps are saved as.'),
-            Setting(
-                'recording', str, 'Folder of the recording, which is continued if there is one.'
+    config = PathJoinSubstitution([FindPackageShare('aceg_ros'), 'config'])
+    return LaunchDescription(
+        [
+            # An argument that is left empty leaves the value in params_file.
+            DeclareLaunchArgument(
+                'map',
+                default_value='',
+                description='File that maps are saved as. Empty: as params_file says.',
             ),
-            Setting('pose_source', str, 'Where poses come from: tf or topic.'),
-            Setting('pose_frame', str, 'Frame whose pose the topic of poses has.'),
-            Setting('map_frame', str, 'Frame in which TF gives the poses.'),
-        ],
-        topics=[
-            Topic(
+            DeclareLaunchArgument(
+                'recording',
+                default_value='',
+                description='Folder of the recording, which is continued if there is one. '
+                'Empty: as params_file says.',
+            ),
+            DeclareLaunchArgument(
+                'pose_source',
+                default_value='',
+                description='Where poses come from: tf or topic. Empty: as params_file says.',
+            ),
+            DeclareLaunchArgument(
+                'pose_frame',
+                default_value='',
+                description='Frame whose pose the topic of poses has. Empty: as params_file says.',
+            ),
+            DeclareLaunchArgument(
+                'map_frame',
+                default_value='',
+                description='Frame in which TF gives the poses. Empty: as params_file says.',
+            ),
+            DeclareLaunchArgument(
                 'pose',
-                'Topic of poses (PoseStamped, PoseWithCovarianceStamped or Odometry); given, '
-                'poses come from it and not from TF.',
-                implies={'pose_source': 'topic'},
+                default_value='',
+                description='Topic of poses (PoseStamped, PoseWithCovarianceStamped or Odometry). '
+                'Given, it sets pose_source to topic.',
             ),
-            Topic(
+            DeclareLaunchArgument(
                 'depth',
-                'Topic of depth images that are aligned with the images; given, they are used.',
-                implies={'use_depth': True},
+                default_value='',
+                description='Topic of depth images that are registered to the images. '
+                'Given, it sets use_depth to true.',
             ),
-        ],
+            DeclareLaunchArgument(
+                'use_sim_time',
+                default_value='',
+                description='Take the time from /clock, as for bags and simulations. '
+                'True, false, or empty: as params_file says.',
+            ),
+            DeclareLaunchArgument(
+                'compressed',
+                default_value='',
+                description='Take compressed images, from <image>/compressed. '
+                'True, false, or empty: as params_file says.',
+            ),
+            DeclareLaunchArgument(
+                'device',
+                default_value='',
+                description='Where networks run: auto, cpu, cuda or cuda:N. '
+                'Empty: as params_file says.',
+            ),
+            DeclareLaunchArgument(
+                'image', default_value='image', description="Topic of the camera's images."
+            ),
+            DeclareLaunchArgument(
+                'camera_info',
+                default_value='',
+                description="Topic of the camera's calibration. "
+                'Empty: camera_info beside the images.',
+            ),
+            DeclareLaunchArgument(
+                'params_file',
+                default_value=PathJoinSubstitution([config, 'mapper.yaml']),
+                description='Parameters of the node. Arguments that are given override them.',
+            ),
+            DeclareLaunchArgument(
+                'namespace', default_value='', description='Namespace of nodes and their topics.'
+            ),
+            DeclareLaunchArgument(
+                'log_level',
+                default_value='info',
+                choices=['debug', 'info', 'warn', 'error', 'fatal'],
+                description='Least severity of what is logged.',
+            ),
+            DeclareLaunchArgument(
+                'respawn',
+                default_value='false',
+                description='Start the node again if it ends: true or false.',
+            ),
+            DeclareLaunchArgument(
+                'rviz', default_value='false', description='Start rviz too: true or false.'
+            ),
+            DeclareLaunchArgument(
+                'rviz_config',
+                default_value=PathJoinSubstitution([config, 'aceg.rviz']),
+                description='What rviz shows.',
+            ),
+            OpaqueFunction(function=launch_nodes),
+        ]
     )
+
+
+def launch_nodes(context: LaunchContext) -> list[Node]:
+    """Nodes for the arguments given."""
+
+    def given(name: str) -> str:
+        return LaunchConfiguration(name).perform(context)
+
+    texts = [
+        name
+        for name in ('map', 'recording', 'pose_source', 'pose_frame', 'map_frame', 'device')
+        if given(name)
+    ]
+    switches = [name for name in ('use_sim_time', 'compressed') if given(name)]
+    parameters = {
+        **{name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in texts},
+        **{name: ParameterValue(LaunchConfiguration(name), value_type=bool) for name in switches},
+    }
+    clock = [{'use_sim_time': parameters['use_sim_time']}] if given('use_sim_time') else []
+    image = given('image')
+    beside_image = image[: image.rfind('/') + 1] + 'camera_info'
+    remappings = [('image', image), ('camera_info', given('camera_info') or beside_image)]
+    if given('pose'):
+        remappings.append(('pose', given('pose')))
+        parameters['pose_source'] = 'topic'
+    if given('depth'):
+        remappings.append(('depth', given('depth')))
+        parameters['use_depth'] = True
+    # rviz comes first: where it is not installed, nothing has been started yet.
+    return [
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            namespace=LaunchConfiguration('namespace'),  # the topics in its file are relative
+            arguments=['--display-config', LaunchConfiguration('rviz_config')],
+            parameters=clock,
+            condition=IfCondition(LaunchConfiguration('rviz')),
+            output='screen',
+        ),
+        Node(
+            package='aceg_ros',
+            executable='aceg_mapper',
+            name='aceg_mapper',
+            namespace=LaunchConfiguration('namespace'),
+            parameters=[LaunchConfiguration('params_file'), parameters],
+            remappings=remappings,
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            respawn=LaunchConfiguration('respawn'),
+            respawn_delay=2.0,
+            output='screen',
+        ),
+    ]

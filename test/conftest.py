@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from aceg_ros.threads import wait_idly
 
 wait_idly()
+# Tests send SIGINT to themselves and to processes they start; background jobs have it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from free_room import SCHEDULE, learned_regressor  # noqa: E402
 

@@ -38,8 +38,10 @@ MODULES = {
     'aceg_ros',
     'cv2',
     'huggingface_hub',
+    'moderngl',
     'matplotlib',
     'numpy',
+    'pillow_heif',
     'poselib',
     'rosbags',
     'safetensors',
@@ -188,17 +190,22 @@ class TestExecutables:
 
 @pytest.mark.parametrize('name', ['localize', 'map'])
 def test_launch_arguments_that_set_parameters_are_parameters(name):
-    launch_file = ROOT / 'launch' / f'{name}.launch.py'
-    shared = ROOT / 'aceg_ros' / 'ros' / 'launching.py'
-    text = launch_file.read_text(encoding='utf-8')
-    (file,) = re.findall(r"params_file='(.+?)'", text)
+    text = (ROOT / 'launch' / f'{name}.launch.py').read_text(encoding='utf-8')
+    (file,) = re.findall(r"'(\w+\.yaml)'", text)
     config = yaml.safe_load((ROOT / 'config' / file).read_text(encoding='utf-8'))
     known = set(config['/**']['ros__parameters'])
-    settings = re.findall(r"Setting\(\s*'(\w+)'", text + shared.read_text(encoding='utf-8'))
-    implied = re.findall(r"implies=\{'(\w+)'", text)
-    # Every ROS node has this one.
-    assert {*settings, *implied} - {'use_sim_time'} <= known
-    assert len(settings) > 4
+    declared = set(re.findall(r"DeclareLaunchArgument\(\s*'(\w+)'", text))
+    # Names that the launch file passes on to its node, each in a tuple or as a key.
+    passed = {
+        argument
+        for names in re.findall(r'for name in \(([^)]*)\)', text)
+        for argument in re.findall(r"'(\w+)'", names)
+    }
+    assert len(passed) > 4
+    assert passed <= declared
+    implied = set(re.findall(r"parameters\['(\w+)'\] = ", text))
+    # Every ROS node has use_sim_time.
+    assert passed | implied <= known | {'use_sim_time'}
 
 
 class TestRviz:

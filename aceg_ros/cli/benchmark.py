@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--encoders',
         default=COMPACT,
-        help='encoders to compare in all methods that have one: compact, dinov2, ... or folders',
+        help='encoders to compare in methods that have one: compact, wide, dinov2, ... or folders',
     )
     parser.add_argument(
         '--schedule', default='ace-g-5min', choices=SCHEDULES, help='of the method published'

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from aceg_ros.config import Config
-from aceg_ros.datasets import Dataset, open_dataset
+from aceg_ros.datasets import Dataset, open_dataset, read_camera
 from aceg_ros.datasets.bag_poses import PoseChoice
 from aceg_ros.datasets.conventions import Convention, parse_conventions, reread_dataset
 from aceg_ros.datasets.rosbag import BagTopics
@@ -34,12 +34,26 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         help=f'how poses are written, where not as in TUM files: {", ".join(Convention)}; several '
         'with commas between (docs/datasets.md)',
     )
+    add_camera(parser)
     bag = parser.add_argument_group('rosbags', 'needed only where a bag leaves a choice')
     bag.add_argument('--image-topic', default='', help='images')
     bag.add_argument('--camera-info-topic', default='', help='calibration of these images')
     bag.add_argument('--pose-topic', default='', help='poses, stamped, or odometry')
     bag.add_argument('--pose-frame', default='', help='frame whose poses the topic has')
     bag.add_argument('--map-frame', default='', help='take poses from TF, in this frame')
+
+
+def add_camera(parser: argparse.ArgumentParser) -> None:
+    """What to take images for, beyond what their dataset says."""
+    parser.add_argument(
+        '--camera',
+        type=Path,
+        metavar='FILE',
+        help="calibration to take instead of the dataset's own; FILE#cam1 chooses one of several",
+    )
+    parser.add_argument(
+        '--exif', action='store_true', help='turn images as their EXIF orientation says'
+    )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +67,7 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--encoder',
         default='',
-        help="'compact', 'dinov2', another DINOv2 by name such as dinov2-small, or its folder",
+        help="'compact', 'wide', 'dinov2', another DINOv2 such as dinov2-small, or its folder",
     )
     group.add_argument(
         '--regressor',
@@ -89,14 +103,27 @@ def networks(arguments: argparse.Namespace) -> Networks:
 
 
 def selected(arguments: argparse.Namespace, path: Path) -> Dataset:
-    """The dataset at ``path``, cut down as the arguments say; what it left out is printed."""
+    """The dataset at ``path``, cut down as the arguments say.
+
+    Its notes, and what it left out, are printed.
+    """
     poses = PoseChoice(arguments.pose_topic, arguments.pose_frame, arguments.map_frame)
     topics = BagTopics(arguments.image_topic, arguments.camera_info_topic, poses)
-    dataset = open_dataset(path, None if topics == BagTopics() else topics).select(
-        arguments.split, arguments.start, arguments.stop, arguments.every
-    )
+    dataset = open_dataset(
+        path,
+        None if topics == BagTopics() else topics,
+        None if arguments.camera is None else read_camera(arguments.camera),
+        arguments.exif,
+    ).select(arguments.split, arguments.start, arguments.stop, arguments.every)
+    warn_notes(dataset.notes)
     warn_skipped(dataset.skipped)
     return reread_dataset(dataset, parse_conventions(arguments.pose_convention))
+
+
+def warn_notes(notes: list[str]) -> None:
+    """Say what was taken for granted."""
+    for note in notes:
+        print(f'aceg: {note}', file=sys.stderr)
 
 
 def warn_skipped(skipped: list[str]) -> None:

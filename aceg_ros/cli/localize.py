@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from aceg_ros.cli.common import (
+    add_camera,
     add_device,
     add_networks,
     add_options,
     configuration,
     networks,
+    warn_notes,
     warn_skipped,
 )
-from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera
+from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera, rosbag
 from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, DatasetError, ImageError
@@ -27,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('map', type=Path, help='MAP.aceg')
     parser.add_argument('images', type=Path, help='an image, a folder of images, or a dataset')
-    parser.add_argument('--camera', type=Path, help='calibration YAML of the images')
+    add_camera(parser)
     parser.add_argument('-o', '--output', type=Path, help='write the poses there, TUM format')
     add_device(parser)
     add_networks(parser)
@@ -37,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Localize every image; the exit status is 1 when none could be."""
     code = read_map(arguments.map)
-    images = _images(arguments.images, arguments.camera)
+    images = _images(arguments.images, arguments.camera, arguments.exif)
+    warn_notes(images.notes)
     warn_skipped(images.skipped)
     engine = Engine.for_map(code.info, arguments.device, networks(arguments))
     localizer = Localizer(code, engine, configuration(arguments).localization)
@@ -63,10 +68,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if poses else 1
 
 
-def _images(path: Path, camera_file: Path | None) -> Dataset:
-    if camera_file is not None:
-        return images_only(path, read_camera(camera_file))
+def _images(path: Path, camera_file: Path | None, exif: bool) -> Dataset:
+    """The images, of a plain folder where a camera is given, else of a dataset if it is one."""
+    camera = None if camera_file is None else read_camera(camera_file)
+    if rosbag.recognize(path):
+        return open_dataset(path, camera=camera, exif=exif)
+    ways: list[Callable[[], Dataset]] = [
+        partial(open_dataset, path, camera=camera, exif=exif),
+        partial(images_only, path, camera, exif),
+    ]
+    first, second = ways if camera is None else reversed(ways)
     try:
-        return open_dataset(path)
-    except DatasetError:
-        return images_only(path)
+        return first()
+    except DatasetError as error:
+        try:
+            return second()
+        except DatasetError:
+            raise error from None

@@ -24,6 +24,7 @@ COMMANDS = {
     'info': 'Say what is in a map, and how good it found itself.',
     'export': "Write a map's colored points as PLY.",
     'benchmark': 'Compare with other methods on the same images.',
+    'light-benchmark': 'Compare methods on worlds mapped by day and asked by night.',
     'train-encoder': 'Train an encoder.',
     'train-confidence': 'Train the model that says how likely a pose is right.',
     'pretrain': "Train the regressor's blocks on many scenes.",

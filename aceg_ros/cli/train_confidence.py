@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -13,8 +14,13 @@ from aceg_ros.cli.common import add_device, add_networks, networks
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, FitError
 from aceg_ros.files import write_atomically
-from aceg_ros.lab.confidence.samples import read_samples, scene_samples, write_samples
-from aceg_ros.lab.confidence.scenes import procedural_scenes, recorded_scenes
+from aceg_ros.lab.confidence.samples import (
+    SceneQueries,
+    read_samples,
+    scene_samples,
+    write_samples,
+)
+from aceg_ros.lab.confidence.scenes import procedural_scenes, recorded_scenes, textured_scenes
 from aceg_ros.lab.confidence.training import calibration_error, curve, fit, held_out
 from aceg_ros.mapping.options import MappingOptions, ValidationOptions
 
@@ -28,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--samples', type=Path, required=True, help='folder of samples; a scene there is not redone'
     )
+    parser.add_argument('--textured', type=Path, nargs='*', default=[], help='textured worlds')
+    parser.add_argument('--environments', type=Path, help='folder of .hdr that light these')
+    parser.add_argument('--spots', type=int, default=4, help='of each textured world')
     parser.add_argument('--worlds', type=int, default=12, help='procedural worlds')
     parser.add_argument('--first', type=int, default=_FIRST, help='the first of them')
     parser.add_argument('--budget', type=float, default=30.0, help='seconds to map a scene')
@@ -41,8 +50,15 @@ def run(arguments: argparse.Namespace) -> int:
     options = MappingOptions(budget=arguments.budget, validation=ValidationOptions(held_out=0.0))
     folder: Path = arguments.samples
     folder.mkdir(parents=True, exist_ok=True)
+    textured: Iterable[SceneQueries] = ()
+    if arguments.textured:
+        if arguments.environments is None:
+            raise AcegError('textured worlds need light: give --environments')
+        textured = textured_scenes(arguments.textured, arguments.environments, arguments.spots)
     for scene in chain(
-        recorded_scenes(arguments.datasets), procedural_scenes(arguments.worlds, arguments.first)
+        recorded_scenes(arguments.datasets),
+        textured,
+        procedural_scenes(arguments.worlds, arguments.first),
     ):
         path = folder / f'{scene.name}.json'
         if path.exists():

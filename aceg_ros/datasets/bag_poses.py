@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aceg_ros.datasets.bag_file import POSE_TYPES, TF_TYPES, BagFile
+from aceg_ros.datasets.bag_file import POSE_TYPES, TF_TYPES, TRANSFORM_TYPES, BagFile
 from aceg_ros.datasets.trajectory import Trajectory
 from aceg_ros.errors import DatasetError, PoseError, TransformError
 from aceg_ros.geometry.poses import compose, pose_from_tum
@@ -31,20 +31,31 @@ class PoseChoice:
     frame: str = ''  # whose poses the topic has; empty: as its messages say, else the camera
     map_frame: str = ''  # poses from TF, in this frame
 
+    def __post_init__(self) -> None:
+        """Cut the slash that ROS 1 put before the names of frames."""
+        object.__setattr__(self, 'frame', self.frame.lstrip('/'))
+        object.__setattr__(self, 'map_frame', self.map_frame.lstrip('/'))
 
-def camera_poses(bag: BagFile, choice: PoseChoice, camera_frame: str) -> PoseAt:
+
+def camera_poses(
+    bag: BagFile, choice: PoseChoice, camera_frame: str, by_receipt: bool = False
+) -> PoseAt:
     """Function from a stamp (s) to the pose (4, 4) of `camera_frame` in the map.
 
-    It raises PoseError or TransformError for stamps without pose. Raises DatasetError when the bag
-    has no poses, or more than one source of them to choose from.
+    Stamps are those in the headers or, `by_receipt`, the times when the recorder received the
+    messages, which also stand in where no pose has a stamp. The function raises PoseError or
+    TransformError for stamps without pose. Raises DatasetError when the bag has no poses, or more
+    than one source of them to choose from.
     """
     if choice.topic and choice.map_frame:
         raise DatasetError(
             f'poses can come from the topic {choice.topic} or from TF in {choice.map_frame}, not '
             'from both; name one'
         )
-    tf = _read_tf(bag)
-    topics = bag.topics(POSE_TYPES)
+    tf = _read_tf(bag, by_receipt)
+    topics = bag.topics(POSE_TYPES) or bag.topics(TRANSFORM_TYPES)
+    if choice.topic:
+        topics |= bag.topics(TRANSFORM_TYPES)
     if choice.topic and choice.topic not in topics:
         choices = _choices(topics, tf, camera_frame)
         raise DatasetError(f'{bag.path}: there are no poses on {choice.topic}; {choices}')
@@ -53,7 +64,8 @@ def camera_poses(bag: BagFile, choice: PoseChoice, camera_frame: str) -> PoseAt:
         return _from_tf(tf, choice.map_frame or root, camera_frame, bag.path)
     if not choice.topic and (len(topics) != 1 or root):
         raise DatasetError(f'{bag.path}: {_choices(topics, tf, camera_frame)}')
-    return _from_topic(bag, tf, choice, choice.topic or next(iter(topics)), camera_frame)
+    topic = choice.topic or next(iter(topics))
+    return _from_topic(bag, tf, choice, topic, camera_frame, by_receipt)
 
 
 class _Tf:
@@ -65,7 +77,8 @@ class _Tf:
         self._moving: dict[str, array[float]] = {}
         self._static: dict[str, list[float]] = {}
 
-    def add(self, message: Any, static: bool) -> None:
+    def add(self, message: Any, static: bool, received: float | None = None) -> None:
+        """Take a message's transforms, at the time `received` (s) or else at their own stamps."""
         for transform in message.transforms:
             child = transform.child_frame_id.lstrip('/')
             self.parents[child] = transform.header.frame_id.lstrip('/')
@@ -74,7 +87,7 @@ class _Tf:
             if static:
                 self._static[child] = numbers
             else:
-                stamp = to_seconds(transform.header.stamp)
+                stamp = to_seconds(transform.header.stamp) if received is None else received
                 self._moving.setdefault(child, array('d')).extend((stamp, *numbers))
 
     def chain(self, frame: str) -> list[str]:
@@ -116,11 +129,12 @@ def _add(
         return  # as tf2 does; what then is missing is named for each image
 
 
-def _read_tf(bag: BagFile) -> _Tf:
+def _read_tf(bag: BagFile, by_receipt: bool) -> _Tf:
     tf = _Tf()
     for topic in bag.topics(TF_TYPES):
-        for message in bag.messages(topic):
-            tf.add(message, static=topic.endswith('tf_static'))
+        for logged, message in bag.timed_messages(topic):
+            received = logged * 1e-9 if by_receipt else None
+            tf.add(message, topic.endswith('tf_static'), received)
     return tf
 
 
@@ -135,15 +149,20 @@ def _from_tf(tf: _Tf, map_frame: str, camera_frame: str, path: Path) -> PoseAt:
     return lambda stamp: tree.lookup(map_frame, camera_frame, stamp)
 
 
-def _from_topic(bag: BagFile, tf: _Tf, choice: PoseChoice, topic: str, camera_frame: str) -> PoseAt:
-    stamps, numbers, frame = [], [], choice.frame
-    for message in bag.messages(topic):
-        # PoseStamped has a pose, the others a pose with covariance
-        pose = getattr(message.pose, 'pose', message.pose)
+def _from_topic(
+    bag: BagFile, tf: _Tf, choice: PoseChoice, topic: str, camera_frame: str, by_receipt: bool
+) -> PoseAt:
+    stamps, received, numbers, frame = [], [], [], choice.frame
+    for logged, message in bag.timed_messages(topic):
         stamps.append(to_seconds(message.header.stamp))
-        at, turn = pose.position, pose.orientation
+        received.append(logged * 1e-9)
+        at, turn = _place(message)
         numbers.append([at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w])
         frame = frame or getattr(message, 'child_frame_id', '').lstrip('/')
+    if not stamps:
+        bag.first(topic)  # says what is wrong with the bag
+    if by_receipt or not any(stamps):
+        stamps = received
     trajectory = Trajectory(stamps, numbers)
     if frame in ('', camera_frame):
         return lambda stamp: trajectory.at(stamp, MAX_GAP)
@@ -157,10 +176,19 @@ def _from_topic(bag: BagFile, tf: _Tf, choice: PoseChoice, topic: str, camera_fr
     except TransformError as error:
         raise DatasetError(
             f'{bag.path}: {topic} has poses of {frame}, and how the camera, {camera_frame}, lies '
-            f"in it is not known ({error}). If they are the camera's own, say so: --pose-frame "
-            f'{camera_frame}'
+            f'in it is not known ({error}). Record /tf_static too. Or, if the poses are those of '
+            f'the camera itself, say so: --pose-frame {camera_frame}'
         ) from error
     return at_stamp
+
+
+def _place(message: Any) -> tuple[Any, Any]:
+    """Position and rotation in a message of any of the types that bring a pose."""
+    if hasattr(message, 'transform'):
+        return message.transform.translation, message.transform.rotation
+    # PoseStamped has a pose, the others a pose with covariance.
+    pose = getattr(message.pose, 'pose', message.pose)
+    return pose.position, pose.orientation
 
 
 def _choices(topics: dict[str, str], tf: _Tf, camera_frame: str) -> str:

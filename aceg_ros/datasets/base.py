@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aceg_ros.datasets.images import image_size, read_image
+from aceg_ros.datasets.images import image_header, read_image, turned
+from aceg_ros.datasets.names import is_file
+from aceg_ros.datasets.plausibility import check_calibration
 from aceg_ros.errors import AcegError, CameraError, DatasetError, ImageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
@@ -60,6 +62,7 @@ class Dataset:
     frames: list[Frame]
     metric: bool  # whether poses are in meters
     skipped: list[str] = field(default_factory=list)  # what was left out: 'name: reason'
+    notes: list[str] = field(default_factory=list)  # what was taken for granted, as sentences
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -94,16 +97,20 @@ class Dataset:
                 f'no frame of {self.name} lies in the range {start} to {stop}: '
                 f'there are {len(frames)} to choose from'
             )
-        return replace(self, frames=selected, skipped=list(self.skipped))
+        return replace(self, frames=selected, skipped=list(self.skipped), notes=list(self.notes))
 
 
 class FrameCollector:
     """Gathers frames for a reader and sets aside, by name, those that cannot be used."""
 
-    def __init__(self) -> None:
+    def __init__(self, exif: bool = False) -> None:
+        """Begin without frames; `exif` turns images as their EXIF orientation says."""
+        self._exif = exif
+        self._turned: list[str] = []  # images with an EXIF orientation that is not applied
         self._frames: list[Frame] = []
         self._names: set[str] = set()
         self._skipped: list[str] = []
+        self._notes: list[str] = []
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -111,6 +118,10 @@ class FrameCollector:
     def skip(self, name: str, reason: str) -> None:
         """Note that `name` is left out and why."""
         self._skipped.append(f'{name}: {reason}')
+
+    def note(self, sentence: str) -> None:
+        """Have the user told of something that was taken for granted."""
+        self._notes.append(sentence)
 
     @contextmanager
     def skipping(self, name: str) -> Iterator[None]:
@@ -137,19 +148,26 @@ class FrameCollector:
         Without `stamp` the frame's position is its stamp. Raises PoseError, ImageError, CameraError
         (image of another size than calibrated) or DatasetError (name used before).
         """
-        if not image_path.is_file():
+        if not is_file(image_path):
             raise ImageError('the image file is missing')
-        size = image_size(image_path)
+        check_calibration(camera)
+        size, turn = image_header(image_path)
+        if self._exif:
+            size = turned(size, turn)
+        elif turn:
+            self._turned.append(name)
         if size != (camera.width, camera.height):
             raise CameraError(
                 f'image is {size[0]}x{size[1]} but the calibration is for '
-                f'{camera.width}x{camera.height}; give the calibration of this image size'
+                f'{camera.width}x{camera.height}; {self._remedy_of_size(turn, size, camera)}'
             )
+        if turn and self._exif and load_depth is not None:
+            raise ImageError('its depth image would have to be turned with it; read without --exif')
         self.add_frame(
             Frame(
                 name=name,
                 camera=camera,
-                load_image=partial(read_image, image_path),
+                load_image=partial(read_image, image_path, self._exif),
                 world_from_cam=None if world_from_cam is None else validate_pose(world_from_cam),
                 stamp=float(len(self._frames)) if stamp is None else stamp,
                 load_depth=load_depth,
@@ -165,14 +183,31 @@ class FrameCollector:
         self._names.add(frame.name)
         self._frames.append(frame)
 
+    def _remedy_of_size(self, turn: int, size: tuple[int, int], camera: Camera) -> str:
+        """What to do about an image of another size than calibrated."""
+        across = size == (camera.height, camera.width)
+        if turn and across and not self._exif:
+            return f'it has an EXIF orientation ({turn}) that is not applied: give --exif'
+        if turn and across:
+            return f'its EXIF orientation ({turn}) was applied: read without --exif'
+        if across:
+            return 'give the calibration of images that lie on the same side'
+        return 'give the calibration of this image size'
+
     def dataset(self, name: str, *, metric: bool) -> Dataset:
         """Give the dataset; raises DatasetError when no frame is left."""
+        if self._turned:
+            self.note(
+                f'{len(self._turned)} images, such as {self._turned[0]}, have an EXIF orientation '
+                'that is not applied; if the calibration, and the poses, are of upright pictures, '
+                'give --exif'
+            )
         if not self._frames:
-            examples = ''.join(f'\n  {entry}' for entry in self._skipped[:3])
+            examples = ''.join(f'\n  {entry}' for entry in [*self._skipped[:3], *self._notes])
             raise DatasetError(
                 f'{name} has no usable frame; {len(self._skipped)} left out{examples}'
             )
-        return Dataset(name, self._frames, metric, self._skipped)
+        return Dataset(name, self._frames, metric, self._skipped, self._notes)
 
 
 def _check_size(name: str, shape: tuple[int, ...], camera: Camera) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aceg_ros.datasets.calibration import camera_from_mapping
+from aceg_ros.datasets.calibration_keys import camera_from_mapping
+from aceg_ros.datasets.plausibility import check_calibration
 from aceg_ros.errors import CameraError
 from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
 from aceg_ros.geometry.poses import project_rotation
@@ -57,12 +58,18 @@ def camera_from_info(info: Any, rectified: bool, width: int, height: int) -> Cam
     return cut.scaled(width, height)
 
 
+def holds_calibration(info: Any) -> bool:
+    """Whether the message was filled: drivers send zeros until they know their camera."""
+    matrices = np.concatenate([np.ravel(_field(info, 'k')), np.ravel(_field(info, 'p'))])
+    return bool(info.width and info.height and np.nan_to_num(matrices[[0, 9]]).any())
+
+
 def rectified_from_optical(info: Any, rectified: bool) -> NDArray[np.float64]:
     """Rotation (3, 3) from the frame in the message's header to that of the image's camera.
 
     The identity for raw images; rectification turns the cameras of a stereo pair.
     """
-    rotation = np.array(info.r, dtype=np.float64).reshape(3, 3)
+    rotation = np.array(_field(info, 'r'), dtype=np.float64).reshape(3, 3)
     if not rectified or not rotation.any():
         return np.eye(3)
     return project_rotation(rotation)
@@ -73,18 +80,25 @@ def _raw(info: Any) -> Camera:
         {
             'width': info.width,
             'height': info.height,
-            'k': list(info.k),
-            'd': list(info.d),
+            'k': list(_field(info, 'k')),
+            'd': list(_field(info, 'd')),
             'distortion_model': info.distortion_model,
         }
     )
 
 
 def _rectified(info: Any) -> Camera:
-    P = np.array(info.p, dtype=np.float64).reshape(3, 4)
+    P = np.array(_field(info, 'p'), dtype=np.float64).reshape(3, 4)
     if not P.any():
         raise CameraError(
             'camera_info has no P, the calibration of rectified images; say that images are raw, '
             'or calibrate the camera'
         )
-    return Camera('pinhole', info.width, info.height, P[:, :3])
+    camera = Camera('pinhole', info.width, info.height, P[:, :3])
+    check_calibration(camera)
+    return camera
+
+
+def _field(info: Any, name: str) -> Any:
+    """`k`, `d`, `r` or `p`, which ROS 1 writes in capitals."""
+    return getattr(info, name) if hasattr(info, name) else getattr(info, name.upper())

@@ -12,33 +12,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aceg_ros.datasets.base import Dataset, FrameCollector
+from aceg_ros.datasets.calibration_keys import camera_from_mapping
+from aceg_ros.datasets.calibration_text import colmap_entries
 from aceg_ros.datasets.images import list_images
-from aceg_ros.datasets.trajectory import read_table
+from aceg_ros.datasets.names import file_named, natural_key, shown
+from aceg_ros.datasets.text import TextError, read_text
 from aceg_ros.errors import CameraError, DatasetError
-from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, pose_from_tum
 
-SIGNATURE = 'cameras and images (.txt or .bin), here or in sparse/ or sparse/0/'
+SIGNATURE = 'cameras and images (.txt or .bin), here or in sparse/, sparse/0/, sparse/1/, ...'
 
-MODEL_FOLDERS = ('', 'sparse', 'sparse/0')
+# Where models lie; those below `sparse` are numbered by COLMAP.
+MODEL_FOLDERS = ('', 'sparse', 'sparse/*', 'colmap/sparse', 'colmap/sparse/*')
 
-# Name, number by which binary files call it, count of parameters.
-_MODELS = (
-    ('SIMPLE_PINHOLE', 0, 3),
-    ('PINHOLE', 1, 4),
-    ('SIMPLE_RADIAL', 2, 4),
-    ('RADIAL', 3, 5),
-    ('OPENCV', 4, 8),
-    ('OPENCV_FISHEYE', 5, 8),
-    ('FULL_OPENCV', 6, 12),
-    ('SIMPLE_RADIAL_FISHEYE', 8, 4),
-    ('RADIAL_FISHEYE', 9, 5),
-)
-_COUNTS = {name: count for name, _, count in _MODELS}
-_NAMES = {number: name for name, number, _ in _MODELS}
+# Name and count of parameters by the number by which binary files call a model. Also of those that
+# are not supported, so that files with such cameras can be read on.
+_MODELS = {
+    0: ('SIMPLE_PINHOLE', 3),
+    1: ('PINHOLE', 4),
+    2: ('SIMPLE_RADIAL', 4),
+    3: ('RADIAL', 5),
+    4: ('OPENCV', 8),
+    5: ('OPENCV_FISHEYE', 8),
+    6: ('FULL_OPENCV', 12),
+    7: ('FOV', 5),
+    8: ('SIMPLE_RADIAL_FISHEYE', 4),
+    9: ('RADIAL_FISHEYE', 5),
+    10: ('THIN_PRISM_FISHEYE', 12),
+    11: ('RAD_TAN_THIN_PRISM_FISHEYE', 16),
+    12: ('SIMPLE_DIVISION', 4),
+    13: ('DIVISION', 5),
+    14: ('SIMPLE_FISHEYE', 3),
+    15: ('FISHEYE', 4),
+}
+
+# A camera, or why images of it cannot be used.
+_Cameras = dict[int, Camera | CameraError]
 
 
 @dataclass(frozen=True)
@@ -53,49 +64,72 @@ class _Image:
 
 def recognize(path: Path) -> bool:
     """Whether `path` is a COLMAP model or a folder with one."""
-    return _find_model(path) is not None
+    return bool(_find_models(path))
 
 
-def read(path: Path) -> Dataset:
-    """Read the registered images in order of name. Raises DatasetError or CameraError."""
-    found = _find_model(path)
-    if found is None:
-        raise DatasetError(f'{path}: lacks {SIGNATURE}')
-    model, suffix = found
-    read_cameras, read_images = _READERS[suffix]
-    try:
-        cameras = read_cameras(model / f'cameras{suffix}')
-        images = read_images(model / f'images{suffix}')
-    except (ValueError, IndexError, struct.error, OSError) as error:
-        raise DatasetError(f'{model}: COLMAP model is damaged ({error})') from error
+def read(path: Path, exif: bool = False) -> Dataset:
+    """Read the registered images, in natural order, of the model that has most of them.
+
+    Images of a camera that cannot be used are left out; `exif` turns images as their EXIF
+    orientation says. Raises DatasetError or CameraError.
+    """
+    collector = FrameCollector(exif)
+    model, suffix, images = _largest_model(path, collector)
+    read_cameras, _ = _READERS[suffix]
+    cameras = read_cameras(model / f'cameras{suffix}')
     folder = _image_folder(path, model)
-    collector = FrameCollector()
-    for image in sorted(images, key=lambda image: image.name):
-        with collector.skipping(image.name):
-            if image.camera_id not in cameras:
+    for image in sorted(images, key=lambda image: natural_key(image.name)):
+        name = shown(image.name)
+        with collector.skipping(name):
+            camera = cameras.get(image.camera_id)
+            if camera is None:
                 raise CameraError(f'its camera {image.camera_id} is not in the model')
+            if isinstance(camera, CameraError):
+                raise CameraError(f'its camera {image.camera_id}: {camera}')
             qw, qx, qy, qz = image.qvec
             cam_from_world = pose_from_tum([*image.tvec, qx, qy, qz, qw])
-            collector.add(
-                image.name,
-                folder / image.name,
-                cameras[image.camera_id],
-                inverse(cam_from_world),
-            )
-    registered = {image.name for image in images}
+            collector.add(name, file_named(folder, image.name), camera, inverse(cam_from_world))
+    registered = {shown(image.name) for image in images}
     for file in list_images(folder):
         if file.name not in registered:
             collector.skip(file.name, 'is not registered in the model')
     return collector.dataset(path.resolve().name, metric=False)
 
 
-def _find_model(path: Path) -> tuple[Path, str] | None:
-    for folder in MODEL_FOLDERS:
-        for suffix in _READERS:
-            names = [path / folder / f'{part}{suffix}' for part in ('cameras', 'images')]
-            if all(name.is_file() for name in names):
-                return path / folder, suffix
-    return None
+def _find_models(path: Path) -> list[tuple[Path, str]]:
+    """Folders with a model and its files' suffix, in natural order."""
+    found = []
+    for pattern in MODEL_FOLDERS:
+        # '' would be refused as a pattern.
+        folders = [path] if not pattern else sorted(path.glob(pattern), key=natural_key)
+        for folder in folders:
+            suffix = next(
+                (
+                    suffix
+                    for suffix in _READERS
+                    if all((folder / f'{part}{suffix}').is_file() for part in ('cameras', 'images'))
+                ),
+                None,
+            )
+            if suffix is not None:
+                found.append((folder, suffix))
+    return found
+
+
+def _largest_model(path: Path, collector: FrameCollector) -> tuple[Path, str, list[_Image]]:
+    """The model with most images; the others are named in a note."""
+    models = _find_models(path)
+    if not models:
+        raise DatasetError(f'{path}: lacks {SIGNATURE}')
+    contents = [_READERS[suffix][1](model / f'images{suffix}') for model, suffix in models]
+    best = max(range(len(models)), key=lambda index: len(contents[index]))
+    if len(models) > 1:
+        counts = ', '.join(
+            f'{model.relative_to(path)} has {len(images)} images'
+            for (model, _), images in zip(models, contents, strict=True)
+        )
+        collector.note(f'{path}: of {len(models)} models, the largest is read: {counts}')
+    return *models[best], contents[best]
 
 
 def _image_folder(path: Path, model: Path) -> Path:
@@ -107,81 +141,127 @@ def _image_folder(path: Path, model: Path) -> Path:
     raise DatasetError(f'{path}: no folder "images" beside the COLMAP model; put the images there')
 
 
-def _make_camera(name: str, width: int, height: int, parameters: list[float]) -> Camera:
-    if name not in _COUNTS:
-        known = ', '.join(_COUNTS)
-        raise CameraError(f'COLMAP camera model {name} is not supported, only {known}')
-    if len(parameters) != _COUNTS[name]:
-        raise CameraError(f'{name} takes {_COUNTS[name]} parameters, not {len(parameters)}')
-    if name.startswith(('SIMPLE', 'RADIAL')):
-        f, cx, cy, *rest = parameters
-        fx = fy = f
-    else:
-        fx, fy, cx, cy, *rest = parameters
-    K = intrinsic_matrix(fx, fy, cx - 0.5, cy - 0.5)
-    if name.endswith('FISHEYE'):
-        return Camera('equidistant', width, height, K, np.array((rest + [0.0] * 4)[:4]))
-    if name == 'FULL_OPENCV':
-        return Camera('rational_polynomial', width, height, K, np.array(rest))
-    return Camera('plumb_bob' if rest else 'pinhole', width, height, K, np.array(rest))
+def _make_camera(name: str, width: object, height: object, parameters: list[Any]) -> Camera:
+    return camera_from_mapping(colmap_entries(name, width, height, parameters))
 
 
-def _read_cameras_text(path: Path) -> dict[int, Camera]:
-    cameras = {}
-    for _, words in read_table(path):
-        parameters = [float(word) for word in words[4:]]
-        cameras[int(words[0])] = _make_camera(words[1], int(words[2]), int(words[3]), parameters)
+def _camera(
+    name: str, width: object, height: object, parameters: list[Any]
+) -> Camera | CameraError:
+    try:
+        return _make_camera(name, width, height, parameters)
+    except CameraError as error:
+        return error
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Lines with their numbers, without empty ones and comments."""
+    try:
+        lines = enumerate(read_text(path).splitlines(), start=1)
+    except TextError as error:
+        raise DatasetError(f'{path}: {error}') from error
+    return [(n, line.strip()) for n, line in lines if line.strip() and line.strip()[0] != '#']
+
+
+def _read_cameras_text(path: Path) -> _Cameras:
+    cameras: _Cameras = {}
+    for number, line in _lines(path):
+        words = line.split()
+        if len(words) < 4 or not words[0].isdecimal():
+            raise DatasetError(
+                f'{path}, line {number}: COLMAP model is damaged; camera id, model, width, height '
+                'and parameters are expected'
+            )
+        cameras[int(words[0])] = _camera(words[1], words[2], words[3], words[4:])
     return cameras
 
 
 def _read_images_text(path: Path) -> list[_Image]:
-    """Two lines an image: its pose and name, then its 2D points, of which there may be none."""
-    lines = path.read_text(encoding='utf-8').splitlines()
-    lines = [line for line in lines if not line.startswith('#')]
-    images = []
-    for line in lines[::2]:
-        if not line.strip():
+    """Lines with a pose and a name, each followed by one with 2D points, which may be empty."""
+    images: list[_Image] = []
+    points_may_follow = False
+    for number, line in _lines(path):
+        if points_may_follow and _are_points(line):
+            points_may_follow = False
             continue
         words = line.split(maxsplit=9)
-        pose = tuple(float(word) for word in words[1:8])
-        images.append(_Image(words[9].strip(), int(words[8]), pose[:4], pose[4:]))
+        try:
+            pose = tuple(float(word) for word in words[1:8])
+            images.append(_Image(words[9], int(words[8]), pose[:4], pose[4:]))
+        except (ValueError, IndexError) as error:
+            raise DatasetError(
+                f'{path}, line {number}: COLMAP model is damaged; image id, qw, qx, qy, qz, tx, '
+                'ty, tz, camera id and name are expected'
+            ) from error
+        points_may_follow = True
     return images
 
 
+def _are_points(line: str) -> bool:
+    """Whether a line holds 2D points, x y id each, and no image's pose."""
+    words = line.split()
+    return len(words) % 3 == 0 and all(map(_is_number, words))
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 class _Binary:
-    """Reads little-endian values one after another; struct.error at the end of the data."""
+    """Reads little-endian values one after another; DatasetError at the end of the data."""
 
     def __init__(self, path: Path) -> None:
-        self._data = path.read_bytes()
+        self._path = path
+        try:
+            self._data = path.read_bytes()
+        except OSError as error:
+            raise DatasetError(f'{path}: cannot be read ({error.strerror})') from error
         self._at = 0
 
     def take(self, layout: str) -> tuple[Any, ...]:
-        values = struct.unpack_from('<' + layout, self._data, self._at)
-        self._at += struct.calcsize('<' + layout)
-        return values
+        start = self._at
+        self.skip(struct.calcsize('<' + layout))
+        return struct.unpack_from('<' + layout, self._data, start)
 
     def text(self) -> str:
-        end = self._data.index(b'\0', self._at)
-        text = self._data[self._at : end].decode('utf-8')
+        end = self._data.find(b'\0', self._at)
+        if end < 0:
+            raise self._damaged()
+        text = self._data[self._at : end].decode('utf-8', 'surrogateescape')
         self._at = end + 1
         return text
 
     def skip(self, size: int) -> None:
         self._at += size
         if self._at > len(self._data):
-            raise ValueError('the file ends early')
+            raise self._damaged()
+
+    def _damaged(self) -> DatasetError:
+        return DatasetError(
+            f'{self._path}: COLMAP model is damaged: the file ends early, after {len(self._data)} '
+            'bytes; export or copy it again'
+        )
 
 
-def _read_cameras_binary(path: Path) -> dict[int, Camera]:
+def _read_cameras_binary(path: Path) -> _Cameras:
     data = _Binary(path)
-    cameras = {}
+    cameras: _Cameras = {}
     (count,) = data.take('Q')
     for _ in range(count):
         camera_id, number, width, height = data.take('iiQQ')
-        # An unknown model's parameters cannot be skipped, for their count is unknown too.
-        name = _NAMES.get(number, f'number {number}')
-        parameters = list(data.take(f'{_COUNTS.get(name, 0)}d'))
-        cameras[camera_id] = _make_camera(name, width, height, parameters)
+        if number not in _MODELS:
+            # How many parameters follow is not known, so neither is where the next camera begins.
+            raise CameraError(
+                f'{path}: camera {camera_id} is of COLMAP camera model number {number}, which is '
+                'not supported; convert the model to text (colmap model_converter --output_type '
+                'TXT), so that other cameras can be read'
+            )
+        name, parameters = _MODELS[number]
+        cameras[camera_id] = _camera(name, width, height, list(data.take(f'{parameters}d')))
     return cameras
 
 
@@ -198,7 +278,7 @@ def _read_images_binary(path: Path) -> list[_Image]:
     return images
 
 
-_Readers = tuple[Callable[[Path], dict[int, Camera]], Callable[[Path], list[_Image]]]
+_Readers = tuple[Callable[[Path], _Cameras], Callable[[Path], list[_Image]]]
 _READERS: dict[str, _Readers] = {
     '.bin': (_read_cameras_binary, _read_images_binary),
     '.txt': (_read_cameras_text, _read_images_text),

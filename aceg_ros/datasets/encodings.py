@@ -1,7 +1,8 @@
 """Pixels of image messages to arrays, by the names of their encodings; knows nothing of ROS itself.
 
-Color and gray images of 8 or 16 bits, Bayer patterns and packed YUV, as cv_bridge takes them, and
-depth as REP 118 has it. Rows may be padded.
+Color and gray images of 8 or 16 bits, Bayer patterns and packed YUV, as cv_bridge takes them, YUV
+in planes as cameras of phones and single-board computers give it, and depth as REP 118 has it. Rows
+may be padded.
 """
 
 from __future__ import annotations
@@ -37,11 +38,35 @@ _YUV = {
     'yuyv': cv2.COLOR_YUV2RGB_YUYV,
     'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUYV,
 }
-_ALIASES = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8'}
+# Brightness in a plane of its own, color in one or two behind it: columns and rows to a sample of
+# color, whether both colors lie side by side, and whether V comes first.
+_PLANAR: dict[str, tuple[int, int, bool, bool]] = {
+    'nv12': (2, 2, True, False),
+    'nv21': (2, 2, True, True),
+    'nv16': (2, 1, True, False),
+    'nv61': (2, 1, True, True),
+    'nv24': (1, 1, True, False),
+    'nv42': (1, 1, True, True),
+    'i420': (2, 2, False, False),
+    'yv12': (2, 2, False, True),
+}
+_ALIASES = {
+    '8UC1': 'mono8',
+    '8UC3': 'bgr8',
+    '8UC4': 'bgra8',
+    'yuv420': 'i420',
+    'yuv420p': 'i420',
+    'yu12': 'i420',
+    'iyuv': 'i420',
+    'yvu420': 'yv12',
+}
+# What coders of video call their streams. Each of their images needs those before it.
+_VIDEO = ('264', '265', 'avc', 'hevc', 'av1', 'vp8', 'vp9', 'theora', 'mpeg', 'packet')
 
 COLOR_ENCODINGS = (
     *(f'{name}{bits}' for name in (*_LAYOUTS, *_BAYER) for bits in (8, 16)),
     *_YUV,
+    *_PLANAR,
     *_ALIASES,
 )
 # Meters in one unit.
@@ -56,10 +81,16 @@ def decode(
     """RGB (height, width, 3) uint8 of an image message's fields; an array of its own.
 
     `data` is anything with the buffer protocol, `step` the bytes of a row. Gray is repeated in
-    three channels, 16 bits are scaled to 8, alpha is dropped. Raises ImageError for an encoding
-    that is no picture, an empty image, or data too short for it.
+    three channels, 16 bits are scaled to 8, alpha is dropped. Names of YUV may be in capitals, as
+    four-character codes are. Raises ImageError for an encoding that is no picture, an empty image,
+    or data too short for it.
     """
-    name = _ALIASES.get(encoding, encoding)
+    folded = encoding.lower()
+    name = _ALIASES.get(encoding, _ALIASES.get(folded, encoding))
+    if folded in _YUV or folded in _PLANAR:
+        name = folded
+    if name in _PLANAR:
+        return _decode_planar(name, height, width, step, data)
     if name in _YUV:
         if width % 2:
             raise ImageError(f'image of encoding {encoding} is {width} pixels wide; even is needed')
@@ -105,12 +136,23 @@ def decode_depth(
     return _to_meters(pixels, DEPTH_ENCODINGS[encoding])
 
 
-def decode_compressed(data: Any) -> NDArray[np.uint8]:
+def decode_compressed(data: Any, image_format: str = '') -> NDArray[np.uint8]:
     """RGB (H, W, 3) uint8 of a compressed image message's data, a JPEG or PNG file.
 
-    Raises ImageError when it is empty, truncated or no image.
+    `image_format` is the message's own, such as 'rgb8; jpeg compressed bgr8'. Raises ImageError for
+    a stream of video, and when the data are empty, truncated or no image.
     """
-    return decode_image(BytesIO(_buffer(data)), 'compressed image')
+    if any(name in image_format.lower() for name in _VIDEO):
+        raise ImageError(
+            f'the images are of format {image_format!r}, a stream of video; only JPEG and PNG are '
+            'read: record the raw images, or have them compressed as jpeg or png'
+        )
+    named = f' of format {image_format!r}' if image_format else ''
+    return decode_image(
+        BytesIO(_buffer(data)),
+        f'compressed image{named}',
+        'JPEG and PNG are read, and must be whole',
+    )
 
 
 def decode_compressed_depth(image_format: str, data: Any) -> NDArray[np.float32]:
@@ -130,6 +172,38 @@ def decode_compressed_depth(image_format: str, data: Any) -> NDArray[np.float32]
     if raw is None or raw.ndim != 2:
         raise ImageError('compressed depth image cannot be decoded')
     return _to_meters(raw, DEPTH_ENCODINGS['16UC1'])
+
+
+def _decode_planar(name: str, height: int, width: int, step: int, data: Any) -> NDArray[np.uint8]:
+    """RGB (height, width, 3) of YUV in planes; `step` is the length of a row of brightness."""
+    across, down, paired, v_first = _PLANAR[name]
+    if width % 2 or height % 2:
+        raise ImageError(f'image of encoding {name} is {width}x{height}; even sizes are needed')
+    byte = np.dtype(np.uint8)
+    brightness = _pixels(name, height, width, 1, step, byte, data)[:, :, 0]
+    rows, columns, plane_step = height // down, width // across, step // across
+    needed = step * height + 2 * plane_step * rows
+    buffer = _buffer(data)
+    # The last row may lack its padding.
+    if len(buffer) < needed - (plane_step - columns) * (2 if paired else 1):
+        raise ImageError(
+            f'image is truncated: {width}x{height} of encoding {name} takes {needed} bytes, there '
+            f'are {len(buffer)}'
+        )
+    behind = buffer[step * height :]
+    if paired:
+        color = _pixels(name, rows, columns, 2, 2 * plane_step, byte, behind)
+    else:
+        planes = [behind, behind[plane_step * rows :]]
+        color = np.concatenate(
+            [_pixels(name, rows, columns, 1, plane_step, byte, plane) for plane in planes], axis=2
+        )
+    # What OpenCV knows is NV12: U before V, both at half the width and height.
+    color = color[:: 2 // down, :: 2 // across, :: -1 if v_first else 1]
+    rgb = cv2.cvtColorTwoPlane(
+        np.ascontiguousarray(brightness), np.ascontiguousarray(color), cv2.COLOR_YUV2RGB_NV12
+    )
+    return rgb.astype(np.uint8, copy=False)
 
 
 def _to_meters(raw: NDArray[Any], unit: float) -> NDArray[np.float32]:

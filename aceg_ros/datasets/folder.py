@@ -5,26 +5,26 @@
     poses.txt                        TUM trajectory of world_from_cam
     calibration.yaml                 see `aceg_ros.datasets.calibration`
 
-Images named by a number are paired with poses by time (19 digits are nanoseconds); otherwise there
-must be as many poses as images, and they are paired in order of name.
+Images named by times are paired with poses by time, in any unit (see `aceg_ros.datasets.times`);
+otherwise there must be as many poses as images, and they are paired in natural order of the names.
 """
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from aceg_ros.datasets.base import Dataset, FrameCollector
-from aceg_ros.datasets.calibration import Calibration, find_calibration, read_calibration
+from aceg_ros.datasets.calibration import Calibration, folder_calibration
 from aceg_ros.datasets.images import IMAGE_SUFFIXES, list_images, read_depth
-from aceg_ros.datasets.trajectory import Trajectory, read_trajectory
+from aceg_ros.datasets.pairing import pair
+from aceg_ros.datasets.times import times_of_names
+from aceg_ros.datasets.trajectory import ROUNDED, Trajectory, read_trajectory
 from aceg_ros.errors import CameraError, DatasetError
 from aceg_ros.files import leftovers
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.timeline import SAME_INSTANT
 
 IMAGE_FOLDERS = ('images', 'rgb', '')
 DEPTH_FOLDER = 'depth'
@@ -40,26 +40,32 @@ def recognize(path: Path) -> bool:
     return _pose_file(path) is not None and bool(_images(path))
 
 
-def read(path: Path) -> Dataset:
-    """Read a folder of this layout. Raises DatasetError or CameraError."""
-    calibration = _calibration(path)
+def read(path: Path, camera: Camera | None = None, exif: bool = False) -> Dataset:
+    """Read a folder of this layout; `camera` replaces that of its calibration.
+
+    `exif` turns images as their EXIF orientation says. Raises DatasetError or CameraError.
+    """
+    calibration = _calibration(path, camera)
     pose_file = _pose_file(path)
     if pose_file is None:
         raise DatasetError(f'{path}: lacks a pose file, one of {", ".join(POSE_NAMES)}')
     trajectory, problems = read_trajectory(pose_file)
     images = _images(path)
-    stamps = _stamps(images)
-    if stamps is None and len(images) != len(trajectory):
-        raise DatasetError(
-            f'{path}: {len(images)} images do not pair with {len(trajectory)} poses; name the '
-            'images by the time stamps of the poses'
-        )
-    collector = FrameCollector()
+    try:
+        pairing = pair(images, trajectory, pose_file.name)
+    except DatasetError as error:
+        raise DatasetError(f'{path}: {error}') from error
+    collector = FrameCollector(exif)
     for line, reason in problems:
         collector.skip(line, reason)
+    for note in pairing.notes:
+        collector.note(f'{path}: {note}')
     units = calibration.depth_scale or DEPTH_UNITS_PER_METER
-    for index, file in enumerate(images):
-        stamp = float(trajectory.stamps[index]) if stamps is None else stamps[index]
+    stamps = pairing.seconds
+    order = np.arange(len(images)) if stamps is None else np.argsort(stamps, kind='stable')
+    for index in map(int, order):
+        file = images[index]
+        stamp = float(trajectory.stamps[index] if stamps is None else stamps[index])
         depth = path / DEPTH_FOLDER / f'{file.stem}.png'
         with collector.skipping(file.name):
             collector.add(
@@ -72,17 +78,18 @@ def read(path: Path) -> Dataset:
                 depth_camera=calibration.depth_camera,
             )
     if stamps is not None:
-        _name_lone_poses(trajectory, np.array(stamps), pose_file.name, collector)
+        _name_lone_poses(trajectory, stamps, pose_file.name, collector)
     for file in leftovers(images[0].parent):
         collector.skip(file.name, 'was not written to its end')
     return collector.dataset(path.resolve().name, metric=True)
 
 
-def images_only(path: str | Path, camera: Camera | None = None) -> Dataset:
+def images_only(path: str | Path, camera: Camera | None = None, exif: bool = False) -> Dataset:
     """Read a folder of images, or one image file, without poses, for localization.
 
-    Without `camera` a calibration file must lie beside the images. Stamps are the images' names
-    where these are numbers, else positions. Raises DatasetError or CameraError.
+    Without `camera` a calibration file must lie beside the images; `exif` turns images as their
+    EXIF orientation says. Stamps are the images' names where these are numbers, else positions.
+    Raises DatasetError or CameraError.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
@@ -93,22 +100,26 @@ def images_only(path: str | Path, camera: Camera | None = None) -> Dataset:
         raise DatasetError(f'{path}: is neither an image nor a folder of images')
     if not images:
         raise DatasetError(f'{path}: holds no images ({", ".join(sorted(IMAGE_SUFFIXES))})')
-    if camera is None:
-        camera = _calibration(folder).camera
-    stamps = _stamps(images)
-    collector = FrameCollector()
-    for index, file in enumerate(images):
+    camera = _calibration(folder, camera).camera
+    times = times_of_names([file.stem for file in images])
+    stamps = np.arange(len(images)) if times is None else times.seconds
+    collector = FrameCollector(exif)
+    for index in np.argsort(stamps, kind='stable'):
+        file = images[index]
         with collector.skipping(file.name):
-            stamp = None if stamps is None else stamps[index]
+            stamp = None if times is None else float(stamps[index])
             collector.add(file.name, file, camera, None, stamp=stamp)
     return collector.dataset(path.resolve().name, metric=False)
 
 
-def _calibration(path: Path) -> Calibration:
-    file = find_calibration(path)
-    if file is None:
-        raise CameraError(f'{path}: the camera is not known; put a {CALIBRATION_NAME} there')
-    return read_calibration(file)
+def _calibration(path: Path, camera: Camera | None) -> Calibration:
+    calibration = folder_calibration(path, camera)
+    if calibration is None:
+        raise CameraError(
+            f'{path}: the camera is not known; put a {CALIBRATION_NAME} there, or give '
+            '--camera FILE'
+        )
+    return calibration
 
 
 def _pose_file(path: Path) -> Path | None:
@@ -116,24 +127,13 @@ def _pose_file(path: Path) -> Path | None:
 
 
 def _images(path: Path) -> list[Path]:
-    """Images of the first folder that has any, by time where named by numbers, else by name."""
+    """Images of the first folder that has any, in natural order."""
     for folder in IMAGE_FOLDERS:
         if (path / folder).is_dir():
             images = list_images(path / folder)
             if images:
-                stamps = _stamps(images)
-                if stamps is None:
-                    return images
-                return [images[index] for index in np.argsort(stamps, kind='stable')]
+                return images
     return []
-
-
-def _stamps(images: list[Path]) -> list[float] | None:
-    """Names as seconds, or None unless all are numbers."""
-    if not all(re.fullmatch(r'\d+(\.\d*)?', file.stem) for file in images):
-        return None
-    numbers = [float(file.stem) for file in images]
-    return [number * 1e-9 if number > 1e17 else number for number in numbers]
 
 
 def _name_lone_poses(
@@ -143,5 +143,5 @@ def _name_lone_poses(
     if len(trajectory) > 2 * len(stamps):
         return
     for stamp in trajectory.stamps:
-        if np.abs(stamps - stamp).min() > SAME_INSTANT:
+        if np.abs(stamps - stamp).min() > ROUNDED:
             collector.skip(f'{file}, time {stamp:.6f}', 'there is a pose but no image')

@@ -1,7 +1,8 @@
 """Image files to arrays.
 
 Pillow decodes, because it refuses truncated files where OpenCV fills the rest with gray. Pixels are
-taken as stored: an EXIF orientation is ignored, as it is by the tools that made the poses.
+taken as stored, as the tools that made the poses take them: an EXIF orientation is applied only
+where that is asked for. HEIC, which phones write, is read through pillow-heif, upright.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps, UnidentifiedImageError
 
+from aceg_ros.datasets.names import natural_key
 from aceg_ros.errors import ImageError
 
-IMAGE_SUFFIXES = frozenset(
-    {'.jpg', '.jpeg', '.png', '.bmp', '.ppm', '.pgm', '.tif', '.tiff', '.webp'}
+HEIC_SUFFIXES = frozenset({'.heic', '.heif', '.hif'})
+IMAGE_SUFFIXES = (
+    frozenset({'.jpg', '.jpeg', '.png', '.bmp', '.ppm', '.pgm', '.tif', '.tiff', '.webp'})
+    | HEIC_SUFFIXES
 )
+_ORIENTATION = 0x0112  # EXIF's tag
 
 # What Pillow's decoders raise on damaged files, beyond OSError.
 _DAMAGE = (
@@ -32,18 +37,20 @@ _DAMAGE = (
 )
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path, exif: bool = False) -> NDArray[np.uint8]:
     """Read an image file as RGB (H, W, 3) uint8.
 
-    Gray is repeated in three channels, 16 bits are scaled to 8, an alpha channel is dropped.
-    Raises ImageError when the file is missing, truncated, or no image.
+    Gray is repeated in three channels, 16 bits are scaled to 8, an alpha channel is dropped. With
+    `exif` the picture is turned upright as its EXIF orientation says. Raises ImageError when the
+    file is missing, truncated, or no image.
     """
-    return to_rgb(_decode(path, str(path)), str(path))
+    image = _decode(path, str(path))
+    return to_rgb(ImageOps.exif_transpose(image) if exif and _turn(image) else image, str(path))
 
 
-def decode_image(file: BinaryIO, name: str) -> NDArray[np.uint8]:
-    """Like `read_image`, of an open file; `name` is for the ImageError."""
-    return to_rgb(_decode(file, name), name)
+def decode_image(file: BinaryIO, name: str, remedy: str) -> NDArray[np.uint8]:
+    """Like `read_image`, of an open file; `name` and `remedy` are for the ImageError."""
+    return to_rgb(_decode(file, name, remedy), name)
 
 
 def to_rgb(image: Image.Image, name: str = 'image') -> NDArray[np.uint8]:
@@ -78,26 +85,70 @@ def read_depth(
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height from the file's header alone; raises ImageError when it has none."""
+    """Width and height as stored, from the file's header alone; raises ImageError without one."""
+    return image_header(path)[0]
+
+
+def image_header(path: str | Path) -> tuple[tuple[int, int], int]:
+    """Width and height as stored, and the EXIF orientation of a picture that is stored turned.
+
+    The orientation is 2 to 8, or 0 where the picture is upright. Raises ImageError when the file
+    has no readable header.
+    """
+    _prepare(path)
     try:
         with Image.open(path) as image:
-            return image.size
+            return image.size, _turn(image)
     except FileNotFoundError as error:
         raise ImageError(f'{path}: there is no such image') from error
     except _DAMAGE as error:
         raise ImageError(f'{path}: is no readable image ({_reason(error)})') from error
 
 
+def turned(size: tuple[int, int], turn: int) -> tuple[int, int]:
+    """Width and height of a picture once it is upright."""
+    return (size[1], size[0]) if turn >= 5 else size
+
+
 def list_images(folder: Path) -> list[Path]:
-    """Image files lying directly in `folder`, sorted by name; hidden files are left out."""
-    return sorted(
+    """Image files lying directly in `folder`, in natural order; hidden files are left out."""
+    found = (
         file
         for file in folder.iterdir()
         if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith('.')
     )
+    return sorted(found, key=lambda file: natural_key(file.name))
 
 
-def _decode(file: str | Path | BinaryIO, name: str) -> Image.Image:
+def _turn(image: Image.Image) -> int:
+    # Pillow turns TIFF by itself, and decodes a PNG to look for what comes after its pixels.
+    if image.format == 'TIFF' or (image.format == 'PNG' and 'exif' not in image.info):
+        return 0
+    try:
+        turn = image.getexif().get(_ORIENTATION, 0)
+    except (*_DAMAGE, KeyError, TypeError):
+        return 0
+    return turn if isinstance(turn, int) and 2 <= turn <= 8 else 0
+
+
+def _prepare(file: str | Path | BinaryIO) -> None:
+    """Have Pillow read HEIC where that is needed; raises ImageError when it cannot."""
+    if not isinstance(file, str | Path) or Path(file).suffix.lower() not in HEIC_SUFFIXES:
+        return
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise ImageError(
+            f"{file}: HEIC is read by pillow-heif: pip install 'aceg_ros[heic]' or pillow-heif; or "
+            'convert it to JPEG'
+        ) from error
+    register_heif_opener()
+
+
+def _decode(
+    file: str | Path | BinaryIO, name: str, remedy: str = 'copy it again or leave it out'
+) -> Image.Image:
+    _prepare(file)
     try:
         with Image.open(file) as image:
             image.load()
@@ -105,10 +156,13 @@ def _decode(file: str | Path | BinaryIO, name: str) -> Image.Image:
     except FileNotFoundError as error:
         raise ImageError(f'{name}: there is no such image') from error
     except _DAMAGE as error:
-        raise ImageError(
-            f'{name}: cannot be decoded ({_reason(error)}); copy it again or leave it out'
-        ) from error
+        raise ImageError(f'{name}: cannot be decoded ({_reason(error)}); {remedy}') from error
 
 
 def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    if isinstance(error, UnidentifiedImageError):
+        return 'it is of no image format that is known here'
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    plain = isinstance(error, OSError | ValueError | Image.DecompressionBombError)
+    return str(error).splitlines()[0] if plain and str(error) else 'it is damaged'

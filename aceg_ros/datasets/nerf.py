@@ -6,16 +6,20 @@ Intrinsics stand at the top or in each frame; pixel centers are at 0.5, as in CO
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aceg_ros.datasets.base import Dataset, FrameCollector
-from aceg_ros.datasets.images import IMAGE_SUFFIXES, image_size
+from aceg_ros.datasets.calibration_entries import looks_like_lens
+from aceg_ros.datasets.calibration_keys import camera_from_mapping
+from aceg_ros.datasets.images import IMAGE_SUFFIXES, image_header, turned
+from aceg_ros.datasets.json_file import read_json
+from aceg_ros.datasets.names import file_named, is_file, natural_key, shown
 from aceg_ros.errors import CameraError, DatasetError, ImageError, PoseError
-from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
 
 SIGNATURE = 'transforms.json or transforms_train.json'
@@ -29,22 +33,37 @@ def recognize(path: Path) -> bool:
     return bool(_files(path))
 
 
-def read(path: Path) -> Dataset:
-    """Read a scene; frames of transforms_<split>.json belong to that split. Raises DatasetError."""
-    collector = FrameCollector()
+def read(path: Path, exif: bool = False) -> Dataset:
+    """Read a scene, in natural order; frames of transforms_<split>.json belong to that split.
+
+    `exif` turns images as their EXIF orientation says. Raises DatasetError.
+    """
+    collector = FrameCollector(exif)
     for file, splits in _files(path):
         transforms = _read_json(file)
-        for number, frame in enumerate(transforms['frames']):
-            if not isinstance(frame, dict) or not isinstance(frame.get('file_path'), str):
-                collector.skip(f'{file.name}, frame {number}', 'file_path is missing')
-                continue
-            name = frame['file_path'].removeprefix('./')
+        common = {name: value for name, value in transforms.items() if name != 'frames'}
+        for name, frame in _named_frames(transforms['frames'], file, collector):
             with collector.skipping(name):
-                image = _image_file(path, name)
-                camera = _camera({**transforms, **frame}, image_size(image))
+                image = _image_file(path, frame['file_path'])
+                size, turn = image_header(image)
+                size = turned(size, turn) if exif else size
+                camera = _camera({**common, **frame}, size, file.name)
                 pose = _pose(frame.get('transform_matrix'))
                 collector.add(name, image, camera, pose, splits=splits)
     return collector.dataset(path.resolve().name, metric=False)
+
+
+def _named_frames(
+    frames: list[Any], file: Path, collector: FrameCollector
+) -> list[tuple[str, dict[str, Any]]]:
+    """Frames with their names, in natural order of these."""
+    named = []
+    for number, frame in enumerate(frames):
+        if not isinstance(frame, dict) or not isinstance(frame.get('file_path'), str):
+            collector.skip(f'{file.name}, frame {number}', 'file_path is missing')
+            continue
+        named.append((shown(frame['file_path']), frame))
+    return sorted(named, key=lambda entry: natural_key(entry[0]))
 
 
 def _files(path: Path) -> list[tuple[Path, tuple[str, ...]]]:
@@ -55,25 +74,22 @@ def _files(path: Path) -> list[tuple[Path, tuple[str, ...]]]:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text(encoding='utf-8'))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f'{file}: cannot be read as JSON ({error})') from error
-    if not isinstance(values, dict) or not isinstance(values.get('frames'), list):
-        raise DatasetError(f'{file}: lacks the list "frames"')
+    values = read_json(file)
+    if not isinstance(values.get('frames'), list):
+        raise DatasetError(f'{file}: lacks the list "frames", with file_path and transform_matrix')
     return values
 
 
 def _image_file(folder: Path, name: str) -> Path:
     """File of a frame; synthetic scenes name it without suffix."""
-    file = folder / name
-    if file.is_file():
+    file = file_named(folder, name)
+    if is_file(file):
         return file
-    named = (file.with_name(file.name + suffix) for suffix in sorted(IMAGE_SUFFIXES))
-    found = next((candidate for candidate in named if candidate.is_file()), None)
-    if found is None:
+    found = (file_named(folder, name + suffix) for suffix in sorted(IMAGE_SUFFIXES))
+    existing = next((candidate for candidate in found if is_file(candidate)), None)
+    if existing is None:
         raise ImageError('the image file is missing')
-    return found
+    return existing
 
 
 def _pose(matrix: Any) -> np.ndarray:
@@ -82,30 +98,27 @@ def _pose(matrix: Any) -> np.ndarray:
     return validate_pose(matrix) @ GL_FROM_CV
 
 
-def _camera(values: dict[str, Any], size: tuple[int, int]) -> Camera:
-    """Camera of one frame, its own entries before the common ones; `size` is the image's."""
-    width, height = (int(_number(values, key, size[i])) for i, key in enumerate(('w', 'h')))
-    fx = _focal_length(values, 'fl_x', 'camera_angle_x', width)
-    if fx is None:
-        raise CameraError('focal length is missing; add fl_x or camera_angle_x')
-    fy = _focal_length(values, 'fl_y', 'camera_angle_y', height) or fx
-    K = intrinsic_matrix(
-        fx,
-        fy,
-        _number(values, 'cx', width / 2.0) - 0.5,
-        _number(values, 'cy', height / 2.0) - 0.5,
-    )
-    k1, k2, k3, k4, p1, p2 = (
-        _number(values, key, 0.0) for key in ('k1', 'k2', 'k3', 'k4', 'p1', 'p2')
-    )
-    if values.get('is_fisheye') or values.get('camera_model') == 'OPENCV_FISHEYE':
-        return Camera('equidistant', width, height, K, np.array([k1, k2, k3, k4]))
-    if k4:
-        raise CameraError('a fourth radial coefficient (k4) is not supported; undistort the images')
-    coefficients = np.array([k1, k2, p1, p2, k3])
-    if not coefficients.any():
-        return Camera('pinhole', width, height, K)
-    return Camera('plumb_bob', width, height, K, coefficients)
+def _camera(values: dict[str, Any], size: tuple[int, int], file: str) -> Camera:
+    """Camera of one frame, its own entries before the common ones; `size` is the image's.
+
+    Whatever speaks of a lens, by its name, is understood or refused; coefficients are 0 where there
+    are none.
+    """
+    try:
+        width, height = (int(_number(values, key, size[i])) for i, key in enumerate(('w', 'h')))
+        fx = _focal_length(values, 'fl_x', 'camera_angle_x', width)
+        if fx is None:
+            raise CameraError('focal length is missing; add fl_x or camera_angle_x')
+        fy = _focal_length(values, 'fl_y', 'camera_angle_y', height) or fx
+        lens = {n: v for n, v in values.items() if looks_like_lens(n)}
+        if not any(re.fullmatch(r'k\d|dist.*', name) for name in lens):
+            lens['k1'] = 0.0
+        lens |= {'w': width, 'h': height, 'fl_x': fx, 'fl_y': fy}
+        lens['cx'] = _number(values, 'cx', width / 2.0)
+        lens['cy'] = _number(values, 'cy', height / 2.0)
+        return camera_from_mapping(lens)
+    except CameraError as error:
+        raise CameraError(f'{file}: {error}') from error
 
 
 def _focal_length(values: dict[str, Any], key: str, angle_key: str, extent: int) -> float | None:
@@ -124,5 +137,5 @@ def _number(values: dict[str, Any], key: str, default: float) -> float:
     value = values.get(key)
     try:
         return float(default if value is None else value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CameraError(f'{key} is no number: {value!r}') from error

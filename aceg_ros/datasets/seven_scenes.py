@@ -8,14 +8,16 @@ such as `sequence1`. A sequence holds `frame-000000.color.png` (or .jpg), `.pose
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from aceg_ros.datasets.base import Dataset, FrameCollector
-from aceg_ros.datasets.calibration import Calibration, find_calibration, read_calibration
+from aceg_ros.datasets.calibration import Calibration, find_calibration, folder_calibration
 from aceg_ros.datasets.images import image_size, list_images, read_depth
+from aceg_ros.datasets.names import natural_key
 from aceg_ros.datasets.trajectory import read_table
 from aceg_ros.errors import PoseError
 from aceg_ros.geometry.cameras import Camera
@@ -36,12 +38,12 @@ def recognize(path: Path) -> bool:
     return bool(_frame_files(path) or _sequences(path))
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, camera: Camera | None = None) -> Dataset:
     """Read a scene or one sequence.
 
-    A calibration file in the folder replaces the Kinect's calibration, for color and depth. Splits
-    are the sequence's name and, from the split files, 'train' and 'test'. Raises DatasetError or
-    CameraError.
+    A calibration file in the folder replaces the Kinect's calibration, for color and depth, and
+    `camera` that for color. Splits are the sequence's name and, from the split files, 'train' and
+    'test'. Raises DatasetError or CameraError.
     """
     collector = FrameCollector()
     if _frame_files(path):
@@ -50,13 +52,17 @@ def read(path: Path) -> Dataset:
     else:
         scene, sequences, name = path, _sequences(path), path.resolve().name
     for sequence in sequences:
-        _read_sequence(sequence, scene, collector)
+        _read_sequence(sequence, scene, camera, collector)
     return collector.dataset(name, metric=True)
 
 
-def _read_sequence(sequence: Path, scene: Path, collector: FrameCollector) -> None:
-    file = find_calibration(sequence) or find_calibration(scene)
-    calibration = None if file is None else read_calibration(file)
+def _read_sequence(
+    sequence: Path, scene: Path, camera: Camera | None, collector: FrameCollector
+) -> None:
+    nearest = sequence if find_calibration(sequence) is not None else scene
+    calibration = folder_calibration(nearest, camera)
+    if camera is not None and find_calibration(nearest) is None:
+        calibration = replace(DEFAULT_CALIBRATION, camera=camera)
     splits = (sequence.name, *_splits_of(sequence.name, scene))
     color_files = _frame_files(sequence)
     for color in color_files:
@@ -79,7 +85,7 @@ def _read_sequence(sequence: Path, scene: Path, collector: FrameCollector) -> No
                 splits=splits,
             )
     stems = {color.name.split('.')[0] for color in color_files}
-    for pose_file in sorted(sequence.glob('frame-*.pose.txt')):
+    for pose_file in sorted(sequence.glob('frame-*.pose.txt'), key=natural_key):
         stem = pose_file.name.split('.')[0]
         if stem not in stems:
             collector.skip(f'{sequence.name}/{stem}', 'there is a pose but no image')
@@ -118,7 +124,8 @@ def _splits_of(sequence: str, scene: Path) -> list[str]:
 
 
 def _sequences(path: Path) -> list[Path]:
-    return sorted(folder for folder in path.glob('seq-*') if _frame_files(folder))
+    found = (folder for folder in path.glob('seq-*') if _frame_files(folder))
+    return sorted(found, key=natural_key)
 
 
 def _frame_files(folder: Path) -> list[Path]:

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from aceg_ros.datasets.base import Dataset, FrameCollector
-from aceg_ros.datasets.calibration import Calibration, find_calibration, read_calibration
+from aceg_ros.datasets.calibration import Calibration, folder_calibration
 from aceg_ros.datasets.images import read_depth
-from aceg_ros.datasets.trajectory import read_table, read_trajectory
-from aceg_ros.errors import CameraError, DatasetError
+from aceg_ros.datasets.names import file_named, shown
+from aceg_ros.datasets.times import NUMBERS
+from aceg_ros.datasets.trajectory import read_stamped_files, read_trajectory
+from aceg_ros.errors import CameraError
 from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
 
 SIGNATURE = 'rgb.txt and groundtruth.txt'
@@ -51,55 +53,51 @@ def recognize(path: Path) -> bool:
     return (path / 'rgb.txt').is_file() and (path / 'groundtruth.txt').is_file()
 
 
-def read(path: Path) -> Dataset:
+def read(path: Path, camera: Camera | None = None) -> Dataset:
     """Read a sequence; poses are interpolated between ground truth at most 0.1 s apart.
 
-    Raises DatasetError or CameraError.
+    `camera` replaces that of the calibration. Raises DatasetError or CameraError.
     """
-    calibration = _calibration(path)
+    calibration = _calibration(path, camera)
     trajectory, problems = read_trajectory(path / 'groundtruth.txt')
-    depth_stamps, depth_files = _read_list(path / 'depth.txt')
+    times, files = read_stamped_files(path / 'rgb.txt', trajectory.stamps)
+    depth_stamps, depth_files = np.zeros(0), list[str]()
+    if (path / 'depth.txt').is_file():
+        depth_times, depth_files = read_stamped_files(path / 'depth.txt', times.seconds)
+        depth_stamps = depth_times.seconds
     units = calibration.depth_scale or DEPTH_UNITS_PER_METER
     collector = FrameCollector()
     for line, reason in problems:
         collector.skip(line, reason)
-    for stamp, file in zip(*_read_list(path / 'rgb.txt'), strict=True):
-        with collector.skipping(file):
+    for name, unit in (('rgb.txt', times.taken_as), ('groundtruth.txt', trajectory.taken_as)):
+        if unit not in ('seconds', NUMBERS):
+            collector.note(f'{path}: times in {name} were taken as {unit}')
+    for stamp, file in zip(times.seconds.tolist(), files, strict=True):
+        with collector.skipping(shown(file)):
             depth = _nearest(stamp, depth_stamps, depth_files)
+            depth_file = None if depth is None else file_named(path, depth)
             collector.add(
-                file,
-                path / file,
+                shown(file),
+                file_named(path, file),
                 calibration.camera,
                 trajectory.at(stamp),
                 stamp=stamp,
-                load_depth=partial(read_depth, path / depth, units) if depth else None,
+                load_depth=None if depth_file is None else partial(read_depth, depth_file, units),
                 depth_camera=calibration.depth_camera,
             )
     return collector.dataset(path.resolve().name, metric=True)
 
 
-def _calibration(path: Path) -> Calibration:
-    file = find_calibration(path)
-    if file is not None:
-        return read_calibration(file)
+def _calibration(path: Path, camera: Camera | None) -> Calibration:
+    calibration = folder_calibration(path, camera)
+    if calibration is not None:
+        return calibration
     sensor = re.search(r'(?:freiburg|fr)([123])(?!\d)', path.resolve().name)
     if sensor is None:
-        raise CameraError(f'{path}: the camera is not known; put a calibration.yaml there')
+        raise CameraError(
+            f'{path}: the camera is not known; put a calibration.yaml there, or give --camera FILE'
+        )
     return Calibration(PUBLISHED_CAMERAS[sensor.group(1)])
-
-
-def _read_list(path: Path) -> tuple[np.ndarray, list[str]]:
-    """Stamps (N,) and file names of an image list in order of time; empty without the file."""
-    if not path.is_file():
-        return np.zeros(0), []
-    rows = []
-    for number, words in read_table(path):
-        try:
-            rows.append((float(words[0]), words[1]))
-        except (ValueError, IndexError) as error:
-            raise DatasetError(f'{path}, line {number}: is not a stamp and a file name') from error
-    rows.sort()
-    return np.array([stamp for stamp, _ in rows]), [file for _, file in rows]
 
 
 def _nearest(stamp: float, stamps: np.ndarray, files: list[str]) -> str | None:

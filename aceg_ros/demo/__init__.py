@@ -1,1 +1,1 @@
-"""The main job over ROS 2: a camera is carried through a place twice, past mapper and localizer."""
+"""The demo: a camera goes through a place twice; the mapper maps it, the localizer finds it."""

@@ -1,4 +1,4 @@
-"""Carries a camera past the nodes: calls their services, plays to them, and hears what they say."""
+"""Plays a camera to the nodes, calls their services and collects their answers."""
 
 from __future__ import annotations
 
@@ -26,10 +26,17 @@ from std_srvs.srv import SetBool
 from aceg_ros.datasets.base import Dataset, Frame
 from aceg_ros.errors import AcegError
 from aceg_ros.geometry.poses import Array
+from aceg_ros.mapping.background import FitState
 from aceg_ros.monitor import Monitor
 from aceg_ros.ros.messages import NANOSECONDS, pose_of, to_seconds
 from aceg_ros.ros.parameters import LATCHED
 from aceg_ros.ros.player import Played, Player, PlayOptions, plan
+from aceg_ros.ros.status_values import (
+    CameraValues,
+    FitValues,
+    LocalizationValues,
+    read_values,
+)
 
 MAPPER, LOCALIZER = 'aceg_mapper', 'aceg_localizer'
 _START = 60.0  # s that nodes have to come up, to hear each other, and to answer
@@ -46,10 +53,10 @@ class DriveError(AcegError):
 
 @dataclass(frozen=True)
 class Mapped:
-    """What the mapper made of a tour."""
+    """The map of a tour."""
 
     map: Path
-    recorded: int  # keyframes, those included that judge the map
+    recorded: int  # keyframes, those included that test the map
     seconds: float  # of the fit
     quality: str
 
@@ -65,7 +72,7 @@ class Detection:
 
 @dataclass
 class Run:
-    """What the localizer did with a tour."""
+    """The answers of the localizer to the images of a tour."""
 
     shown: list[tuple[Frame, Detection | None]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)  # of images: dropped, refused, failed, ...
@@ -93,12 +100,13 @@ class Driver:
         self._monitor = monitor
         self._check = check
         self._memory = memory
-        self._fit: DiagnosticStatus | None = None
+        self._fit: DiagnosticStatus | None = None  # the last one heard
         self._fit_heard = 0.0
         self._status = ''
         self._map_stamp = 0.0
         self._poses: dict[int, Detection] = {}
-        self._values: dict[str, dict[str, str]] = {}
+        self._camera = CameraValues()
+        self._localization = LocalizationValues()
         self._oldest_ms = 0.0
         self._diagnosed = 0.0
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -143,12 +151,9 @@ class Driver:
         result = self._follow_fit()
         self._wait(
             lambda: self._map_stamp >= began,
-            f'the {LOCALIZER} has not loaded {result["map"]} ({self._status}); its log says why',
+            f'the {LOCALIZER} has not loaded {result.map} ({self._status}); its log says why',
         )
-        recorded = self._values.get(f'{MAPPER}: recording', {}).get('keyframes', '0')
-        return Mapped(
-            Path(result['map']), int(recorded), float(result['seconds']), result['quality']
-        )
+        return Mapped(Path(result.map), result.recorded, result.seconds, result.quality)
 
     def localize(self, tour: Dataset, rate: float | None) -> Run:
         """Show a tour without its poses, and collect what the localizer answers."""
@@ -172,7 +177,7 @@ class Driver:
         ended = time.monotonic()
         self._wait(lambda: self._diagnosed > ended + 1.0, 'nothing comes on /diagnostics')
         after = self._counts()
-        run.counts = {name: after[name] - before.get(name, 0) for name in after}
+        run.counts = {name: after[name] - before[name] for name in after}
         run.oldest_ms = self._oldest_ms
         run.shown = [(frame, self._poses.get(stamp)) for frame, stamp in stamps]
         return run
@@ -235,22 +240,21 @@ class Driver:
 
         self._wait(answered, f'{MAPPER} does not answer')
 
-    def _follow_fit(self) -> dict[str, str]:
-        """Values of the progress that says that the map is saved."""
+    def _follow_fit(self) -> FitValues:
+        """What the mapper says of a map that is fitted and saved."""
         while True:
             self._check()
             if time.monotonic() - self._fit_heard > _SILENCE:
                 raise DriveError(f'{MAPPER} has said nothing for {_SILENCE:.0f} s; see its log')
             if self._fit is not None:
-                values = _by_key(self._fit)
-                if values['state'] == 'done':
+                values = read_values(FitValues, self._fit)
+                if values.state == FitState.DONE.value:
                     return values
-                if values['state'] != 'running':
+                if values.state != FitState.RUNNING.value:
                     raise DriveError(f'no map was made: {self._fit.message}')
-                detail = ', '.join(filter(None, [values['detail'], f'{values["remaining (s)"]} s']))
-                self._monitor.report(
-                    f'map: {values["stage"]}', int(values['percent']) / 100.0, detail
-                )
+                left = f'{values.remaining_s:.0f} s'
+                detail = ', '.join(filter(None, [values.detail, left]))
+                self._monitor.report(f'map: {values.stage}', values.fraction, detail)
             time.sleep(_LOOK)
 
     def _wait(self, condition: Callable[[], bool], problem: str) -> None:
@@ -263,16 +267,14 @@ class Driver:
 
     def _counts(self) -> dict[str, int]:
         """Numbers of images, by what became of them, since the localizer started."""
-        camera = self._values.get(f'{LOCALIZER}: camera', {})
-        answers = self._values.get(f'{LOCALIZER}: localization', {})
+        camera, answers = self._camera, self._localization
         return {
-            name: int(values[name])
-            for values, names in (
-                (camera, ('images', 'dropped', 'unusable')),
-                (answers, ('accepted', 'refused', 'failed')),
-            )
-            for name in names
-            if name in values
+            'images': camera.images,
+            'dropped': camera.dropped,
+            'unusable': camera.unusable,
+            'accepted': answers.accepted,
+            'refused': answers.refused,
+            'failed': answers.failed,
         }
 
     def _on_progress(self, message: DiagnosticStatus) -> None:
@@ -294,23 +296,21 @@ class Driver:
         )
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        # Depending on the backend, names begin with the namespace or not.
-        told = {each.name.rpartition('/')[2]: _by_key(each) for each in message.status}
-        self._values |= told
-        answers = told.get(f'{LOCALIZER}: localization')
-        if answers is not None:
-            self._diagnosed = time.monotonic()
-            self._oldest_ms = max(self._oldest_ms, float(answers['oldest image (ms)']))
+        for status in message.status:
+            # Depending on the backend, names begin with the namespace or not.
+            name = status.name.rpartition('/')[2]
+            if name == f'{LOCALIZER}: camera':
+                self._camera = read_values(CameraValues, status)
+            elif name == f'{LOCALIZER}: localization':
+                self._localization = read_values(LocalizationValues, status)
+                self._oldest_ms = max(self._oldest_ms, self._localization.oldest_image_ms)
+                self._diagnosed = time.monotonic()
 
     def _spin(self) -> None:
         try:
             self._executor.spin()
         except ExternalShutdownException:
             return
-
-
-def _by_key(status: DiagnosticStatus) -> dict[str, Any]:
-    return {entry.key: entry.value for entry in status.values}
 
 
 def _nanoseconds(stamp: Time) -> int:

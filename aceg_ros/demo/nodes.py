@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +22,10 @@ class NodeEndedError(AcegError):
 
 
 class Nodes:
-    """The two nodes, told where to record and map, and whose images they get."""
+    """The two nodes, told where to record and map, and whose images they get.
+
+    They end with this process, also when it is killed.
+    """
 
     def __init__(self, folder: Path, budget: float, device: str, compressed: bool) -> None:
         """Start them; recording, map and logs go into ``folder``, ``budget`` is in seconds."""
@@ -76,13 +78,15 @@ class Nodes:
         """End them, in good order if they can."""
         for process in self._processes.values():
             if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
         for process in self._processes.values():
             try:
                 process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
         for log in self._logs:
             log.close()
 
@@ -94,8 +98,8 @@ class Nodes:
         ]
         self._logs.append(self._log(name).open('wb'))
         self._processes[name] = subprocess.Popen(
-            [sys.executable, '-m', f'aceg_ros.ros.{name}', '--ros-args', *options],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, '-m', 'aceg_ros.demo.tethered', name, '--ros-args', *options],
+            stdin=subprocess.PIPE,
             stdout=self._logs[-1],
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for this process, which then ends the others

@@ -1,4 +1,4 @@
-"""What came over ROS, held against the truth and against the engine alone."""
+"""Results over ROS, compared with the truth and with the engine alone."""
 
 from __future__ import annotations
 

@@ -96,9 +96,14 @@ def _drive(tours: Tours, folder: Path, options: RosOptions, monitor: Monitor) ->
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Have SIGTERM, as Ctrl-C, end the processes that were started."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Have SIGINT and SIGTERM raise KeyboardInterrupt, so that the nodes end in good order.
+
+    Shells start background jobs with SIGINT ignored.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

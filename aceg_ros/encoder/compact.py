@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import nn
 
 from aceg_ros.encoder.base import PatchFeatures
+from aceg_ros.encoder.files import bad_weights, check_images, read_tensors
 from aceg_ros.encoder.view import bounded_view
-from aceg_ros.errors import ImageError, WeightsError
 from aceg_ros.files import write_atomically
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.precision import half_precision
@@ -26,7 +25,8 @@ _NETWORK = 'network.'  # prefix of the network's tensors in a weights file
 _COARSEST = 32  # inputs are padded to a multiple of the coarsest level's stride
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """A convolution with bias that keeps the size at stride 1, and a ReLU."""
     convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity='relu')
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
@@ -42,14 +42,14 @@ class CompactNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.PixelUnshuffle(4), _conv(16, 32), _conv(32, 32), _conv(32, 32))
-        self.level8 = nn.Sequential(_conv(32, 64, stride=2), *(_conv(64, 64) for _ in range(3)))
-        self.level16 = nn.Sequential(_conv(64, 96, stride=2), _conv(96, 96), _conv(96, 96))
-        self.level32 = nn.Sequential(_conv(96, 128, stride=2), _conv(128, 128), _conv(128, 128))
+        self.stem = nn.Sequential(nn.PixelUnshuffle(4), conv(16, 32), conv(32, 32), conv(32, 32))
+        self.level8 = nn.Sequential(conv(32, 64, stride=2), *(conv(64, 64) for _ in range(3)))
+        self.level16 = nn.Sequential(conv(64, 96, stride=2), conv(96, 96), conv(96, 96))
+        self.level32 = nn.Sequential(conv(96, 128, stride=2), conv(128, 128), conv(128, 128))
         self.lateral16 = nn.Conv2d(96, 64, 1)
         self.lateral32 = nn.Conv2d(128, 64, 1)
-        self.fusion = nn.Sequential(_conv(64, 64), _conv(64, 64), nn.Conv2d(64, DIM, 1))
-        self.reliability = nn.Sequential(_conv(64, 32, kernel=1), nn.Conv2d(32, 1, 1))
+        self.fusion = nn.Sequential(conv(64, 64), conv(64, 64), nn.Conv2d(64, DIM, 1))
+        self.reliability = nn.Sequential(conv(64, 32, kernel=1), nn.Conv2d(32, 1, 1))
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Features (B, 64, H // 8, W // 8) and reliability logits (B, H // 8, W // 8).
@@ -119,7 +119,7 @@ class CompactEncoder:
         network.to(device)
         self.network = network.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._mean = whitening.mean.to(device)
-        self._matrix = whitening.matrix.to(device)
+        self.matrix = whitening.matrix.to(device)
         self.identity = identity
         self.device = device
 
@@ -127,10 +127,7 @@ class CompactEncoder:
     def load(cls, path: Path, device: torch.device | str = 'cpu') -> CompactEncoder:
         """Read weights written by `save_weights`; raises WeightsError when they do not fit."""
         try:
-            data = path.read_bytes()
-            tensors = load(data)
-            if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
-                raise ValueError('some are no numbers')
+            tensors, identity = read_tensors(path, cls.name)
             whitening = Whitening(tensors.pop('mean'), tensors.pop('matrix'))
             if (whitening.mean.shape, whitening.matrix.shape) != ((DIM,), (DIM, DIM)):
                 raise ValueError('mean or matrix has another size')
@@ -139,11 +136,7 @@ class CompactEncoder:
                 {name.removeprefix(_NETWORK): tensor for name, tensor in tensors.items()}
             )
         except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
-            raise WeightsError(
-                f'{path} does not hold the weights of the compact encoder ({error}); '
-                'take the file from the project, or train one with "aceg train-encoder"'
-            ) from error
-        identity = 'compact-' + hashlib.sha256(data).hexdigest()[:16]
+            raise bad_weights(path, cls.name, error) from error
         return cls(network, whitening, identity, torch.device(device))
 
     @staticmethod
@@ -154,14 +147,10 @@ class CompactEncoder:
     @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> PatchFeatures:
         """See `Encoder.encode`."""
-        if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < 64:
-            raise ImageError(
-                'the encoder takes (B, 3, H, W) images of at least 64x64 px, '
-                f'not {tuple(images.shape)}'
-            )
+        check_images(images)
         batch = images.to(self.device).float().contiguous(memory_format=torch.channels_last)
         with half_precision(self.device):
             features, reliability = self.network(batch)
         centered = features - self._mean[None, :, None, None]
-        whitened = torch.einsum('ij,bjhw->bihw', self._matrix, centered)
+        whitened = torch.einsum('ij,bjhw->bihw', self.matrix, centered)
         return PatchFeatures(F.normalize(whitened, dim=1), reliability.sigmoid(), STRIDE)

@@ -26,6 +26,8 @@ COEFFICIENT_COUNTS: dict[str, tuple[int, ...]] = {
     'rational_polynomial': (8,),
     'equidistant': (4,),
 }
+# A skew that moves every pixel by less (px) is what a calibration's noise leaves.
+MAX_SKEW_SHIFT = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +35,9 @@ class Camera:
     """Intrinsic calibration of one camera at one image size.
 
     `model` is 'pinhole', 'plumb_bob' (k1 k2 p1 p2 k3), 'rational_polynomial' (the same, then k4 k5
-    k6) or 'equidistant' (fisheye, k1 k2 k3 k4); `K` (3, 3) holds fx, fy, cx, cy in pixels without
-    skew. Cameras compare and hash by value; their arrays are read-only.
+    k6) or 'equidistant' (fisheye, k1 k2 k3 k4); `K` (3, 3) holds fx, fy, cx, cy in pixels. A skew
+    that moves no pixel of the image by a pixel is taken as 0. Cameras compare and hash by value;
+    their arrays are read-only.
 
     Raises CameraError when built from a calibration that cannot be used.
     """
@@ -54,10 +57,14 @@ class Camera:
             K = np.array(self.K, dtype=np.float64)
             distortion = np.array(self.distortion, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError, OverflowError) as error:
-            raise CameraError(f'calibration holds something that is no number: {error}') from error
+            raise CameraError(
+                'calibration holds something that is no number; width, height, K and distortion '
+                'are expected to be numbers'
+            ) from error
         if min(size) <= 0:
             raise CameraError(f'image size {size[0]}x{size[1]} is not positive; give it in pixels')
-        _check_matrix(K)
+        _check_matrix(K, size[1])
+        K[0, 1] = 0.0
         counts = COEFFICIENT_COUNTS[self.model]
         if distortion.size not in counts:
             raise CameraError(
@@ -153,8 +160,10 @@ class Camera:
                 values['K'],
                 values['distortion'],
             )
-        except (KeyError, TypeError) as error:
-            raise CameraError(f'camera description lacks or garbles an entry: {error}') from error
+        except KeyError as error:
+            raise CameraError(f'camera description lacks the entry {error}') from error
+        except TypeError as error:
+            raise CameraError('camera description lacks entries by name') from error
 
     @cached_property
     def _key(self) -> tuple[object, ...]:
@@ -190,8 +199,8 @@ def intrinsic_matrix(fx: float, fy: float, cx: float, cy: float) -> Array:
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
-def _check_matrix(K: Array) -> None:
-    """Raise CameraError unless K (3, 3) is a camera matrix without skew."""
+def _check_matrix(K: Array, height: int) -> None:
+    """Raise CameraError unless K (3, 3) is a camera matrix with next to no skew."""
     if K.shape != (3, 3):
         raise CameraError(f'K has shape {K.shape}; give 3 rows of 3 numbers')
     if not np.isfinite(K).all():
@@ -201,8 +210,16 @@ def _check_matrix(K: Array) -> None:
             f'focal lengths fx={K[0, 0]:g}, fy={K[1, 1]:g} are not positive: the camera is not '
             'calibrated; calibrate it and give the result'
         )
-    if np.abs(K[2] - (0.0, 0.0, 1.0)).max() > 1e-9 or max(abs(K[0, 1]), abs(K[1, 0])) > 1e-9:
-        raise CameraError('K is not [fx 0 cx; 0 fy cy; 0 0 1]; skewed pixels are not supported')
+    if np.abs(K[2] - (0.0, 0.0, 1.0)).max() > 1e-9 or abs(K[1, 0]) > 1e-9:
+        raise CameraError('K is not [fx 0 cx; 0 fy cy; 0 0 1]; check the order of its numbers')
+    rows = max(abs(K[1, 2]), abs(height - 1 - K[1, 2]))
+    shift = abs(K[0, 1]) / K[1, 1] * rows
+    if shift >= MAX_SKEW_SHIFT:
+        raise CameraError(
+            f'K has a skew of {K[0, 1]:g}, which moves pixels by up to {shift:.1f}; only skews '
+            'below a pixel are supported. Calibrate with the skew fixed to 0 (ROS: '
+            '--fisheye-fix-skew; OpenCV: CALIB_FIX_SKEW)'
+        )
 
 
 def _table(values: Array, columns: int) -> Array:

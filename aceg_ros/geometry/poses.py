@@ -85,8 +85,10 @@ def validate_pose(pose: ArrayLike) -> Array:
         raise PoseError('pose has nan or infinite entries; leave this frame out')
     if np.abs(matrix[3] - (0.0, 0.0, 0.0, 1.0)).max() > MAX_ROTATION_DEFECT:
         raise PoseError('last row of the pose is not 0 0 0 1; is the matrix transposed?')
-    rotation = project_rotation(matrix[:3, :3])
-    defect = np.abs(rotation - matrix[:3, :3]).max()
+    # No entry of a rotation is larger than 1; the SVD of huge ones does not converge.
+    largest = float(np.abs(matrix[:3, :3]).max())
+    rotation = project_rotation(matrix[:3, :3]) if largest < 2.0 else np.eye(3)
+    defect = max(float(np.abs(rotation - matrix[:3, :3]).max()), largest - 1.0)
     if defect > MAX_ROTATION_DEFECT:
         raise PoseError(
             f'upper 3x3 of the pose is {defect:.2g} off a rotation; it may hold a scale or a mirror'

@@ -55,6 +55,7 @@ class Summary:
     frames: int
     without_pose: int
     left_out: list[str]  # 'name: reason', those that cannot be read included
+    notes: list[str]  # what the reader took for granted
     lenses: list[Lens]
     seconds: float | None  # from the first image to the last; None without times
     gaps: list[Gap]
@@ -105,6 +106,7 @@ def inspect_dataset(dataset: Dataset, most: int, monitor: Monitor) -> Inspection
         frames=len(frames),
         without_pose=len(frames) - len(posed),
         left_out=[*dataset.skipped, *views.skipped],
+        notes=list(dataset.notes),
         lenses=_lenses(frames),
         seconds=float(times[-1] - times[0]) if times is not None else None,
         gaps=_gaps(frames, times) if times is not None else [],

@@ -33,6 +33,8 @@ class FitJob:
     output: Path
     options: MappingOptions = field(default_factory=MappingOptions)
     device: str = 'auto'
+    encoder: str = ''  # as in `engine.Networks`; empty for the usual one
+    regressor: str = ''
 
 
 class FitState(Enum):
@@ -100,6 +102,8 @@ class BackgroundFit:
             'output': str(job.output),
             'options': asdict(job.options),
             'device': job.device,
+            'encoder': job.encoder,
+            'regressor': job.regressor,
         }
         self._tell(json.dumps(description))
         self._errors = threading.Thread(target=self._read_errors, daemon=True)

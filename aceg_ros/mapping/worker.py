@@ -16,7 +16,7 @@ from io import FileIO
 from typing import Any, TextIO
 
 from aceg_ros.datasets import open_dataset
-from aceg_ros.engine import Engine
+from aceg_ros.engine import Engine, Networks
 from aceg_ros.errors import AcegError, FitCancelled
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
@@ -82,7 +82,7 @@ def main() -> int:
 
 def _fit(job: dict[str, Any], report: _Reporter, cancelled: threading.Event) -> dict[str, Any]:
     report('load', 0.0, 'networks')
-    engine = Engine.load(job['device'])
+    engine = Engine.load(job['device'], Networks(job['encoder'], job['regressor']))
     dataset = open_dataset(job['recording'])
 
     def on_first_map(code: MapCode) -> None:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from aceg_ros.geometry.motion import CLOCK_SET_BACK, MotionLimits
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.geometry.timeline import SAME_INSTANT, Timeline
 
-# A stamp this much (s) before the newest is a clock set back, not a message that came late.
-CLOCK_SET_BACK = 0.5
 # Noise that no pose source is free of.
 _SLACK_M, _SLACK_DEG = 0.05, 3.0
-
-
-@dataclass(frozen=True)
-class MotionLimits:
-    """What a camera can do; a faster change is a jump of the pose source."""
-
-    speed: float = 2.0  # m/s
-    turn: float = 180.0  # deg/s
 
 
 class JumpWatch:

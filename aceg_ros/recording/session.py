@@ -31,6 +31,8 @@ class Settings:
     rules: KeyframeRules = field(default_factory=KeyframeRules)
     options: MappingOptions = field(default_factory=MappingOptions)
     device: str = 'auto'
+    encoder: str = ''  # as in `engine.Networks`; empty for the usual one
+    regressor: str = ''
     image_suffix: str = '.jpg'
 
 
@@ -198,7 +200,14 @@ class Session:
         self._save_when_done = save_when_done
         self._saved = None
         self._fitted_anew = False
-        job = FitJob(self.recorder.path, self._fitted_file, settings.options, settings.device)
+        job = FitJob(
+            self.recorder.path,
+            self._fitted_file,
+            settings.options,
+            settings.device,
+            settings.encoder,
+            settings.regressor,
+        )
         try:
             self._fit = BackgroundFit(job, self._report)
         except OSError as error:

@@ -1,14 +1,16 @@
-"""Whether a camera does its work."""
+"""Whether a camera sends usable images."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import asdict
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from aceg_ros.ros.camera_input import CameraInput
 from aceg_ros.ros.middleware.diagnostics import Level, Report
+from aceg_ros.ros.status_values import CameraValues
 
 
 class CameraHealth:
@@ -25,7 +27,7 @@ class CameraHealth:
         self.begin()
 
     def begin(self) -> None:
-        """Wait anew."""
+        """Restart the wait for images."""
         self._since = self._last_usable = time.monotonic()
 
     @property
@@ -52,14 +54,16 @@ class CameraHealth:
             self._last_usable = time.monotonic()
         return time.monotonic() - self._last_usable > self._timeout()
 
-    def report(self, more: Mapping[str, object] | None = None) -> Report:
-        """What /diagnostics is told; ``more`` are values beside those of the camera."""
-        values = {
-            'rate (Hz)': f'{self.camera.rate:.1f}',
-            'images': self.camera.received,
-            'dropped': self.camera.dropped,
-            **(more or {}),
-        }
+    def report(self, unusable: int = 0) -> Report:
+        """What /diagnostics is told; ``unusable``: images so far that could not be used."""
+        values = asdict(
+            CameraValues(
+                rate_hz=round(self.camera.rate, 1),
+                images=self.camera.received,
+                dropped=self.camera.dropped,
+                unusable=unusable,
+            )
+        )
         if self.silence:
             return Report(Level.STALE, self.silence, values)
         if self.problem:

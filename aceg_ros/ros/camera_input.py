@@ -11,12 +11,21 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from aceg_ros.datasets.camera_info import camera_from_info, rectified_from_optical
+from aceg_ros.datasets.camera_info import (
+    camera_from_info,
+    holds_calibration,
+    rectified_from_optical,
+)
 from aceg_ros.errors import CameraError, ImageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, make_pose
@@ -28,6 +37,11 @@ RATE_WINDOW = 3.0
 # Seconds after the start in which images without any calibration are passed over in silence: the
 # first image mostly comes before the first calibration.
 CALIBRATION_PATIENCE = 1.0
+
+# Seconds between looks for publishers that leave their calibration for those who come later.
+LATCHED_INTERVAL = 0.5
+# A few cameras may share a topic.
+LATCHED_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclass(frozen=True)
@@ -60,8 +74,8 @@ class CameraImage:
 
     @property
     def frame_id(self) -> str:
-        """The camera's optical frame."""
-        return self.message.header.frame_id
+        """The camera's optical frame, without the slash that ROS 1 put before it."""
+        return self.message.header.frame_id.lstrip('/')
 
     def decode(self) -> tuple[NDArray[np.uint8], Camera]:
         """RGB (H, W, 3) uint8 and the camera that took it.
@@ -89,7 +103,8 @@ class CameraInput:
     """Keeps the newest image of a topic until somebody takes it, and counts those nobody took.
 
     Messages are put down by the executor's thread and taken by another. Calibrations need not come
-    together with images: the last one of the same frame is used.
+    together with images: the last one of the same frame is used, for as long as this object lives,
+    since a calibration may be published only once.
     """
 
     def __init__(self, node: Node, compressed: bool, rectified: bool, qos: QoSProfile) -> None:
@@ -110,12 +125,14 @@ class CameraInput:
         self._received = 0
         self._dropped = 0
         self._patient_until = 0.0
+        self._next_look = 0.0
         self._subscriptions: list[Subscription] = []
 
     def start(self) -> None:
         """Subscribe."""
         if not self._subscriptions:
             self._patient_until = time.monotonic() + CALIBRATION_PATIENCE
+            self._next_look = 0.0
             create = self._node.create_subscription
             self._subscriptions = [
                 create(self._type, self.topic, self._on_image, self._qos),
@@ -123,13 +140,12 @@ class CameraInput:
             ]
 
     def stop(self) -> None:
-        """Unsubscribe, and forget what came."""
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
-        self._subscriptions = []
-        self.clear()
+        """Unsubscribe, and forget the images that came."""
         with self._changed:
-            self._infos.clear()
+            subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            self._node.destroy_subscription(subscription)
+        self.clear()
 
     def take(self, timeout: float) -> CameraImage | None:
         """Wait up to `timeout` s for an image newer than the last one taken.
@@ -185,11 +201,14 @@ class CameraInput:
     def _on_image(self, message: Image | CompressedImage) -> None:
         now = time.monotonic()
         with self._changed:
-            info, problem = self._info_of(message.header.frame_id)
+            info, problem = self._info_of(message.header.frame_id.lstrip('/'))
             self._received += 1
             self._last_arrival = now
             self._arrivals.append(now)
             self._forget_arrivals(now)
+            if info is None and now >= self._next_look:
+                self._next_look = now + LATCHED_INTERVAL
+                self._hear_latched()
             if not self._infos and now < self._patient_until:
                 self._dropped += 1
                 return
@@ -198,15 +217,42 @@ class CameraInput:
             self._changed.notify_all()
 
     def _on_info(self, message: CameraInfo) -> None:
+        frame_id = message.header.frame_id.lstrip('/')
         with self._changed:
+            # Zeros of a driver that does not know its camera yet replace nothing.
+            if frame_id in self._infos and not holds_calibration(message):
+                return
             # Kept in the order they came.
-            self._infos.pop(message.header.frame_id, None)
-            self._infos[message.header.frame_id] = message
+            self._infos.pop(frame_id, None)
+            self._infos[frame_id] = message
+
+    def _hear_latched(self) -> None:
+        """Subscribe to calibrations that were published before, where there are such.
+
+        A publisher that leaves nothing and such a subscription would warn of each other.
+        """
+        if len(self._subscriptions) != 2:
+            return
+        for publisher in self._node.get_publishers_info_by_topic(self.info_topic):
+            offer = publisher.qos_profile
+            if (
+                offer.durability == DurabilityPolicy.TRANSIENT_LOCAL
+                and offer.reliability == ReliabilityPolicy.RELIABLE
+            ):
+                self._subscriptions.append(
+                    self._node.create_subscription(
+                        CameraInfo, self.info_topic, self._on_info, LATCHED_QOS
+                    )
+                )
+                return
 
     def _info_of(self, frame_id: str) -> tuple[CameraInfo | None, str]:
         """The last calibration of a frame, or why there is none. A frame without name fits any."""
         if not self._infos:
-            return None, f'no calibration came on {self.info_topic} yet; is it published?'
+            return (
+                None,
+                f'no calibration came on {self.info_topic} yet; is it published?',
+            )
         newest = next(reversed(self._infos.values()))
         info = newest if not frame_id else self._infos.get(frame_id, self._infos.get(''))
         if info is not None:

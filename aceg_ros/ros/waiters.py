@@ -13,7 +13,7 @@ from rclpy.task import Future
 
 @dataclass
 class _Waiter:
-    """One call, and what it is told."""
+    """One call and its answer."""
 
     deadline: float  # time.monotonic()
     done: Future[None] = field(default_factory=Future)
@@ -22,16 +22,17 @@ class _Waiter:
 
 
 class Waiters:
-    """Those who wait; from any thread they are answered together."""
+    """Service calls that wait; all are answered together, from any thread."""
 
     def __init__(self, node: Node) -> None:
         # Has the executor look at calls that were answered by another thread.
+        self._node = node
         self._wake = node.create_guard_condition(lambda: None)
         self._waiting: list[_Waiter] = []
         self._lock = Lock()
 
     def __bool__(self) -> bool:
-        """Whether anybody waits."""
+        """Whether a call waits."""
         return bool(self._waiting)
 
     async def wait(self, timeout: float) -> tuple[bool, str]:
@@ -45,12 +46,16 @@ class Waiters:
         await waiter.done
         return waiter.success, waiter.message
 
+    def close(self) -> None:
+        """Remove the guard condition; nobody may be waiting."""
+        self._node.destroy_guard_condition(self._wake)
+
     def answer(self, success: bool, message: str) -> None:
         """Answer all."""
         self._answer(success, message, math.inf)
 
     def expire(self, message: str) -> None:
-        """Tell those who have waited long enough why it was in vain; to be called now and then."""
+        """Answer the calls whose time is over; to be called regularly."""
         self._answer(False, message, time.monotonic())
 
     def _answer(self, success: bool, message: str, deadline: float) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.geometry.poses import inverse, pose_error
 from aceg_ros.pose.consistency import mahalanobis2, pose_residual
 from aceg_ros.tracking.frames import carry
@@ -19,8 +20,7 @@ Array = NDArray[np.float64]
 class GateOptions:
     """What a body can do, and when to believe that it did more."""
 
-    max_speed: float = 2.0  # m/s, where there is no odometry
-    max_turn_rate: float = math.radians(180.0)  # rad/s, where there is no odometry
+    motion: MotionLimits = field(default_factory=MotionLimits)  # where there is no odometry
     # Standard deviation of odometry as part of the way: meters per meter, and radians per radian
     # turned or meter driven.
     odometry_drift: float = 0.1
@@ -145,15 +145,15 @@ class Gate:
         error = pose_residual(now.map_from_body, before.map_from_body)
         beyond = np.concatenate(
             [
-                _shortened(error[:3], self.options.max_speed * seconds),
-                _shortened(error[3:], self.options.max_turn_rate * seconds),
+                _shortened(error[:3], self.options.motion.speed * seconds),
+                _shortened(error[3:], math.radians(self.options.motion.turn) * seconds),
             ]
         )
         spread = before.covariance + now.covariance
         distance, angle = pose_error(now.map_from_body, before.map_from_body)
         where = (
-            f'the last fix was {seconds:.2f} s ago, at most {self.options.max_speed:g} m/s and '
-            f'{math.degrees(self.options.max_turn_rate):.0f} deg/s'
+            f'the last fix was {seconds:.2f} s ago, at most {self.options.motion.speed:g} m/s and '
+            f'{self.options.motion.turn:.0f} deg/s'
         )
         return _Step(math.sqrt(mahalanobis2(beyond, spread)), float(distance), float(angle), where)
 

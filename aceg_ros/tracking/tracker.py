@@ -8,13 +8,13 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from aceg_ros.geometry.motion import CLOCK_SET_BACK
 from aceg_ros.tracking.frames import map_from_odom
 from aceg_ros.tracking.gate import Fix, Gate, GateOptions, Verdict
 
 Array = NDArray[np.float64]
 
 # Images may overtake each other by less than this; a greater step back is time that starts anew.
-JUMP_BACK = 0.5  # seconds
 
 
 class State(str, Enum):
@@ -141,7 +141,7 @@ class Tracker:
             arrival = Arrival.NEW
             if self._last_stamp is not None and stamp <= self._last_stamp:
                 back = self._last_stamp - stamp
-                if back < JUMP_BACK:
+                if back < CLOCK_SET_BACK:
                     return Arrival.OLD
                 self.forget(f'the time of the images jumped back by {back:.1f} s')
                 arrival = Arrival.JUMPED_BACK

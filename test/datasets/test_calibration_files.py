@@ -135,7 +135,7 @@ class TestBad:
             ('resolution: [64, 48]\nintrinsics: [60, 60]', '2 numbers'),
             (ASL_FILE + 'depth_scale: 0', 'depth_scale'),
             (ASL_FILE + 'depth_camera: 5', 'no entries'),
-            (ASL_FILE.replace('radial-tangential', 'omni'), 'unknown'),
+            (ASL_FILE.replace('radial-tangential', 'omni'), 'not supported'),
             (ASL_FILE.replace('0.002', 'small'), 'no number'),
         ],
     )

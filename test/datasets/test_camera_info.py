@@ -92,6 +92,11 @@ def test_one_sided_binning():
         ({}, False, (0, 0), 'another shape'),
         ({'roi': roi(400, 0, 300, 300)}, False, (300, 300), 'not within'),
         ({'distortion_model': 'cubic'}, False, (640, 480), 'cubic'),
+        ({'k': [0.8, 0, 0.5, 0, 1.1, 0.5, 0, 0, 1]}, False, (640, 480), 'normalized'),
+        ({'k': [4.2, 0, 2.9, 0, 4.2, 2.2, 0, 0, 1]}, False, (640, 480), 'millimeters'),
+        ({'p': [4.2, 0, 2.9, 0, 0, 4.2, 2.2, 0, 0, 0, 1, 0]}, True, (640, 480), 'millimeters'),
+        ({'k': [500, 9, 320, 0, 500, 240, 0, 0, 1]}, False, (640, 480), 'fix-skew'),
+        ({'distortion_model': 'omni'}, False, (640, 480), "Mei's"),
     ],
 )
 def test_not_usable(changes, rectified, size, words):

@@ -82,6 +82,43 @@ class TestColors:
         with pytest.raises(ImageError, match='even'):
             decode(name, H, 7, 2 * W, False, data)
 
+    @pytest.mark.parametrize('padding', [0, 4])
+    @pytest.mark.parametrize(
+        ('name', 'across', 'down', 'paired', 'order'),
+        [
+            ('nv12', 2, 2, True, 'uv'),
+            ('NV12', 2, 2, True, 'uv'),
+            ('nv21', 2, 2, True, 'vu'),
+            ('nv16', 2, 1, True, 'uv'),
+            ('nv61', 2, 1, True, 'vu'),
+            ('nv24', 1, 1, True, 'uv'),
+            ('nv42', 1, 1, True, 'vu'),
+            ('i420', 2, 2, False, 'uv'),
+            ('yuv420', 2, 2, False, 'uv'),
+            ('YV12', 2, 2, False, 'vu'),
+        ],
+    )
+    def test_yuv_in_planes(self, name, across, down, paired, order, padding):
+        """The left half is red, the right half blue; both by the standard's values."""
+        yuv = np.empty((H, W, 3), np.uint8)
+        yuv[:, : W // 2], yuv[:, W // 2 :] = (81, 90, 240), (41, 240, 110)
+        step = W + padding
+        y = np.pad(yuv[:, :, 0], ((0, 0), (0, padding)))
+        planes = [yuv[::down, ::across, 'yuv'.index(letter)] for letter in order]
+        if paired:
+            color = np.stack(planes, -1).reshape(H // down, -1)
+            color = np.pad(color, ((0, 0), (0, 2 * step // across - color.shape[1])))
+        else:
+            color = np.pad(np.vstack(planes), ((0, 0), (0, padding // across)))
+        data = y.tobytes() + color.tobytes()
+        found = decode(name, H, W, step, False, data)
+        np.testing.assert_allclose(found[:, : W // 2].reshape(-1, 3), [[255, 0, 0]] * 24, atol=3)
+        np.testing.assert_allclose(found[:, W // 2 :].reshape(-1, 3), [[0, 0, 255]] * 24, atol=3)
+        with pytest.raises(ImageError, match='truncated'):
+            decode(name, H, W, step, False, data[: -step - 1])
+        with pytest.raises(ImageError, match='even sizes'):
+            decode(name, H, W - 1, step, False, data)
+
     @pytest.mark.parametrize('kind', [bytes, bytearray, lambda b: array.array('B', b)])
     def test_any_buffer_and_a_result_of_its_own(self, kind):
         data = kind(RGB.tobytes())
@@ -167,3 +204,15 @@ class TestCompressed:
         for data in (b'', jpeg[: len(jpeg) // 2], b'no image'):
             with pytest.raises(ImageError, match='cannot be decoded'):
                 decode_compressed(data)
+
+
+class TestVideo:
+    @pytest.mark.parametrize('image_format', ['h264', 'H.265', 'hevc', 'bgr8; theora'])
+    def test_is_refused_with_what_to_do(self, image_format):
+        with pytest.raises(ImageError, match=r'only JPEG and PNG are read: record'):
+            decode_compressed(bytes(100), image_format)
+
+    def test_unknown_bytes_have_no_address(self):
+        with pytest.raises(ImageError, match="of format 'jpegxl': cannot be decoded") as caught:
+            decode_compressed(bytes(100), 'jpegxl')
+        assert '0x' not in str(caught.value)

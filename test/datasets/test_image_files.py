@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aceg_ros.datasets.images import image_size, read_depth, read_image
-from aceg_ros.errors import ImageError
+from aceg_ros.datasets import images_only, open_dataset
+from aceg_ros.datasets.images import image_header, image_size, read_depth, read_image
+from aceg_ros.errors import DatasetError, ImageError
+from aceg_ros.geometry.cameras import Camera
 
 
 @pytest.fixture
@@ -105,3 +107,60 @@ class TestDepth:
     def test_color_is_no_depth(self, tmp_path, write_image):
         with pytest.raises(ImageError, match='no depth image'):
             read_depth(write_image(tmp_path / 'd.png'), 1000.0)
+
+
+def save_turned(file, pixels, turn):
+    """Store an upright picture as a phone does that was held otherwise."""
+    back = {3: 2, 6: 1, 8: 3}[turn]
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(np.ascontiguousarray(np.rot90(pixels, back))).save(file, exif=exif, quality=95)
+
+
+class TestExifOrientation:
+    UPRIGHT = Camera.pinhole(64, 48, 60.0, 60.0, 32.0, 24.0)
+
+    @pytest.mark.parametrize('turn', [3, 6, 8])
+    @pytest.mark.parametrize('suffix', ['jpg', 'webp', 'png', 'tif'])
+    def test_applied_where_that_is_asked_for(self, tmp_path, turn, suffix):
+        smooth = np.add.outer(np.arange(48) * 2, np.arange(64) * 2).astype(np.uint8)
+        upright = np.repeat(smooth[:, :, None], 3, axis=2)
+        save_turned(tmp_path / f'a.{suffix}', upright, turn)
+        dataset = images_only(tmp_path, self.UPRIGHT, exif=True)
+        difference = dataset.frames[0].image().astype(int) - upright
+        assert np.abs(difference).max() < 12
+        assert dataset.notes == []
+
+    def test_said_where_it_is_not_applied(self, tmp_path, pixels):
+        save_turned(tmp_path / 'a.jpg', pixels, 3)
+        dataset = images_only(tmp_path, self.UPRIGHT)
+        assert 'a.jpg, have an EXIF orientation that is not applied' in dataset.notes[0]
+        assert image_header(tmp_path / 'a.jpg') == ((64, 48), 3)
+
+    def test_named_as_the_reason_for_another_size(self, tmp_path, pixels):
+        save_turned(tmp_path / 'a.jpg', pixels, 6)
+        with pytest.raises(DatasetError, match=r'48x64 .* orientation \(6\) .*give --exif'):
+            images_only(tmp_path, self.UPRIGHT)
+        across = Camera.pinhole(48, 64, 60.0, 60.0, 24.0, 32.0)
+        with pytest.raises(DatasetError, match=r'64x48 .* was applied: read without --exif'):
+            images_only(tmp_path, across, exif=True)
+
+    def test_layouts_of_cameras_have_none(self, tmp_path, pixels):
+        (tmp_path / 'rgb.txt').write_text('1.0 a.png')
+        (tmp_path / 'groundtruth.txt').write_text('1.0 0 0 0 0 0 0 1')
+        with pytest.raises(DatasetError, match='leave --exif out'):
+            open_dataset(tmp_path, exif=True)
+
+
+def test_heic_is_read_or_the_library_is_named(tmp_path, pixels):
+    try:
+        import pillow_heif
+    except ImportError:
+        (tmp_path / 'a.heic').write_bytes(b'ftypheic')
+        with pytest.raises(ImageError, match=r'pip install .*pillow-heif'):
+            read_image(tmp_path / 'a.heic')
+        with pytest.raises(ImageError, match='pillow-heif'):
+            image_size(tmp_path / 'a.heic')
+        return
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(tmp_path / 'a.heic')
+    assert read_image(tmp_path / 'a.heic').shape == (48, 64, 3)

@@ -66,7 +66,7 @@ class TestNerf:
         np.testing.assert_allclose([K[0, 0], K[1, 1], K[0, 2], K[1, 2]], [32.0, 32.0, 31.5, 23.5])
 
     def test_fisheye(self, nerf):
-        rewrite(nerf, camera_model='OPENCV_FISHEYE', k3=0.3)
+        rewrite(nerf, camera_model='OPENCV_FISHEYE', k3=0.3, p1=0.0, p2=0.0)
         camera = open_dataset(nerf).frames[0].camera
         assert camera.model == 'equidistant'
         np.testing.assert_array_equal(camera.distortion, [0.1, 0.02, 0.3, 0.0])
@@ -83,10 +83,10 @@ class TestNerf:
         dataset = open_dataset(nerf)
         assert len(dataset) == 1
         assert [entry.split(': ')[0] for entry in dataset.skipped] == [
-            'images/1.png',
-            'images/absent.png',
-            'images/2.png',
             'transforms.json, frame 4',
+            'images/1.png',
+            'images/2.png',
+            'images/absent.png',
         ]
 
     @pytest.mark.parametrize(
@@ -106,6 +106,35 @@ class TestNerf:
         rewrite(nerf, **changes)
         with pytest.raises(DatasetError, match=reason):
             open_dataset(nerf)
+
+    @pytest.mark.parametrize(
+        ('changes', 'named'),
+        [
+            ({'ftheta_p0': 0.1}, 'ftheta_p0'),
+            ({'camera_model': 'EQUIRECTANGULAR'}, 'EQUIRECTANGULAR.*a panorama'),
+            ({'distortion_params': [0.1, 0, 0, 0, 0, 0]}, 'given twice'),
+            ({'k7': 0.1}, 'k7'),
+            ({'lens_type': 'fisheye'}, 'fisheye'),
+            ({'cx': 0.5, 'cy': 0.5, 'fl_x': 0.9, 'fl_y': 0.9}, 'normalized'),
+        ],
+    )
+    def test_lens_that_is_not_understood_is_refused_by_name(self, nerf, changes, named):
+        rewrite(nerf, **changes)
+        with pytest.raises(DatasetError, match=rf'transforms\.json: .*{named}'):
+            open_dataset(nerf)
+
+    def test_other_entries_are_passed_over(self, nerf):
+        rewrite(nerf, aabb_scale=4, ply_file_path='a.ply', distance=[1, 2], is_fisheye=False)
+        assert len(open_dataset(nerf)) == 3
+
+    def test_names_of_windows_and_without_padding(self, nerf, poses, write_image):
+        for i in (9, 10):
+            write_image(nerf / f'images/{i}.png')
+        names = ['.\\images\\10.png', 'images\\9.png', 'images\\2']
+        frames = [nerf_frame(name, pose) for name, pose in zip(names, poses, strict=False)]
+        rewrite(nerf, frames=frames)
+        found = [frame.name for frame in open_dataset(nerf).frames]
+        assert found == ['images/2', 'images/9.png', 'images/10.png']
 
     def test_broken_json(self, nerf):
         (nerf / 'transforms.json').write_text('{"frames": [')
@@ -208,14 +237,25 @@ class TestColmap:
     def test_unsupported_camera(self, images, poses):
         write_text_model(images / 'sparse', poses[:3])
         (images / 'sparse/cameras.txt').write_text('7 FOV 64 48 60 60 32 24 0.5\n')
-        with pytest.raises(CameraError, match='FOV is not supported'):
+        with pytest.raises(
+            DatasetError, match='camera 7: COLMAP camera model FOV is not supported'
+        ):
             open_dataset(images)
 
     def test_unsupported_camera_in_binary(self, images, poses):
         write_binary_model(images / 'sparse', poses[:3])
         content = struct.pack('<QiiQQ5d', 1, 7, 7, 64, 48, 60.0, 60.0, 32.0, 24.0, 0.5)
         (images / 'sparse/cameras.bin').write_bytes(content)
-        with pytest.raises(CameraError, match='number 7 is not supported'):
+        with pytest.raises(
+            DatasetError, match='camera 7: COLMAP camera model FOV is not supported'
+        ):
+            open_dataset(images)
+
+    def test_unknown_camera_in_binary(self, images, poses):
+        write_binary_model(images / 'sparse', poses[:3])
+        content = struct.pack('<QiiQQ5d', 1, 7, 99, 64, 48, 60.0, 60.0, 32.0, 24.0, 0.5)
+        (images / 'sparse/cameras.bin').write_bytes(content)
+        with pytest.raises(CameraError, match=r'cameras\.bin.*number 99.*output_type TXT'):
             open_dataset(images)
 
     def test_image_of_an_absent_camera(self, images, poses):
@@ -228,3 +268,64 @@ class TestColmap:
         write_text_model(tmp_path / 'sparse', poses[:3])
         with pytest.raises(DatasetError, match='no folder "images"'):
             open_dataset(tmp_path)
+
+    def test_largest_model_is_read(self, images, poses):
+        for number, count in ((0, 1), (2, 3), (10, 2)):
+            write_text_model(images / f'sparse/{number}', poses[:count])
+        dataset = open_dataset(images)
+        assert len(dataset) == 3
+        expected = 'sparse/0 has 1 images, sparse/2 has 3 images, sparse/10 has 2 images'
+        assert dataset.notes[0].endswith(expected)
+
+    @pytest.mark.parametrize('points', ['', '1.0 2.0 -1'])
+    @pytest.mark.parametrize('extra', ['\n', '\n\n# remark\n'])
+    def test_empty_lines_and_remarks_anywhere(self, images, poses, points, extra):
+        write_text_model(images / 'sparse', poses[:3])
+        lines = (images / 'sparse/images.txt').read_text().splitlines()
+        text = extra
+        for line in lines[1::2]:
+            text += f'{line}\n{points}\n{extra}'
+        (images / 'sparse/images.txt').write_text(text)
+        found = [frame.world_from_cam for frame in open_dataset(images).frames]
+        np.testing.assert_allclose(found, poses[:3], atol=1e-12)
+
+    def test_without_lines_of_points(self, images, poses):
+        write_text_model(images / 'sparse', poses[:3])
+        lines = (images / 'sparse/images.txt').read_text().splitlines()
+        (images / 'sparse/images.txt').write_text('\n'.join(lines[1::2]))
+        assert len(open_dataset(images)) == 3
+
+    @pytest.mark.parametrize('write', [write_text_model, write_binary_model])
+    def test_only_images_of_an_unsupported_camera_are_left_out(self, images, poses, write):
+        write(images / 'sparse', poses[:3])
+        if write is write_text_model:
+            file = images / 'sparse/cameras.txt'
+            file.write_text(file.read_text() + '8 SIMPLE_DIVISION 64 48 60 32 24 -0.01\n')
+            file = images / 'sparse/images.txt'
+            file.write_text(file.read_text().replace(' 7 a b1.png', ' 8 a b1.png'))
+        else:
+            file = images / 'sparse/cameras.bin'
+            other = struct.pack('<iiQQ4d', 8, 12, 64, 48, 60.0, 32.0, 24.0, -0.01)
+            file.write_bytes(struct.pack('<Q', 2) + other + file.read_bytes()[8:])
+            file = images / 'sparse/images.bin'
+            wanted = struct.pack('<i', 7) + b'a b1.png'
+            file.write_bytes(file.read_bytes().replace(wanted, struct.pack('<i', 8) + wanted[4:]))
+        dataset = open_dataset(images)
+        assert [frame.name for frame in dataset.frames] == ['a b0.png', 'a b2.png']
+        assert dataset.skipped[0].startswith(
+            'a b1.png: its camera 8: COLMAP camera model SIMPLE_DI'
+        )
+
+    def test_names_of_windows(self, images, poses, write_image):
+        write_image(images / 'images/cam0/1.png')
+        write_text_model(images / 'sparse', poses[:1])
+        file = images / 'sparse/images.txt'
+        file.write_text(file.read_text().replace('a b0.png', 'cam0\\1.png'))
+        assert [frame.name for frame in open_dataset(images).frames] == ['cam0/1.png']
+
+    def test_damage_names_file_and_line(self, images, poses):
+        write_text_model(images / 'sparse', poses[:3])
+        file = images / 'sparse/images.txt'
+        file.write_text(file.read_text().replace(' 7 a b1.png', ' seven a b1.png'))
+        with pytest.raises(DatasetError, match=r'images\.txt, line 4: .*camera id and name'):
+            open_dataset(images)

@@ -132,9 +132,9 @@ class TestRecognizing:
             open_dataset(tmp_path / 'absent')
 
     def test_file(self, tmp_path):
-        (tmp_path / 'a.bag').write_bytes(b'')
+        (tmp_path / 'a.dat').write_bytes(b'')
         with pytest.raises(DatasetError, match='is a file'):
-            open_dataset(tmp_path / 'a.bag')
+            open_dataset(tmp_path / 'a.dat')
 
     def test_poses_without_images(self, plain):
         for file in (plain / 'images').iterdir():

@@ -64,6 +64,7 @@ class TestValidatePose:
             (np.full((4, 4), np.nan), 'nan'),
             (np.diag([2.0, 2.0, 2.0, 1.0]), 'scale'),
             (np.diag([1.0, 1.0, -1.0, 1.0]), 'mirror'),
+            (np.diag([1e308, -1e308, 1e308, 1.0]), 'scale'),
             (np.eye(4) + np.eye(4)[[3, 0, 1, 2]], 'last row'),
             ('seven', 'numbers'),
         ],

@@ -43,6 +43,8 @@ TRANSITIONS = {
     'activate': Transition.TRANSITION_ACTIVATE,
     'deactivate': Transition.TRANSITION_DEACTIVATE,
     'cleanup': Transition.TRANSITION_CLEANUP,
+    'shutdown': Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,
+    'shutdown_active': Transition.TRANSITION_ACTIVE_SHUTDOWN,
 }
 
 

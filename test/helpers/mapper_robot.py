@@ -22,6 +22,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.ros.messages import camera_info, pose_stamped, to_stamp
 from aceg_ros.ros.middleware.bridge import from_rgb
+from aceg_ros.ros.status_values import values_of
 
 CAMERA = Camera('plumb_bob', 64, 48, np.array([[60.0, 0, 31], [0, 61.0, 24], [0, 0, 1]]), [0.1, 0])
 # Every image is sharp enough, every step of the robot far enough.
@@ -195,8 +196,3 @@ class Mapper:
         return self.progress.wait_for(
             lambda message: message.values and message.values[0].value != 'running'
         )
-
-
-def values_of(message: DiagnosticStatus) -> dict[str, str]:
-    """The values of a report by name."""
-    return {entry.key: entry.value for entry in message.values}

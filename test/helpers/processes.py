@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 HELPERS = Path(__file__).resolve().parent
 ROOT = HELPERS.parents[1]
 # s; only what fails takes that long.
 TIMEOUT = 60.0
+# As linux/prctl.h has it: the signal that a process gets when its parent ends.
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 class NodeProcess:
-    """A node in a process of its own."""
+    """A node in a process of its own, which ends with the tests, also when those are killed."""
 
     def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
         self.log = log
@@ -29,6 +34,7 @@ class NodeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                preexec_fn=partial(_end_with, os.getpid()),
             )
 
     @property
@@ -89,6 +95,13 @@ class NodeProcess:
         """End it as `kill -9` does."""
         self._process.kill()
         self._process.wait()
+
+
+def _end_with(parent: int) -> None:
+    """Have this process, just forked, get SIGTERM when its parent ends. Linux only."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it has ended before
+        os._exit(1)
 
 
 def gone(pid: int) -> bool:

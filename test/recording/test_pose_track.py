@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from aceg_ros.errors import PoseError
+from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.geometry.poses import make_pose, so3_exp
-from aceg_ros.recording.pose_track import JumpWatch, MotionLimits, PoseTrack
+from aceg_ros.recording.pose_track import JumpWatch, PoseTrack
 
 
 def pose(x: float, yaw: float = 0.0) -> np.ndarray:

@@ -7,7 +7,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from harness import wait_until
+from harness import LATCHED, wait_until
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -54,7 +54,7 @@ class Rig:
         infos = self.input._infos
         publisher = self.ros.publisher(CameraInfo, f'/{self.name}/camera_info')
         publisher.publish(message)
-        wait_until(lambda: infos.get(frame_id) == message)
+        wait_until(lambda: infos.get(frame_id.lstrip('/')) == message)
 
     def _send(self, kind, topic, message, counter):
         publisher = self.ros.publisher(kind, topic)
@@ -142,6 +142,49 @@ class TestCalibration:
         rig.publish_info('left')
         rig.publish_info('right', CAMERA.scaled(16, 12))
         rig.publish_image(1, 'left')
+        assert rig.input.take(1.0).decode()[1] == CAMERA
+
+    @pytest.mark.parametrize('frames', [('/camera', 'camera'), ('camera', '/camera')])
+    def test_slash_before_the_name_of_a_frame(self, ros, frames):
+        """As ROS 1 had it, and bridges from it."""
+        rig = Rig(ros, f'slash{frames[0].count("/")}')
+        rig.publish_info(frames[0])
+        rig.publish_image(1, frames[1])
+        taken = rig.input.take(1.0)
+        assert taken.decode()[1] == CAMERA
+        assert taken.frame_id == 'camera'
+        rig.close()
+
+    def test_published_once_before_the_node_came(self, ros):
+        publisher = ros.node.create_publisher(CameraInfo, '/late/camera_info', LATCHED)
+        publisher.publish(camera_info(Header(frame_id='camera'), CAMERA))
+        rig = Rig(ros, 'late')
+        wait_until(lambda: ros.node.count_publishers('/late/camera_info'))
+
+        def heard():
+            rig.publish_image(1)
+            return rig.input._infos
+
+        wait_until(heard)
+        rig.publish_image(2)
+        assert rig.input.take(1.0).decode()[1] == CAMERA
+        rig.close()
+        ros.node.destroy_publisher(publisher)
+
+    def test_published_once_holds_when_the_camera_is_started_again(self, rig):
+        rig.publish_info()
+        rig.input.stop()
+        rig.input.start()
+        rig.publish_image(1)
+        assert rig.input.take(1.0).decode()[1] == CAMERA
+
+    def test_zeros_after_it_replace_nothing(self, rig):
+        rig.publish_info()
+        zeros = camera_info(Header(frame_id='camera'), CAMERA)
+        zeros.k = np.zeros(9)
+        zeros.p = np.zeros(12)
+        rig.input._on_info(zeros)
+        rig.publish_image(1)
         assert rig.input.take(1.0).decode()[1] == CAMERA
 
     def test_of_another_size_is_scaled(self, rig):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tracks import COVARIANCE, MAP_FROM_ODOM, at, disturbed, fix
 
+from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.geometry.poses import inverse
 from aceg_ros.tracking.gate import Fix, Gate, GateOptions, Verdict
 
@@ -24,13 +25,13 @@ class TestWithoutOdometry:
 
     @pytest.mark.parametrize(('seconds', 'believed'), [(0.1, False), (0.8, False), (1.3, True)])
     def test_what_speed_allows(self, seconds, believed):
-        gate = Gate(GateOptions(max_speed=2.0))
+        gate = Gate(GateOptions(motion=MotionLimits(speed=2.0)))
         show(gate, fix(0.0, at(0.0)))
         assert show(gate, fix(seconds, at(2.5))).accepted is believed
 
     @pytest.mark.parametrize(('seconds', 'believed'), [(0.1, False), (0.9, True)])
     def test_what_turning_allows(self, seconds, believed):
-        gate = Gate(GateOptions(max_turn_rate=np.radians(90.0)))
+        gate = Gate(GateOptions(motion=MotionLimits(turn=90.0)))
         show(gate, fix(0.0, at(0.0)))
         assert show(gate, fix(seconds, at(0.0, yaw_deg=80.0))).accepted is believed
 
@@ -53,7 +54,7 @@ class TestWithoutOdometry:
 
 class TestWithOdometry:
     def test_long_drive_is_followed(self):
-        gate = Gate(GateOptions(max_speed=0.1))
+        gate = Gate(GateOptions(motion=MotionLimits(speed=0.1)))
         for step in range(20):
             odom = at(1.0 * step, 0.3 * step, 12.0 * step)
             assert show(gate, fix(0.1 * step, MAP_FROM_ODOM @ odom, odom)).accepted

@@ -10,10 +10,13 @@ from aceg_ros.datasets import open_dataset
 from aceg_ros.datasets.base import Frame
 from aceg_ros.lab.confidence.samples import SceneQueries
 from aceg_ros.lab.encoder_training.light import relit
+from aceg_ros.lab.encoder_training.spots import read_environments
+from aceg_ros.lab.light_scenes import light_scenes
 from aceg_ros.lab.pretraining.poses import VIEWS, query_groups
 from aceg_ros.lab.pretraining.sources.worlds import ProceduralWorlds
 
 _STRANGERS = 12  # images of each other dataset
+_TEXTURED_SEED = 100
 
 
 def procedural_scenes(count: int, first: int) -> Iterator[SceneQueries]:
@@ -50,6 +53,19 @@ def recorded_scenes(paths: Sequence[Path]) -> Iterator[SceneQueries]:
         if half >= 10:
             across = _spread(frames[half:], 30)
             yield SceneQueries(f'{name}, first half', frames[:half], {'across': across})
+
+
+def textured_scenes(
+    folders: Sequence[Path], environments: Path, spots: int
+) -> Iterator[SceneQueries]:
+    """Textured worlds by day and night, `lab.light_scenes`, with views of the spot before."""
+    light = read_environments(environments)
+    before: list[Frame] = []
+    for folder in folders:
+        for scene in light_scenes(folder, light, spots, _TEXTURED_SEED):
+            elsewhere = [replace(frame, world_from_cam=None) for frame in before]
+            yield SceneQueries(scene.name, scene.mapping, {**scene.groups, 'elsewhere': elsewhere})
+            before = _spread(scene.groups['day near'] + scene.groups['night near'], 2 * _STRANGERS)
 
 
 def _spread(frames: Sequence[Frame], count: int) -> list[Frame]:

@@ -40,8 +40,8 @@ class HomographyPairs:
 
     def draw(self, rng: np.random.Generator, size: int) -> Pair | None:
         image = self._images[rng.integers(len(self._images))]
-        first = _random_homography(rng, image.shape[:2], size)
-        second = _perturbed(rng, first, size)
+        first = random_homography(rng, image.shape[:2], size)
+        second = perturbed(rng, first, size)
         b_from_a = second @ np.linalg.inv(first)
         points_a = PatchFeatures.grid(size // STRIDE, size // STRIDE, STRIDE)
         points_b = cv2.perspectiveTransform(points_a[None], b_from_a)[0]
@@ -111,7 +111,7 @@ class PosedPairs:
         return points_a[known][seen], points_b[seen]
 
 
-def _random_homography(rng: np.random.Generator, shape: tuple[int, int], size: int) -> np.ndarray:
+def random_homography(rng: np.random.Generator, shape: tuple[int, int], size: int) -> np.ndarray:
     """Maps picture pixels to a crop: random center, scale, turn and perspective."""
     height, width = shape
     zoom = np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
@@ -122,10 +122,10 @@ def _random_homography(rng: np.random.Generator, shape: tuple[int, int], size: i
     corners = np.array([[-half, -half], [half, -half], [half, half], [-half, half]]) + [x, y]
     target = np.array([[0, 0], [size, 0], [size, size], [0, size]], dtype=float)
     base = cv2.getPerspectiveTransform(corners.astype(np.float32), target.astype(np.float32))
-    return _perturbed(rng, base, size, turn=15.0, zoom=1.0, bend=0.1)
+    return perturbed(rng, base, size, turn=15.0, zoom=1.0, bend=0.1)
 
 
-def _perturbed(
+def perturbed(
     rng: np.random.Generator,
     homography: np.ndarray,
     size: int,
@@ -133,6 +133,7 @@ def _perturbed(
     zoom: float = 1.5,
     bend: float = 0.15,
 ) -> np.ndarray:
+    """The homography into a crop of ``size`` px, followed by a random change of that crop."""
     corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], dtype=float)
     angle = np.radians(rng.normal(0, turn / 2))
     scale = np.exp(rng.uniform(-np.log(zoom), np.log(zoom)))

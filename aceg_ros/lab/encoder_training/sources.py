@@ -61,11 +61,11 @@ def _read(folder: Path) -> tuple[list[np.ndarray], list[Frame]]:
     except DatasetError:
         if not folder.is_dir():
             raise
-        return [_shrunk(read_image(path)) for path in list_images(folder)], []
+        return [shrunk(read_image(path)) for path in list_images(folder)], []
     images = []
     for frame in frames:
         try:
-            images.append(_shrunk(frame.image()))
+            images.append(shrunk(frame.image()))
         except ImageError:
             continue  # one bad picture among many is no loss to training
     return images, [frame for frame in frames if frame.load_depth is not None]
@@ -82,7 +82,8 @@ def _record_world(seed: int, count: int) -> list[Frame]:
     return record(world, camera, poses, light, name=f'world-{seed}', supersample=1).frames
 
 
-def _shrunk(image: np.ndarray) -> np.ndarray:
+def shrunk(image: np.ndarray) -> np.ndarray:
+    """The picture at `LONGEST_SIDE` px at most."""
     scale = LONGEST_SIDE / max(image.shape[:2])
     if scale >= 1:
         return image

@@ -1,4 +1,4 @@
-"""Slow work apart from the executor."""
+"""Slow work in a thread of its own, beside the executor."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -87,21 +88,25 @@ class Maps:
         """Why what was asked for last could not be loaded; empty when it was."""
         return self._problem
 
-    def prepare(self) -> None:
+    def warm_up(self) -> None:
+        """Import what the networks need, which takes most of the time of loading."""
+        self._background.submit(lambda: import_module('aceg_ros.localization.localizer'))
+
+    def prepare(self) -> Future[Engine]:
         """Load the networks, so that a map comes quickly later."""
-        self._submit(lambda: self._load_networks(self._named().complete()))
+        return self._submit(lambda: self._load_networks(self._requested().complete()))
 
-    def load(self, url: str, min_inliers: int) -> Future[LoadedMap]:
+    def load(self, url: str, min_confidence: float) -> Future[LoadedMap]:
         """Put a map in use; the future raises AcegError when that fails, and the old map stays."""
-        return self._submit(lambda: self._load(url, min_inliers))
+        return self._submit(lambda: self._load(url, min_confidence))
 
-    def restrict(self, min_inliers: int) -> None:
-        """Ask for another number of inliers in the map in use."""
+    def restrict(self, min_confidence: float) -> None:
+        """Ask for another confidence in the map in use."""
 
         def rebuild() -> None:
             if self._current is not None:
                 code = self._current.localizer.code
-                localizer = self._localizer(code, min_inliers)
+                localizer = self._localizer(code, min_confidence)
                 self._current = LoadedMap(self._current.path, localizer)
 
         self._submit(rebuild)
@@ -149,7 +154,7 @@ class Maps:
 
         return self._background.submit(reporting)
 
-    def _named(self) -> Networks:
+    def _requested(self) -> Networks:
         from aceg_ros.engine import Networks
 
         return Networks(self._encoder, self._regressor)
@@ -157,7 +162,7 @@ class Maps:
     def _needed(self, code: MapCode) -> Networks:
         """Networks for a map; raises MapMismatchError where there are none."""
         try:
-            return self._named().for_map(code.info)
+            return self._requested().for_map(code.info)
         except WeightsError as error:
             raise MapMismatchError(str(error)) from error
 
@@ -168,21 +173,21 @@ class Maps:
             self._engine = wanted, Engine.load(self._device, wanted)
         return self._engine[1]
 
-    def _load(self, url: str, min_inliers: int) -> LoadedMap:
+    def _load(self, url: str, min_confidence: float) -> LoadedMap:
         path = map_path(url)
-        loaded = LoadedMap(path, self._localizer(_read(path), min_inliers))
+        loaded = LoadedMap(path, self._localizer(_read(path), min_confidence))
         self._current = loaded
         self._problem = ''
         self._on_loaded(loaded)
         return loaded
 
-    def _localizer(self, code: MapCode, min_inliers: int) -> Localizer:
+    def _localizer(self, code: MapCode, min_confidence: float) -> Localizer:
         from aceg_ros.localization.localizer import Localizer
         from aceg_ros.localization.options import GateOptions, LocalizationOptions
 
         engine = self._load_networks(self._needed(code))
         _check_networks(code, engine)
-        options = LocalizationOptions(gate=GateOptions(min_inliers=min_inliers))
+        options = LocalizationOptions(gate=GateOptions(min_confidence=min_confidence))
         return Localizer(code, engine, options)
 
 

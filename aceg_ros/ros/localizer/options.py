@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
+from aceg_ros.geometry.motion import MotionLimits
+from aceg_ros.localization.options import GateOptions as PoseGate
 from aceg_ros.ros.common_options import AUTOSTART, CAMERA_PARAMETERS
 from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
 from aceg_ros.tracking.gate import GateOptions
@@ -36,7 +37,7 @@ GROUPS = (
             Parameter(
                 'encoder',
                 '',
-                'Image encoder: `compact`, `dinov2`, another DINOv2 by name, or its folder. Empty '
+                'Image encoder: `wide`, `compact`, `dinov2`, another DINOv2 by name, or its folder. Empty '
                 'takes the one that each map was made with.',
                 read_only=True,
             ),
@@ -122,13 +123,12 @@ GROUPS = (
         'Acceptance of poses',
         (
             Parameter(
-                'min_inliers',
-                60,
-                'Chance alone makes some points agree: a pose needs at least this many inliers. '
-                'Some hundreds of points are tried for each image.',
-                unit='points',
-                minimum=6,
-                maximum=10_000,
+                'min_confidence',
+                PoseGate().min_confidence,
+                'Probability of being right that a pose must have to be given out. More refuses '
+                'more right poses, less lets more wrong ones through.',
+                minimum=0.0,
+                maximum=1.0,
             ),
             Parameter(
                 'max_mahalanobis',
@@ -159,7 +159,7 @@ GROUPS = (
             ),
             Parameter(
                 'max_speed',
-                _GATE.max_speed,
+                _GATE.motion.speed,
                 'Highest speed of the robot. Without odometry, a pose that needs more counts as a '
                 'jump.',
                 unit='m/s',
@@ -168,7 +168,7 @@ GROUPS = (
             ),
             Parameter(
                 'max_turn_rate',
-                math.degrees(_GATE.max_turn_rate),
+                _GATE.motion.turn,
                 'Highest turn rate of the robot. Without odometry, a pose that needs more counts '
                 'as a jump.',
                 unit='deg/s',
@@ -214,8 +214,7 @@ PARAMETERS = parameters_of(GROUPS)
 def gate_options(values: Mapping[str, Any]) -> GateOptions:
     """The gate as parameters describe it."""
     return GateOptions(
-        max_speed=values['max_speed'],
-        max_turn_rate=math.radians(values['max_turn_rate']),
+        motion=MotionLimits(values['max_speed'], values['max_turn_rate']),
         odometry_drift=values['odometry_drift'],
         max_mahalanobis=values['max_mahalanobis'],
         jump_fixes=values['jump_fixes'],

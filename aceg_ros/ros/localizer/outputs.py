@@ -1,9 +1,10 @@
-"""What the node publishes about poses and maps."""
+"""Publishers of poses and maps."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from threading import Lock
 
 import numpy as np
@@ -27,6 +28,7 @@ from aceg_ros.ros.localizer.maps import LoadedMap
 from aceg_ros.ros.localizer.tracked_frame import Placement
 from aceg_ros.ros.messages import frusta, point_cloud, pose_stamped, pose_with_covariance
 from aceg_ros.ros.middleware.bridge import from_rgb
+from aceg_ros.ros.middleware.publishers import create_publisher, destroy_publisher
 from aceg_ros.ros.middleware.tf import Transforms
 from aceg_ros.ros.parameters import LATCHED
 from aceg_ros.tracking.gate import Fix
@@ -51,6 +53,7 @@ class Outputs:
         path_length: Callable[[], int],
     ) -> None:
         """``path_length``: poses that the path keeps at most."""
+        self._node = node
         self._clock = node.get_clock()
         self._transforms = transforms
         self._map_frame = map_frame
@@ -59,7 +62,7 @@ class Outputs:
         self._path: deque[PoseStamped] = deque()
         self._last_of_path: Array | None = None
         self._path_lock = Lock()
-        create = node.create_publisher
+        create = partial(create_publisher, node)
         self._pose = create(PoseStamped, '~/pose', _POSES)
         self._covariance = create(PoseWithCovarianceStamped, '~/pose_with_covariance', _POSES)
         self._trace = create(Path, '~/path', _NEWEST)
@@ -68,7 +71,20 @@ class Outputs:
         self._map_points = create(PointCloud2, '~/map_points', LATCHED)
         self._keyframes = create(MarkerArray, '~/keyframes', LATCHED)
 
-    def fix(self, image: CameraImage, placement: Placement, fix: Fix) -> None:
+    def close(self) -> None:
+        """Remove the publishers."""
+        for publisher in (
+            self._pose,
+            self._covariance,
+            self._trace,
+            self._scene_points,
+            self._debug_image,
+            self._map_points,
+            self._keyframes,
+        ):
+            destroy_publisher(self._node, publisher)
+
+    def publish_fix(self, image: CameraImage, placement: Placement, fix: Fix) -> None:
         """Publish an accepted fix: pose, path and, in the modes that have it at once, TF."""
         header = Header(stamp=image.stamp, frame_id=self._map_frame)
         pose = pose_stamped(header, fix.map_from_body)
@@ -78,8 +94,10 @@ class Outputs:
             self._transforms.send(self._map_frame, placement.frame, fix.map_from_body, image.stamp)
         self._extend_path(pose, fix.map_from_body)
 
-    def evidence(self, image: CameraImage, rgb: NDArray[np.uint8], found: Localization) -> None:
-        """Publish the points that a pose rests on, in the image's colors, if anybody looks."""
+    def publish_inliers(
+        self, image: CameraImage, rgb: NDArray[np.uint8], found: Localization
+    ) -> None:
+        """Publish the inliers of a pose in the image's colors, if there is a subscriber."""
         if not self._scene_points.get_subscription_count():
             return
         height, width = rgb.shape[:2]
@@ -88,7 +106,7 @@ class Outputs:
         colors = rgb[pixels[:, 1], pixels[:, 0]]
         self._scene_points.publish(point_cloud(header, found.points3d[found.inliers], colors))
 
-    def debug(
+    def publish_debug_image(
         self,
         image: CameraImage,
         rgb: NDArray[np.uint8],
@@ -97,13 +115,13 @@ class Outputs:
         words: str,
         good: bool,
     ) -> None:
-        """Publish what was seen and thought, if anybody looks."""
+        """Publish the image with the answer drawn in, if there is a subscriber."""
         if self._debug_image.get_subscription_count():
             drawn = draw(rgb, camera, answer, words, good)
             self._debug_image.publish(from_rgb(drawn, image.header))
 
-    def map(self, loaded: LoadedMap | None) -> None:
-        """Publish the points and keyframes of a map for all who come; None: there is no map."""
+    def publish_map(self, loaded: LoadedMap | None) -> None:
+        """Publish points and keyframes of a map; None publishes empty ones."""
         header = Header(stamp=self._clock.now().to_msg(), frame_id=self._map_frame)
         if loaded is None:
             none = np.zeros((0, 3))
@@ -115,7 +133,7 @@ class Outputs:
             self._keyframes.publish(frusta(header, list(world_keyframes(code)), _FRUSTUM))
         self.forget_path()
 
-    def odometry(self, map_from_odom: Array, tolerance: float) -> None:
+    def publish_odometry(self, map_from_odom: Array, tolerance: float) -> None:
         """Send where odometry is in the map, dated ``tolerance`` seconds into the future."""
         now = self._clock.now()
         # Simulated time that has not begun yet is 0, a stamp that TF takes for "the latest".

@@ -1,4 +1,4 @@
-"""One image all the way: decoded, localized, judged and published."""
+"""The work on one image: decode, localize, check, publish."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from aceg_ros.tracking.tracker import Arrival, Tracker
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the pipeline asks of, and tells, the node around it."""
+    """Connections of the pipeline with the node around it."""
 
     tf_timeout: Callable[[], float]
     outdated: Callable[[], bool]  # whether results are of no use any more
@@ -37,13 +37,13 @@ class Hooks:
 
 
 class Pipeline:
-    """What the worker does with an image. Decisions are the tracker's."""
+    """Processes one image at a time. The tracker decides which poses are believed."""
 
     def __init__(
         self,
         maps: Maps,
         tracker: Tracker,
-        bodies: TrackedFrames,
+        tracked_frames: TrackedFrames,
         outputs: Outputs,
         statistics: Statistics,
         hooks: Hooks,
@@ -52,7 +52,7 @@ class Pipeline:
     ) -> None:
         self._maps = maps
         self._tracker = tracker
-        self._tracked_frames = bodies
+        self._tracked_frames = tracked_frames
         self._outputs = outputs
         self._statistics = statistics
         self._hooks = hooks
@@ -84,28 +84,31 @@ class Pipeline:
         loaded = self._maps.current
         if loaded is None:
             return
-        placement = self._tracked_frames.glance(image)
+        placement = self._tracked_frames.locate_now(image)
         answer = loaded.localizer.localize(rgb, camera, self._prior(placement))
         if self._hooks.outdated():
             return
         self._statistics.took(answer.seconds, age)
+        self._statistics.confidence = answer.confidence
         try:
             if placement is None or not placement.complete:
                 placement = self._tracked_frames.locate(image, self._hooks.tf_timeout())
         except TransformError as error:
             self._statistics.failed += 1
             self._tracker.no_fix(stamp, epoch, str(error))
-            self._outputs.debug(image, rgb, camera, answer, str(error), good=False)
+            self._outputs.publish_debug_image(image, rgb, camera, answer, str(error), good=False)
             return
         self._notice(placement)
         if isinstance(answer, LocalizationFailure):
             self._statistics.failed += 1
             self._tracker.no_fix(stamp, epoch, answer.message, placement.odom_from_body)
-            self._outputs.debug(image, rgb, camera, answer, answer.message, good=False)
+            self._outputs.publish_debug_image(
+                image, rgb, camera, answer, answer.message, good=False
+            )
             return
-        self._judge(image, rgb, camera, answer, placement, epoch)
+        self._check(image, rgb, camera, answer, placement, epoch)
 
-    def _judge(
+    def _check(
         self,
         image: CameraImage,
         rgb: NDArray[np.uint8],
@@ -114,25 +117,25 @@ class Pipeline:
         placement: Placement,
         epoch: int,
     ) -> None:
-        """Carry a pose to the body, and publish it if it is believed."""
+        """Convert a pose to the tracked frame, and publish it if the gate accepts it."""
         pose, covariance = carry(found.world_from_cam, found.covariance, placement.camera_from_body)
         fix = Fix(to_seconds(image.stamp), pose, covariance, placement.odom_from_body)
-        words = _in_words(found, fix)
+        words = _described(found, fix)
         verdict = self._tracker.fix(fix, epoch, words)
         if verdict is None:
             return
         self._statistics.inliers = int(found.inliers.sum())
         if verdict.accepted:
             self._statistics.accepted += 1
-            self._outputs.fix(image, placement, fix)
+            self._outputs.publish_fix(image, placement, fix)
             self._statistics.latency = self._now() - fix.stamp
-            self._outputs.evidence(image, rgb, found)
+            self._outputs.publish_inliers(image, rgb, found)
             self._hooks.fixed(words)
         else:
             self._statistics.refused += 1
             self._logger.warning(f'fix refused: {verdict.words}')
             words = verdict.words
-        self._outputs.debug(image, rgb, camera, found, words, verdict.accepted)
+        self._outputs.publish_debug_image(image, rgb, camera, found, words, verdict.accepted)
 
     def _prior(self, placement: Placement | None) -> Array | None:
         """Guess of map_from_camera (4, 4), or None."""
@@ -144,7 +147,7 @@ class Pipeline:
         return predicted @ inverse(placement.camera_from_body)
 
     def _notice(self, placement: Placement) -> None:
-        """Say what poses are of, when that changes, and when odometry comes and goes."""
+        """Log changes of the tracked frame and of odometry."""
         if placement.frame != self._body:
             if self._body:
                 self._tracker.forget(f'poses are now those of {placement.frame}')
@@ -158,11 +161,12 @@ class Pipeline:
         return self._clock.now().nanoseconds * 1e-9
 
 
-def _in_words(found: Localization, fix: Fix) -> str:
-    """How good a fix is."""
+def _described(found: Localization, fix: Fix) -> str:
+    """Inliers and standard deviations of a fix, for people."""
     position = np.sqrt(np.linalg.eigvalsh(fix.covariance[:3, :3])[-1])
     rotation = np.degrees(np.sqrt(np.linalg.eigvalsh(fix.covariance[3:, 3:])[-1]))
     return (
+        f'confidence {found.confidence:.3f}, '
         f'{int(found.inliers.sum())} of {len(found.inliers)} points agree; '
         f'standard deviation {100.0 * position:.1f} cm, {rotation:.2f} deg'
     )

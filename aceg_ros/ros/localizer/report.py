@@ -1,10 +1,10 @@
-"""How the node does, on ~/status, in the log and on /diagnostics."""
+"""The node's state on ~/status, in the log and on /diagnostics."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from rclpy.node import Node
 from std_msgs.msg import String
@@ -14,6 +14,7 @@ from aceg_ros.ros.localizer.maps import Maps
 from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
 from aceg_ros.ros.parameters import LATCHED
+from aceg_ros.ros.status_values import LocalizationValues
 from aceg_ros.tracking.tracker import State, Tracker
 
 # Seconds between two words on the same state.
@@ -48,7 +49,7 @@ class Status:
 
 
 class Reports:
-    """What /diagnostics is told."""
+    """The node's reports on /diagnostics."""
 
     def __init__(
         self,
@@ -72,8 +73,8 @@ class Reports:
         diagnostics.add('map', self.map)
 
     def camera(self) -> Report:
-        """The images that come."""
-        report = self._health.report({'unusable': self._statistics.unusable})
+        """Whether usable images arrive."""
+        report = self._health.report(self._statistics.unusable)
         if not self._working():
             return replace(report, level=Level.OK, message='not listening')
         behind = self._statistics.latency
@@ -83,19 +84,22 @@ class Reports:
         return report
 
     def localization(self) -> Report:
-        """What comes of them."""
+        """The outcome of localization."""
         statistics = self._statistics
-        values: dict[str, object] = {
-            'rate (Hz)': f'{statistics.rate:.1f}',
-            'accepted': statistics.accepted,
-            'refused': statistics.refused,
-            'failed': statistics.failed,
-            'inliers': statistics.inliers,
-            'oldest image (ms)': f'{1000.0 * statistics.oldest:.0f}',
-            'latency (ms)': f'{1000.0 * statistics.latency:.0f}',
-        }
+        values: dict[str, object] = asdict(
+            LocalizationValues(
+                rate_hz=round(statistics.rate, 1),
+                accepted=statistics.accepted,
+                refused=statistics.refused,
+                failed=statistics.failed,
+                inliers=statistics.inliers,
+                confidence=round(statistics.confidence, 3),
+                oldest_image_ms=round(1000.0 * statistics.oldest, 1),
+                latency_ms=round(1000.0 * statistics.latency, 1),
+            )
+        )
         for stage, milliseconds in statistics.milliseconds.items():
-            values[f'{stage} (ms)'] = f'{milliseconds:.1f}'
+            values[f'{stage}_ms'] = round(milliseconds, 1)
         state, words = self._tracker.status
         level = Level.WARN
         if state is State.LOCALIZED or not self._working():

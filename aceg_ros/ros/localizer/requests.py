@@ -1,4 +1,4 @@
-"""What others ask of the localizer: its services, and starting poses."""
+"""Services of the localizer, and the topic of poses to start from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class InactiveError(AcegError):
 
 
 class Localizer(Protocol):
-    """What the requests are passed on to."""
+    """The node, as far as it carries out requests."""
 
     def load_map(self, url: str) -> Future[LoadedMap]:
         """Begin to load a map; raises InactiveError where none is wanted."""
@@ -65,53 +65,75 @@ class Requests:
         self._localizer = localizer
         self._map_frame = map_frame
         self._timeout = timeout
+        self._node = node
+        self._calls = 0  # that are still to be answered
         self._logger = node.get_logger()
         self._wake = node.create_guard_condition(lambda: None)
         self._waiters = Waiters(node)
-        node.create_service(
-            LoadMap,
-            '~/load_map',
-            self._load_map,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-        )
-        node.create_service(SetBool, '~/enable', self._enable)
-        node.create_service(
-            Trigger, '~/relocalize', self._relocalize, callback_group=ReentrantCallbackGroup()
-        )
-        node.create_subscription(
+        create = node.create_service
+        self._services = [
+            create(
+                LoadMap,
+                '~/load_map',
+                self._load_map,
+                callback_group=MutuallyExclusiveCallbackGroup(),
+            ),
+            create(SetBool, '~/enable', self._enable),
+            create(
+                Trigger, '~/relocalize', self._relocalize, callback_group=ReentrantCallbackGroup()
+            ),
+        ]
+        self._initialpose = node.create_subscription(
             PoseWithCovarianceStamped, 'initialpose', self._start_from, QoSProfile(depth=1)
         )
 
+    def close(self) -> bool:
+        """Remove services and subscription, unless a call waits for its answer; whether it did."""
+        if self._calls:
+            return False
+        for service in self._services:
+            self._node.destroy_service(service)
+        self._node.destroy_subscription(self._initialpose)
+        self._node.destroy_guard_condition(self._wake)
+        self._waiters.close()
+        return True
+
     def fixed(self, words: str) -> None:
-        """Answer all that wait for a fix; from any thread."""
+        """Answer all calls that wait for a fix; from any thread."""
         self._waiters.answer(True, words)
 
     def no_fix(self, words: str) -> None:
-        """Tell all that wait for a fix why none will come; from any thread."""
+        """Answer all calls that wait for a fix with why none will come; from any thread."""
         self._waiters.answer(False, words)
 
     def expire(self, words: str) -> None:
-        """Tell those who have waited too long why there is no fix."""
+        """Answer the calls that have waited too long with the reason why there is no fix."""
         self._waiters.expire(words)
 
     async def _load_map(
         self, request: LoadMap.Request, response: LoadMap.Response
     ) -> LoadMap.Response:
-        response.result = LoadMap.Response.RESULT_SUCCESS
+        self._calls += 1
         try:
-            work = self._localizer.load_map(request.map_url)
+            response.result = await self._loaded(request.map_url)
+        finally:
+            self._calls -= 1
+        return response
+
+    async def _loaded(self, url: str) -> int:
+        """Result of loading a map."""
+        try:
+            work = self._localizer.load_map(url)
         except AcegError as error:
             self._logger.warning(str(error))
-            response.result = _failure(error)
-            return response
+            return _failure(error)
         try:
             await self._done(work)
         except AcegError as error:
             # The log has it from where it happened.
-            response.result = _failure(error)
-            return response
-        self._localizer.map_loaded(request.map_url)
-        return response
+            return _failure(error)
+        self._localizer.map_loaded(url)
+        return int(LoadMap.Response.RESULT_SUCCESS)
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         try:
@@ -129,7 +151,11 @@ class Requests:
         except AcegError as error:
             response.message = str(error)
             return response
-        response.success, response.message = await self._waiters.wait(self._timeout())
+        self._calls += 1
+        try:
+            response.success, response.message = await self._waiters.wait(self._timeout())
+        finally:
+            self._calls -= 1
         return response
 
     def _start_from(self, message: PoseWithCovarianceStamped) -> None:

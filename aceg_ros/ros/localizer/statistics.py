@@ -21,6 +21,7 @@ class Statistics:
         self.failed = 0  # images without a pose
         self.unusable = 0  # images that could not be worked on
         self.inliers = 0  # of the last pose
+        self.confidence = 0.0  # of the last pose, or of the last that was refused
         self.latency = 0.0  # seconds from the last fix's stamp to its publication
 
     def took(self, seconds: Mapping[str, float], age: float) -> None:

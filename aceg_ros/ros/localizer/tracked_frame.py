@@ -64,8 +64,8 @@ class TrackedFrames:
             self._decide(camera, image.stamp, timeout)
         return self._placement(image, camera, timeout)
 
-    def glance(self, image: CameraImage) -> Placement | None:
-        """As `locate` would find it without waiting; None where it cannot."""
+    def locate_now(self, image: CameraImage) -> Placement | None:
+        """As `locate`, without waiting; None where TF does not have it yet."""
         try:
             return self._placement(image, self._camera_frame(image), 0.0)
         except TransformError:

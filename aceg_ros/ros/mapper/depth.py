@@ -1,4 +1,4 @@
-"""Depth images that are aligned with the camera's, found by stamp."""
+"""Depth images that are registered to the camera's images, found by stamp."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import deque
 from threading import Condition
 
 import numpy as np
-from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from aceg_ros.errors import ImageError
 from aceg_ros.geometry.cameras import Camera
@@ -23,11 +23,22 @@ _PATIENCE = 0.2  # s; depth is computed, and so comes later than images
 
 
 class DepthInput:
-    """Keeps the last depth images, not decoded."""
+    """Keeps the last depth images, not decoded.
 
-    def __init__(self, node: Node, tolerance: float, qos: QoSProfile) -> None:
-        """Subscribe to `depth`; images at most `tolerance` s apart belong together."""
+    Registered means: as seen by the camera of the images, pixel by pixel, and so of its frame and
+    of the images' size. `problem` says why the last keyframe is without depth; empty when it has.
+    """
+
+    def __init__(
+        self, node: Node, tolerance: float, qos: QoSProfile, camera_frame: str = ''
+    ) -> None:
+        """Subscribe to `depth`; images at most `tolerance` s apart belong together.
+
+        `camera_frame` is the camera's frame where images name a wrong one.
+        """
+        self.problem = ''
         self._tolerance = tolerance
+        self._camera_frame = camera_frame
         self._logger = node.get_logger()
         self._changed = Condition()
         self._messages: deque[Image] = deque(maxlen=_KEPT)
@@ -35,36 +46,47 @@ class DepthInput:
         queue = QoSProfile(depth=_KEPT, reliability=qos.reliability)
         node.create_subscription(Image, self.topic, self._on_depth, queue)
 
-    def find(self, stamp: Time, camera: Camera) -> NDArray[np.float32] | None:
-        """Meters (H, W) of the image taken at `stamp` by `camera`, or None, which is logged.
+    def find(self, image: Header, camera: Camera) -> NDArray[np.float32] | None:
+        """Meters (H, W) of an image of `camera` with this header, or None, which is logged.
 
         Waits for it; for another thread than the executor's.
         """
-        wanted = to_seconds(stamp)
+        wanted = to_seconds(image.stamp)
         with self._changed:
             self._changed.wait_for(lambda: self._reach(wanted), _PATIENCE)
             near = [m for m in self._messages if self._apart(m, wanted) <= self._tolerance]
         try:
             if not near:
                 raise ImageError(f'there is none within {self._tolerance:g} s')
-            depth = to_depth(min(near, key=lambda message: self._apart(message, wanted)))
+            nearest = min(near, key=lambda message: self._apart(message, wanted))
+            self._check_frame(nearest.header.frame_id, image.frame_id)
+            depth = to_depth(nearest)
             if depth.shape != (camera.height, camera.width):
                 raise ImageError(
                     f'it is {depth.shape[1]}x{depth.shape[0]}, the image {camera.width}x'
-                    f'{camera.height}; publish depth that is aligned with the images'
+                    f'{camera.height}; publish depth that is registered to the images'
                 )
         except ImageError as error:
-            self._logger.warning(
-                f'a keyframe is without depth from {self.topic}: {error}',
-                throttle_duration_sec=10.0,
-            )
+            self.problem = f'a keyframe is without depth from {self.topic}: {error}'
+            self._logger.warning(self.problem, throttle_duration_sec=10.0)
             return None
+        self.problem = ''
         return depth
 
     def clear(self) -> None:
         """Forget all, after a jump in time."""
         with self._changed:
             self._messages.clear()
+
+    def _check_frame(self, depth: str, image: str) -> None:
+        """Raise ImageError for depth of another camera, whose pixels are not the image's."""
+        frame = depth.lstrip('/')
+        cameras = {image.lstrip('/'), self._camera_frame.lstrip('/')} - {''}
+        if cameras and frame not in cameras:
+            raise ImageError(
+                f'it is of frame {frame!r}, the image of {image!r}; publish depth that is '
+                'registered to the images, as drivers call it aligned or registered'
+            )
 
     def _reach(self, stamp: float) -> bool:
         """Whether waiting for a nearer one is of no use."""

@@ -1,4 +1,4 @@
-"""Telling a localizer to load the map that was just made."""
+"""Requests to a localizer to load a finished map."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _RESULTS = {
 
 
 class LocalizerClient:
-    """Asks the service of a localizer; what comes of it is logged."""
+    """Calls the service of a localizer and logs its answers."""
 
     def __init__(self, node: Node, service: str) -> None:
-        """`service` is empty where there is no localizer to be told."""
+        """An empty `service` sends no requests."""
         self._logger = node.get_logger()
         self._client: Client | None = node.create_client(LoadMap, service) if service else None
         self._finished: SimpleQueue[Path] = SimpleQueue()
         self._asked: dict[Future[LoadMap.Response], float] = {}  # with its deadline
 
-    def tell(self, map_file: Path) -> None:
-        """Have a map loaded soon; from any thread."""
+    def request(self, map_file: Path) -> None:
+        """Request that a map is loaded; from any thread."""
         self._finished.put(map_file)
 
-    def attend(self) -> None:
-        """Ask for what is to be asked, and wait no longer; for the executor, now and then."""
+    def work(self) -> None:
+        """Send what was requested and give up late answers; for a timer of the executor."""
         for future, deadline in list(self._asked.items()):
             if time.monotonic() > deadline:
                 future.cancel()

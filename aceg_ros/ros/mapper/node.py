@@ -13,8 +13,9 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 
 from aceg_ros.errors import AcegError, CameraError, ImageError, StorageError
+from aceg_ros.geometry.motion import CLOCK_SET_BACK
 from aceg_ros.mapping.background import FitReport, FitState
-from aceg_ros.recording.pose_track import CLOCK_SET_BACK, PoseTrack
+from aceg_ros.recording.pose_track import PoseTrack
 from aceg_ros.recording.preview import ScenePreview
 from aceg_ros.recording.recorder import Keyframe, Refusal
 from aceg_ros.recording.session import Session
@@ -35,7 +36,7 @@ from aceg_ros.ros.worker import Worker
 
 NAME = 'aceg_mapper'
 _WATCH = 0.2  # s between looks at what does not report by itself
-_GLANCE = 1.0  # s between looks at images that nobody wants
+_CHECK = 1.0  # s between looks at images that nobody wants
 _PATIENCE = 1.0  # s that the end of the node waits for the image at hand
 
 
@@ -47,19 +48,21 @@ class MapperNode(Node):
         self._running = False
         self._settings = settings = Parameters(self, PARAMETERS, self._on_parameters)
         self._fit: FitReport | None = None
-        self._told_saved: Path | None = None
+        self._published_map: Path | None = None
         self._last_stamp: float | None = None
-        self._glanced = time.monotonic()
-        self._dirty = True
+        self._last_check = time.monotonic()
+        self._scene_changed = True
         self._outputs = Outputs(self)
         self._localizer = LocalizerClient(self, settings['localizer_service'])
-        self._session = Session(settings_of(self._values()), self._on_fit, self._localizer.tell)
+        self._session = Session(settings_of(self._values()), self._on_fit, self._localizer.request)
         self._preview = ScenePreview()
         self._transforms = Transforms(self)
         self._poses = self._make_pose_source()
         qos = image_qos(settings['image_qos'])
         self._depth = (
-            DepthInput(self, settings['depth_tolerance'], qos) if settings['use_depth'] else None
+            DepthInput(self, settings['depth_tolerance'], qos, settings['camera_frame'])
+            if settings['use_depth']
+            else None
         )
         self._camera = CameraInput(self, settings['compressed'], settings['rectified'], qos)
         self._health = CameraHealth(
@@ -70,7 +73,12 @@ class MapperNode(Node):
             self, self._session, self._new_recording, lambda: settings['add_keyframe_timeout']
         )
         self._reports = Reports(
-            self._session, self._health, self._poses, self._counters, self._fit_report
+            self._session,
+            self._health,
+            self._poses,
+            self._depth,
+            self._counters,
+            self._fit_report,
         )
         self._diagnostics = Diagnostics(self, self._camera.topic)
         for name in ('camera', 'poses', 'recording', 'fit'):
@@ -86,7 +94,7 @@ class MapperNode(Node):
             ),
             post_callback=self._on_clock_jump,
         )
-        self._tell_what_there_is()
+        self._log_recording()
         self._running = True
         self._camera.start()
 
@@ -122,7 +130,7 @@ class MapperNode(Node):
             if wanted or self._session.recording:
                 self._offer(image, wanted)
             else:
-                self._glance(image)
+                self._check_image(image)
         except AcegError as error:
             self._on_trouble(error)
 
@@ -132,24 +140,24 @@ class MapperNode(Node):
             image.seconds,
             pose,
             image.decode,
-            None if self._depth is None else partial(self._depth.find, image.stamp),
+            None if self._depth is None else partial(self._depth.find, image.header),
             force=wanted,
         )
         self._counters.count(outcome)
         if outcome in (Refusal.IDLE, Refusal.SAME_VIEW):
-            self._glance(image)
+            self._check_image(image)
             return
         self._health.examined('')
         if isinstance(outcome, Keyframe):
             self._requests.wanted.answer(True, f'{outcome.name}; {self._session.count} keyframes')
-            self._dirty = True
+            self._scene_changed = True
             self._preview.add(outcome)
 
-    def _glance(self, image: CameraImage) -> None:
-        """Decode an image now and then, to have trouble with the camera known in time."""
+    def _check_image(self, image: CameraImage) -> None:
+        """Decode an image now and then, so that problems of the camera are reported early."""
         now = time.monotonic()
-        if now - self._glanced >= _GLANCE:
-            self._glanced = now
+        if now - self._last_check >= _CHECK:
+            self._last_check = now
             image.decode()
             self._health.examined('')
 
@@ -170,13 +178,13 @@ class MapperNode(Node):
             self.get_logger().warning(f'an image is left out: {words}', throttle_duration_sec=5.0)
 
     def _on_fit(self, report: FitReport) -> None:
-        """Tell how the fit goes; in the thread of the fit."""
+        """Publish the progress of the fit; called in the thread of the fit."""
         if not self._running:
             return
         self._fit = report
-        self._told_saved = self._session.saved
+        self._published_map = self._session.saved
         told = self._fit_report()
-        self._outputs.progress(told)
+        self._outputs.publish_progress(told)
         if report.state is not FitState.RUNNING:
             # rclpy allows one severity for each place in the code.
             if told.level is Level.OK:
@@ -187,7 +195,7 @@ class MapperNode(Node):
     def _fit_report(self) -> Report:
         if self._fit is None:
             return Report(Level.OK, 'nothing was fitted yet')
-        return fit_report(self._fit, self._told_saved)
+        return fit_report(self._fit, self._session.count, self._published_map)
 
     def _on_parameters(self, values: dict[str, Any]) -> None:
         """Apply new values; raises AcegError for those that cannot be used now."""
@@ -195,14 +203,14 @@ class MapperNode(Node):
         if wanted.recording != self._session.settings.recording:
             self._session.open(wanted.recording)
             self._new_recording()
-            self._tell_what_there_is()
+            self._log_recording()
         self._session.settings = wanted
         self._session.recorder.set_rules(wanted.rules)
 
     def _values(self) -> dict[str, Any]:
         return {entry.name: self._settings[entry.name] for entry in PARAMETERS}
 
-    def _tell_what_there_is(self) -> None:
+    def _log_recording(self) -> None:
         recorder = self._session.recorder
         if self._session.count:
             self.get_logger().info(
@@ -215,23 +223,23 @@ class MapperNode(Node):
         # The worker may be adding to the old one.
         self._preview = ScenePreview()
         self._poses.clear()
-        self._dirty = True
+        self._scene_changed = True
 
     def _watch(self) -> None:
-        """Notice what went by; say it."""
-        self._localizer.attend()
-        if self._session.saved not in (None, self._told_saved):
-            self._told_saved = self._session.saved
-            self._outputs.progress(self._fit_report())
+        """Publish what changed, and answer calls that waited too long."""
+        self._localizer.work()
+        if self._session.saved not in (None, self._published_map):
+            self._published_map = self._session.saved
+            self._outputs.publish_progress(self._fit_report())
         trouble = self._health.silence or self._counters.trouble or 'no image came'
         self._requests.wanted.expire(f'no keyframe was added: {trouble}')
-        if self._dirty and self._outputs.picture(
+        if self._scene_changed and self._outputs.publish_scene(
             self._poses.frame or self._settings['map_frame'],
             self._session.recorder.poses,
             self._preview,
         ):
-            self._dirty = False
-        if self._outputs.say(self._reports.state, self._reports.words):
+            self._scene_changed = False
+        if self._outputs.publish_status(self._reports.state, self._reports.words):
             self._diagnostics.update()
 
     def _on_clock_jump(self, jump: TimeJump) -> None:

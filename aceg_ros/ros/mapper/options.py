@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.recording.keyframes import KeyframeRules
-from aceg_ros.recording.pose_track import MotionLimits
 from aceg_ros.recording.session import Settings
 from aceg_ros.ros.common_options import CAMERA_PARAMETERS
 from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
@@ -128,8 +128,8 @@ GROUPS = (
             Parameter(
                 'use_depth',
                 False,
-                'Records the topic `depth` too, and takes the depth of points from it. Depth '
-                'images must be aligned with the images and of their size.',
+                'Records the topic `depth` too; the fit begins with measured depth. Depth images '
+                'must be registered to the images: of the same frame and size.',
                 read_only=True,
             ),
             Parameter(
@@ -208,6 +208,18 @@ GROUPS = (
                 'there is one.',
             ),
             Parameter(
+                'encoder',
+                '',
+                'Image encoder of the map: `compact`, `dinov2`, another DINOv2 by name, or its '
+                'folder. Empty takes the one that suits the regressor.',
+            ),
+            Parameter(
+                'regressor',
+                '',
+                'Regressor that the map is made for: `anchored`, or another by its file or its '
+                'name among the models. Empty takes `anchored`.',
+            ),
+            Parameter(
                 'localizer_service',
                 'aceg_localizer/load_map',
                 'Service (nav_msgs/LoadMap) through which `~/record_and_map` has a localizer load '
@@ -234,6 +246,8 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
             budget=values['budget'], tokens=values['tokens'], use_depth=values['use_depth']
         ),
         device=values['device'],
+        encoder=values['encoder'],
+        regressor=values['regressor'],
         image_suffix=f'.{values["image_format"]}',
     )
 

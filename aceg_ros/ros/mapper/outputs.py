@@ -1,11 +1,12 @@
-"""What the node publishes: keyframes and points, its state in words, and how the fit goes."""
+"""Publishers of keyframes and points, of the node's state and of the fit's progress."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header, String
@@ -18,13 +19,14 @@ from aceg_ros.recording.preview import ScenePreview
 from aceg_ros.ros.messages import frusta, point_cloud
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 from aceg_ros.ros.parameters import LATCHED
+from aceg_ros.ros.status_values import FitValues, key_values
 
 _PERIOD = 1.0  # s between two pictures, and two words on the same state
 _FRUSTUM = 0.1  # m
 
 
 class Outputs:
-    """Publishers; `picture` and `say` are for the executor, `progress` for any thread."""
+    """Publishers. All is for the executor, but `publish_progress` for any thread."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -35,8 +37,8 @@ class Outputs:
         self._state = self._words = ''
         self._said = self._drawn = 0.0
 
-    def picture(self, frame: str, poses: list[Array], preview: ScenePreview) -> bool:
-        """Publish keyframes (4, 4) and points in the map's frame; whether it was time again."""
+    def publish_scene(self, frame: str, poses: list[Array], preview: ScenePreview) -> bool:
+        """Publish keyframes (4, 4) and points in the map's frame; False when it is too early."""
         now = time.monotonic()
         if now - self._drawn < _PERIOD:
             return False
@@ -46,8 +48,8 @@ class Outputs:
         self._scene_points.publish(point_cloud(header, *preview.cloud))
         return True
 
-    def say(self, state: str, words: str) -> bool:
-        """Publish the state in words, a new state at once; whether it is new."""
+    def publish_status(self, state: str, words: str) -> bool:
+        """Publish `state: words` if they changed, a new state at once; True for a new state."""
         now = time.monotonic()
         changed = state != self._state
         if not changed and (words == self._words or now - self._said < _PERIOD):
@@ -58,51 +60,57 @@ class Outputs:
             self._node.get_logger().info(f'{state}: {words}')
         return changed
 
-    def progress(self, report: Report) -> None:
-        """Publish how the fit goes."""
+    def publish_progress(self, report: Report) -> None:
+        """Publish the progress of the fit."""
         self._progress.publish(
             DiagnosticStatus(
                 level=report.level.value,
                 name=f'{self._node.get_fully_qualified_name().lstrip("/")}: fit',
                 message=report.message,
-                values=[
-                    KeyValue(key=key, value=str(value)) for key, value in report.values.items()
-                ],
+                values=key_values(report.values),
             )
         )
 
 
-def fit_report(fit: FitReport, saved: Path | None) -> Report:
-    """A fit in words; `saved` is the map's file once it is saved."""
-    values: dict[str, object] = {'state': fit.state.value}
+def fit_report(fit: FitReport, recorded: int, saved: Path | None) -> Report:
+    """How a fit of ``recorded`` keyframes goes; ``saved`` is the map's file once it is saved."""
+    level, message = _described(fit)
+    result = fit.result
+    values = FitValues(
+        state=fit.state.value,
+        stage=fit.stage,
+        fraction=round(fit.fraction, 3),
+        remaining_s=round(fit.remaining, 1),
+        detail=fit.detail,
+        recorded=recorded,
+    )
+    if result is not None:
+        values = replace(
+            values,
+            keyframes=result.keyframes,
+            left_out=len(result.skipped),
+            seconds=round(result.seconds, 1),
+            device=result.device,
+            map_bytes=result.map_bytes,
+            map='' if saved is None else str(saved),
+            quality=result.quality.rating.value,
+            advice=result.quality.advice,
+        )
+    return Report(level, message, asdict(values))
+
+
+def _described(fit: FitReport) -> tuple[Level, str]:
     if fit.state is FitState.RUNNING:
-        values |= {
-            'stage': fit.stage,
-            'percent': round(100 * fit.fraction),
-            'detail': fit.detail,
-            'remaining (s)': round(fit.remaining),
-        }
         said = f'{fit.stage} {100 * fit.fraction:.0f} %', fit.detail
         left = f'about {fit.remaining:.0f} s left'
-        return Report(Level.OK, ', '.join(filter(None, [*said, left])), values)
-    if fit.result is None:
-        level = Level.WARN if fit.state is FitState.CANCELLED else Level.ERROR
-        return Report(level, fit.detail, values)
+        return Level.OK, ', '.join(filter(None, [*said, left]))
+    if fit.state is FitState.CANCELLED:
+        return Level.WARN, fit.detail
+    if fit.result is None or fit.state is FitState.FAILED:
+        return Level.ERROR, fit.detail
     quality = fit.result.quality
-    values |= {
-        'seconds': round(fit.result.seconds, 1),
-        'keyframes': fit.result.keyframes,
-        'left out': len(fit.result.skipped),
-        'device': fit.result.device,
-        'map (bytes)': fit.result.map_bytes,
-        'map': saved or 'not saved yet',
-        'quality': quality.rating.value,
-        'advice': quality.advice,
-    }
-    if fit.state is FitState.FAILED:
-        return Report(Level.ERROR, fit.detail, values)
     words = f'done in {fit.result.seconds:.0f} s, quality {quality.rating.value}'
     if quality.rating is Rating.GOOD:
-        return Report(Level.OK, words, values)
+        return Level.OK, words
     level = Level.OK if quality.rating is Rating.FAIR else Level.WARN
-    return Report(level, f'{words}: {quality.advice}', values)
+    return level, f'{words}: {quality.advice}'

@@ -15,8 +15,9 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from aceg_ros.errors import PoseError, TransformError
+from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.geometry.poses import Array, compose, inverse
-from aceg_ros.recording.pose_track import JumpWatch, MotionLimits, PoseTrack
+from aceg_ros.recording.pose_track import JumpWatch, PoseTrack
 from aceg_ros.ros.camera_input import CameraImage
 from aceg_ros.ros.messages import pose_of, to_seconds
 from aceg_ros.ros.middleware.tf import Transforms

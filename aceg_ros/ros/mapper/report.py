@@ -1,4 +1,4 @@
-"""How the node does: its state in words, and what /diagnostics is told."""
+"""The node's state for ~/status, and its reports on /diagnostics."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from threading import Lock
 from aceg_ros.recording.recorder import Keyframe, Refusal
 from aceg_ros.recording.session import Session
 from aceg_ros.ros.camera_health import CameraHealth
+from aceg_ros.ros.mapper.depth import DepthInput
 from aceg_ros.ros.mapper.poses import PoseSource
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 
@@ -17,7 +18,7 @@ STALE = 1.5  # s without a pose after which its source counts as stopped
 
 
 class Counters:
-    """What became of images; filled by the worker, read by the executor."""
+    """Counts of images by outcome; filled by the worker, read by the executor."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -47,7 +48,7 @@ class Counters:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often what happened."""
+        """Number of images by outcome."""
         with self._lock:
             return {
                 kind.value if isinstance(kind, Refusal) else kind: count
@@ -63,10 +64,12 @@ class Reports:
         session: Session,
         health: CameraHealth,
         poses: PoseSource,
+        depth: DepthInput | None,
         counters: Counters,
         fit: Callable[[], Report],
     ) -> None:
         """`fit`: how the fit goes, or went."""
+        self._depth = depth
         self._session = session
         self._health = health
         self._poses = poses
@@ -88,7 +91,7 @@ class Reports:
 
     @property
     def words(self) -> str:
-        """What there is, and what is wrong."""
+        """Number of keyframes, progress of the fit, and problems."""
         recorder = self._session.recorder
         said = [f'{self._session.count} keyframes in {recorder.path}']
         if self._session.fitting:
@@ -96,15 +99,15 @@ class Reports:
         if recorder.problem:
             said.append(f'recording stopped: {recorder.problem}')
         elif self._session.recording:
-            said += [self._health.silence, self._counters.trouble, self._poses.jumps.last]
+            said += [self._health.silence, self._trouble, self._poses.jumps.last]
         return '; '.join(filter(None, said))
 
     def camera(self) -> Report:
-        """The images that come."""
+        """Whether usable images arrive."""
         return self._health.report()
 
     def poses(self) -> Report:
-        """The poses that come, as far as they are asked for."""
+        """Whether poses arrive, as far as they are looked up."""
         source = self._poses
         values = {'source': source.name, 'frame': source.frame, 'jumps': source.jumps.count}
         if source.age is None:
@@ -128,6 +131,12 @@ class Reports:
         }
         if recorder.problem:
             return Report(Level.ERROR, recorder.problem, values)
-        if self._session.recording and self._counters.trouble:
-            return Report(Level.WARN, self._counters.trouble, values)
+        if self._session.recording and self._trouble:
+            return Report(Level.WARN, self._trouble, values)
         return Report(Level.OK, self.state, values)
+
+    @property
+    def _trouble(self) -> str:
+        """What is wrong with the last images; empty when nothing is."""
+        without_depth = '' if self._depth is None else self._depth.problem
+        return self._counters.trouble or without_depth

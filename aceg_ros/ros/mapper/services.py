@@ -1,4 +1,4 @@
-"""What others ask of the mapper."""
+"""Services of the mapper."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aceg_ros.ros.waiters import Waiters
 
 
 class Services:
-    """Passes calls on to the session; `wanted` are the keyframes that are asked for."""
+    """Passes calls on to the session; `wanted` are the calls that wait for a keyframe."""
 
     def __init__(
         self,

@@ -32,7 +32,7 @@ except ImportError:
 def to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """RGB (H, W, 3) uint8; raises ImageError for what is no picture, empty or truncated."""
     if isinstance(message, CompressedImage):
-        return decode_compressed(message.data)
+        return decode_compressed(message.data, message.format)
     if CvBridge is not None and message.encoding not in COLOR_ENCODINGS:
         with suppress(CvBridgeError, AttributeError, ImportError, TypeError, ValueError):
             return np.array(CvBridge().imgmsg_to_cv2(message, 'rgb8'))

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+
+from aceg_ros.ros.status_values import key_values
 
 try:
     import diagnostic_updater
@@ -88,7 +90,7 @@ class _Publisher:
             name=f'{_full_name(self._node)}: {name}',
             message=report.message,
             hardware_id=self._hardware_id,
-            values=[KeyValue(key=key, value=str(value)) for key, value in report.values.items()],
+            values=key_values(report.values),
         )
 
 

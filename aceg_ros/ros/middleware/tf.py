@@ -21,6 +21,7 @@ from aceg_ros.errors import PoseError, TransformError
 from aceg_ros.geometry.poses import Array
 from aceg_ros.geometry.transform_tree import TransformTree, unknown_frame
 from aceg_ros.ros.messages import to_seconds, transform_from_message, transform_message
+from aceg_ros.ros.middleware.publishers import create_publisher, destroy_publisher
 
 try:
     import tf2_ros
@@ -36,7 +37,12 @@ class TransformSender:
     """Sends transforms."""
 
     def __init__(self, node: Node) -> None:
-        self._publisher = node.create_publisher(TFMessage, '/tf', QUEUE_DEPTH)
+        self._node = node
+        self._publisher = create_publisher(node, TFMessage, '/tf', QUEUE_DEPTH)
+
+    def close(self) -> None:
+        """Remove the publisher."""
+        destroy_publisher(self._node, self._publisher)
 
     def send(self, parent: str, child: str, parent_from_child: Array, stamp: TimeMessage) -> None:
         """Publish where `child` is in `parent`, (4, 4), at `stamp`."""
@@ -57,6 +63,11 @@ class Transforms(TransformSender):
         self._source: _TopicSource | _Tf2Source = (
             _TopicSource(node) if tf2_ros is None else _Tf2Source(node)
         )
+
+    def close(self) -> None:
+        """Remove publisher and subscriptions."""
+        super().close()
+        self._source.close()
 
     def lookup(self, target: str, source: str, stamp: TimeMessage, timeout: float = 0.0) -> Array:
         """target_from_source (4, 4) at `stamp`; waits up to `timeout` s (of a real clock) for it.
@@ -83,16 +94,22 @@ class _TopicSource:
     """Listens to the topics itself."""
 
     def __init__(self, node: Node) -> None:
+        self._node = node
         self._tree = TransformTree(HISTORY)
         self._changed = Condition()
         group = MutuallyExclusiveCallbackGroup()
         latched = QoSProfile(depth=QUEUE_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        node.create_subscription(
-            TFMessage, '/tf', self._on_moving, QUEUE_DEPTH, callback_group=group
-        )
-        node.create_subscription(
-            TFMessage, '/tf_static', self._on_static, latched, callback_group=group
-        )
+        self._subscriptions = [
+            node.create_subscription(TFMessage, topic, callback, qos, callback_group=group)
+            for topic, callback, qos in (
+                ('/tf', self._on_moving, QUEUE_DEPTH),
+                ('/tf_static', self._on_static, latched),
+            )
+        ]
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
 
     def lookup(self, target: str, source: str, stamp: TimeMessage, timeout: float) -> Array:
         deadline = time.monotonic() + timeout
@@ -139,6 +156,9 @@ class _Tf2Source:
     def __init__(self, node: Node) -> None:
         self._buffer = tf2_ros.Buffer(Duration(seconds=HISTORY))
         self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def close(self) -> None:
+        self._listener.unregister()
 
     def lookup(self, target: str, source: str, stamp: TimeMessage, timeout: float) -> Array:
         try:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from pictures import cloudy
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import PatchFeatures
@@ -27,16 +28,6 @@ from aceg_ros.lab.encoder_training.teacher import Teacher
 @pytest.fixture
 def rng():
     return np.random.default_rng(3)
-
-
-def cloudy(size, seed):
-    """A picture with detail at all scales."""
-    rng = np.random.default_rng(seed)
-    total = np.zeros((size, size, 3), np.float32)
-    for cells in (5, 12, 30, 70):
-        noise = rng.normal(size=(cells, cells, 3)).astype(np.float32)
-        total += cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
-    return np.clip(128 + 40 * total, 0, 255).astype(np.uint8)
 
 
 class TestDistillation:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import NodeProcess, wait_until
+from processes import NodeProcess, gone, wait_until
 
 from aceg_ros.datasets import Dataset, RecordingWriter
 from aceg_ros.demo.driver import Detection, Run
@@ -104,6 +104,21 @@ class TestEnds:
         assert process.stop(number, within=10.0) == 130
         assert not any(Path(f'/proc/{pid}').exists() for pid in nodes)
         assert 'Traceback' not in process.output
+
+    def test_interrupted_as_a_background_job(self, ros, dataset, tmp_path):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as shells start them
+        process = command(ros, dataset, tmp_path, '--rate', '1')
+        signal.signal(signal.SIGINT, before)
+        process.wait_for_output('playing')
+        assert process.stop(signal.SIGINT, within=10.0) == 130
+
+    def test_killed_while_it_plays(self, ros, dataset, tmp_path):
+        process = command(ros, dataset, tmp_path, '--rate', '1')
+        process.wait_for_output('playing')
+        nodes = children(process.pid)
+        assert len(nodes) == 2
+        process.kill()
+        wait_until(lambda: all(map(gone, nodes)), timeout=10.0, what='the end of both nodes')
 
     def test_a_node_is_killed(self, ros, dataset, tmp_path):
         process = command(ros, dataset, tmp_path, '--rate', '1')

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
+import time
 
-from harness import TIMEOUT
+import pytest
+from harness import LATCHED, TIMEOUT
 from nav_msgs.srv import LoadMap
+from processes import wait_until
 from robot import Localizer, Robot
+from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import Trigger
 
 
@@ -36,12 +40,111 @@ def test_ends_while_it_works_and_others_wait_for_it(ros, queries, room_map):
 def test_waits_for_its_manager(ros, room_map):
     localizer = Localizer(ros, namespace='/managed', map=room_map, autostart=False)
     assert ros.state(localizer.name) == 'unconfigured'
-    assert localizer.load(room_map) == LoadMap.Response.RESULT_UNDEFINED_FAILURE
-    assert 'not active' in localizer.relocalize().message
-    localizer.wait_for('waiting_for_map', 'not configured')
+    localizer.wait_for('waiting_for_map', 'not configured; configure and activate it')
     assert ros.change_state(localizer.name, 'configure')
+    localizer.wait_for('waiting_for_images', 'not active; activate it')
     assert ros.change_state(localizer.name, 'activate')
     localizer.wait_for('waiting_for_images', 'no image')
+    assert localizer.process.stop() == 0
+
+
+@pytest.mark.parametrize('damaged', [False, True], ids=['missing', 'damaged'])
+def test_tells_its_manager_that_the_map_cannot_be_loaded(ros, room_map, tmp_path, damaged):
+    path = tmp_path / 'map.aceg'
+    if damaged:
+        path.write_bytes(room_map.read_bytes()[:5000])
+    localizer = Localizer(ros, f'/map{damaged}', map=path, autostart=False)
+    assert not ros.change_state(localizer.name, 'configure')
+    assert ros.state(localizer.name) == 'unconfigured'
+    reason = 'not an .aceg map' if damaged else f'no map at {path}'
+    localizer.wait_for('waiting_for_map', reason)
+    assert reason in localizer.process.output
+    path.write_bytes(room_map.read_bytes())
+    assert ros.change_state(localizer.name, 'configure')
+    assert localizer.process.stop() == 0
+
+
+def test_tells_its_manager_that_networks_are_missing(ros):
+    localizer = Localizer(ros, '/networkless', regressor='no-such-regressor', autostart=False)
+    assert not ros.change_state(localizer.name, 'configure')
+    localizer.wait_for('waiting_for_map', 'no-such-regressor')
+    assert localizer.process.stop() == 0
+
+
+def test_ends_by_itself_where_it_can_never_start(ros, tmp_path):
+    (tmp_path / 'map.aceg').write_bytes(b'nothing')
+    localizer = Localizer(ros, '/hopeless', map=tmp_path / 'map.aceg')
+    assert localizer.process.wait() == 1
+    assert 'not an .aceg map' in localizer.process.output
+    assert 'Traceback' not in localizer.process.output
+
+
+def interface(ros, localizer) -> set[str]:
+    """Topics and services of its own that a localizer has, by their last names."""
+    name, namespace = 'aceg_localizer', localizer.name.rpartition('/')[0]
+    found = set()
+    for kind in ('publisher', 'subscriber', 'service'):
+        ask = getattr(ros.node, f'get_{kind}_names_and_types_by_node')
+        found |= {topic.rpartition('/')[2] for topic, _ in ask(name, namespace)}
+    return found
+
+
+def test_has_its_interface_while_it_is_configured(ros, room_map):
+    configured = {
+        'tf',
+        'tf_static',
+        'pose',
+        'pose_with_covariance',
+        'path',
+        'scene_points',
+        'debug_image',
+        'map_points',
+        'keyframes',
+        'initialpose',
+        'load_map',
+        'enable',
+        'relocalize',
+    }
+    active = configured | {'image', 'camera_info'}
+    localizer = Localizer(ros, '/cycle', map=room_map, autostart=False)
+    clouds = ros.collect(PointCloud2, f'{localizer.name}/map_points', LATCHED)
+
+    def now_has(expected: set[str]) -> None:
+        wait_until(
+            lambda: interface(ros, localizer) & active == expected,
+            timeout=10.0,
+            what=f'{sorted(expected)} in place of {sorted(interface(ros, localizer) & active)}',
+        )
+
+    assert ros.state(localizer.name) == 'unconfigured'
+    for _ in range(2):
+        clouds.clear()
+        now_has(set())
+        assert ros.change_state(localizer.name, 'configure')
+        now_has(configured)
+        assert not clouds.messages
+        assert ros.change_state(localizer.name, 'activate')
+        now_has(active)
+        clouds.wait_for(lambda cloud: cloud.width > 0)
+        assert ros.change_state(localizer.name, 'deactivate')
+        now_has(configured)
+        assert ros.change_state(localizer.name, 'cleanup')
+    assert ros.change_state(localizer.name, 'shutdown')
+    now_has(set())
+    localizer.wait_for('waiting_for_map', 'shut down; start it again')
+    assert localizer.process.stop() == 0
+
+
+def test_answers_those_who_wait_when_it_is_shut_down(ros, room_map):
+    localizer = Localizer(ros, '/waited_for', map=room_map, relocalize_timeout=60.0)
+    localizer.wait_for('waiting_for_images')
+    waiting = ros.call_async(Trigger, f'{localizer.name}/relocalize')
+    time.sleep(1.0)  # nothing says that the call has come
+    assert ros.change_state(localizer.name, 'shutdown_active')
+    wait_until(waiting.done, what='an answer')
+    assert waiting.result().message == 'the node is shut down; start it again'
+    wait_until(lambda: 'relocalize' not in interface(ros, localizer), what='the end of services')
+    assert ros.state(localizer.name) == 'finalized'
     assert localizer.process.stop() == 0
 
 

@@ -22,22 +22,22 @@ def test_localizer_that_never_answers(ros, monkeypatch, capfd):
         return response
 
     client = module.LocalizerClient(ros.node, 'stuck/load_map')
-    client.tell(Path('/early.aceg'))
-    client.attend()
+    client.request(Path('/early.aceg'))
+    client.work()
     assert 'nobody loads /early.aceg' in capfd.readouterr().err
     ros.node.create_service(
         LoadMap, 'stuck/load_map', never, callback_group=ReentrantCallbackGroup()
     )
     wait_until(lambda: client._client.service_is_ready())
-    client.tell(Path('/place.aceg'))
+    client.request(Path('/place.aceg'))
     said = ''
 
     def gave_up() -> bool:
         nonlocal said
-        client.attend()
+        client.work()
         said += capfd.readouterr().err
         return 'has not loaded /place.aceg: it did not answer' in said
 
     wait_until(gave_up)
-    client.tell(Path('/place.aceg'))
-    wait_until(lambda: client.attend() or asked == ['/place.aceg'] * 2)
+    client.request(Path('/place.aceg'))
+    wait_until(lambda: client.work() or asked == ['/place.aceg'] * 2)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from harness import wait_until
-from mapper_robot import values_of
 from nav_msgs.srv import LoadMap
 from processes import gone
 
 from aceg_ros.datasets import RecordingWriter
 from aceg_ros.maps.file import read_map
+from aceg_ros.ros.status_values import values_of
 
 VIEWS = 14
 BUDGET = 4.0  # s
@@ -93,8 +93,10 @@ def test_record_and_map(mapper, robot, t, views, localizer, tmp_path):
     running = [values_of(m) for m in mapper.progress.messages]
     running = [m for m in running if m['state'] == 'running']
     assert {'encode', 'fit'} <= {m['stage'] for m in running}
-    assert all(0 <= int(m['percent']) <= 100 for m in running)
-    assert all(0 <= int(m['remaining (s)']) <= BUDGET for m in running)
+    assert all(0.0 <= float(m['fraction']) <= 1.0 for m in running)
+    assert all(0.0 <= float(m['remaining_s']) <= BUDGET for m in running)
+    assert int(end['recorded']) == VIEWS
+    assert 5 <= int(end['keyframes']) <= VIEWS
     assert any(m['detail'].startswith('loss') for m in running)
     wait_until(lambda: str(tmp_path / 'place.aceg') in localizer)
     mapper.process.wait_for_output('the localizer has loaded')
@@ -126,6 +128,17 @@ def test_killed_then_fitted_again_and_saved(mapper, filled, localizer, tmp_path)
     assert ok, words
     assert len(read_map(tmp_path / 'deep' / 'place.aceg').keyframes) >= 12
     mapper.progress.wait_for(lambda m: 'place.aceg' in values_of(m).get('map', ''))
+
+
+def test_networks_are_chosen_by_parameters(mapper, filled):
+    for name, reason in (('encoder', 'no-such-encoder'), ('regressor', 'no-such-regressor')):
+        mapper.progress.clear()
+        assert mapper.set(**{name: reason})[0]
+        assert mapper.trigger('fit')[0]
+        end = mapper.finished()
+        assert mapper.set(**{name: ''})[0]
+        assert values_of(end)['state'] == 'failed'
+        assert reason in end.message
 
 
 def test_what_cannot_be_done_meanwhile(mapper, filled):

@@ -12,10 +12,13 @@ from aceg_ros.ros.parameter_table import ParameterError
 
 def test_settings():
     values = {parameter.name: parameter.default for parameter in PARAMETERS}
-    settings = settings_of(values | {'recording': '~/a', 'map': 'b', 'image_format': 'png'})
+    given = {'recording': '~/a', 'map': 'b', 'image_format': 'png', 'encoder': 'dinov2'}
+    settings = settings_of(values | given)
     assert settings.recording == Path.home() / 'a'
     assert settings.map == Path.cwd() / 'b.aceg'
     assert settings.image_suffix == '.png'
+    assert (settings.encoder, settings.regressor) == ('dinov2', '')
+    assert settings_of(values | {'use_depth': True}).options.use_depth
 
 
 @pytest.mark.parametrize('name', ['recording', 'map'])

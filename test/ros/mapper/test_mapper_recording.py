@@ -13,13 +13,14 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from harness import LATCHED, wait_until
-from mapper_robot import CAMERA, picture, pose_at, recorded, values_of
+from mapper_robot import CAMERA, picture, pose_at, recorded
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.ros.status_values import values_of
 
 
 def images_seen(mapper) -> int:
@@ -176,8 +177,8 @@ class TestWrongStates:
     @pytest.mark.parametrize(
         ('name', 'value', 'reason'),
         [
-            ('recording', '~no_such_user/place', 'home directory'),
-            ('map', '/', 'no path to write to'),
+            ('recording', '~no_such_user/place', 'give an absolute path'),
+            ('map', '/', 'give a path below it'),
             ('budget', 0.0, 'budget'),
         ],
     )

@@ -1,0 +1,95 @@
+"""What a configured node has towards others: TF, publishers, services, and a thread for images."""
+
+from __future__ import annotations
+
+from rclpy.lifecycle import LifecycleNode
+
+from aceg_ros.ros.camera_input import CameraInput
+from aceg_ros.ros.localizer.maps import Maps
+from aceg_ros.ros.localizer.options import AUTO
+from aceg_ros.ros.localizer.outputs import Outputs
+from aceg_ros.ros.localizer.pipeline import Hooks, Pipeline
+from aceg_ros.ros.localizer.requests import Localizer, Requests
+from aceg_ros.ros.localizer.statistics import Statistics
+from aceg_ros.ros.localizer.tracked_frame import FrameNames, TrackedFrames
+from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.ros.parameters import Parameters
+from aceg_ros.ros.worker import Worker
+from aceg_ros.tracking.modes import TfMode
+from aceg_ros.tracking.tracker import Tracker
+
+# Seconds that the end waits for the image at hand.
+_PATIENCE = 1.0
+
+
+class Interface:
+    """Made when the node is configured, closed when that is undone."""
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: Parameters,
+        camera: CameraInput,
+        maps: Maps,
+        tracker: Tracker,
+        statistics: Statistics,
+        localizer: Localizer,
+        hooks: Hooks,
+    ) -> None:
+        """``localizer`` does what is asked for, ``hooks`` connect the pipeline with the node."""
+        self._node = node
+        self._settings = settings
+        self._tracker = tracker
+        self.transforms = Transforms(node)
+        self.tracked_frames = TrackedFrames(
+            self.transforms,
+            None if settings['tf_mode'] == AUTO else TfMode(settings['tf_mode']),
+            FrameNames(settings['odom_frame'], settings['base_frame'], settings['camera_frame']),
+        )
+        self.outputs = Outputs(
+            node,
+            self.transforms,
+            settings['map_frame'],
+            settings['odom_frame'],
+            lambda: settings['path_length'],
+        )
+        self.requests = Requests(
+            node, localizer, settings['map_frame'], lambda: settings['relocalize_timeout']
+        )
+        pipeline = Pipeline(
+            maps,
+            tracker,
+            self.tracked_frames,
+            self.outputs,
+            statistics,
+            hooks,
+            node.get_clock(),
+            node.get_logger(),
+        )
+        self._worker = Worker(camera, pipeline, self._min_interval, node.get_logger(), 'localize')
+        # By the clock of the stamps, as TF.
+        self._timer = node.create_timer(1.0 / settings['tf_rate'], self._send_odometry)
+
+    def close(self) -> None:
+        """End all work and remove what others see, but for calls that wait for their answer.
+
+        Those end with `requests.close`.
+        """
+        self._worker.stop(_PATIENCE)
+        self._node.destroy_timer(self._timer)
+        self.outputs.close()
+        self.transforms.close()
+
+    def forget_past(self) -> None:
+        """Begin TF and path anew, after a jump in time."""
+        self.transforms.clear()
+        self.outputs.forget_path()
+
+    def _send_odometry(self) -> None:
+        map_from_odom = self._tracker.map_from_odom
+        if map_from_odom is not None and self.tracked_frames.mode is TfMode.MAP_TO_ODOM:
+            self.outputs.publish_odometry(map_from_odom, self._settings['transform_tolerance'])
+
+    def _min_interval(self) -> float:
+        rate = self._settings['max_rate']
+        return 1.0 / rate if rate else 0.0
