@@ -48,7 +48,7 @@ def transform_points(b_from_a: Array, points: Array) -> Array:
 def shifted(poses: Array, offset: ArrayLike) -> Array:
     """Move transforms (..., 4, 4) by an offset (3,) along the axes of their destination."""
     result = np.array(poses, dtype=np.float64)
-    result[..., :3, 3] += offset
+    result[..., :3, 3] += np.asarray(offset, dtype=np.float64)
     return result
 
 

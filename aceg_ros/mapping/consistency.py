@@ -35,8 +35,8 @@ def consistent_frames(
         raise FitError(
             f'{100 * consensus.against:.0f} % of the pairs of neighboring images disagree with '
             'their poses, in whatever convention these are read: check that poses and images '
-            'belong together, that their clocks agree and that the calibration is right; "aceg check" '
-            'shows where'
+            'belong together, that their clocks agree and that the calibration is right; '
+            '"aceg check" shows where'
         )
     lost = {views.frames[index].name for index in consensus.lost}
     findings = of_images(views) + of_jumps(views, consensus)

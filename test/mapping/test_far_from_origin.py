@@ -113,6 +113,8 @@ class TestLocalFrames:
 @pytest.mark.parametrize('place', ['near', 'utm', 'ecef'])
 def test_the_same_recording_in_three_frames(shared, tmp_path, place):
     folder = shared / 'cases' / 'poses_far_from_origin' / place
+    if not folder.is_dir():
+        pytest.skip('the input poses_far_from_origin (../shared/cases) is not on this machine')
     path = tmp_path / 'map.aceg'
     command = ['map', folder, '-o', path, '--budget', '15', '--device', 'cpu']
     assert main([str(part) for part in command]) == 0
