@@ -14,6 +14,7 @@ from aceg_ros.geometry.cameras import Camera
 Array = NDArray[np.float64]
 
 _JUDGED_SIDE = 640  # px; larger images are shrunk to it, more detail would only cost time
+_LEAST_SIDE = 64  # px; there is no room for features in less
 _FEATURES = 600
 _FAST_THRESHOLD = 10  # less than OpenCV's 20, for dim images
 _RATIO = 0.8  # of the nearest descriptor's distance to the next one's (Lowe, IJCV 2004)
@@ -57,10 +58,13 @@ def find_features(image: NDArray[np.uint8], camera: Camera) -> Features:
         size = max(round(camera.width * scale), 1), max(round(camera.height * scale), 1)
         gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
         camera = camera.scaled(*size)
+    none = Features(np.zeros((0, 3)), np.zeros((0, 32), np.uint8), camera.focal)
+    if min(gray.shape) < _LEAST_SIDE:
+        return none
     orb = cv2.ORB.create(_FEATURES, fastThreshold=_FAST_THRESHOLD)
     keypoints, descriptors = orb.detectAndCompute(gray, None)
     if not keypoints:
-        return Features(np.zeros((0, 3)), np.zeros((0, 32), np.uint8), camera.focal)
+        return none
     rays = camera.rays(np.array([keypoint.pt for keypoint in keypoints], np.float64))
     usable = np.isfinite(rays).all(axis=1)
     return Features(rays[usable], np.asarray(descriptors, np.uint8)[usable], camera.focal)

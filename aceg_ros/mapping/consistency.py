@@ -38,8 +38,8 @@ def consistent_frames(
             'belong together, that their clocks agree and that the calibration is right; '
             '"aceg check" shows where'
         )
-    lost = {views.frames[index].name for index in consensus.lost}
+    lost = {id(views.frames[index]) for index in consensus.lost}
     findings = of_images(views) + of_jumps(views, consensus)
-    kept = [frame for frame in frames if frame.name not in lost]
-    left_out = [f'{frame.name}: {LOST}' for frame in frames if frame.name in lost]
+    kept = [frame for frame in frames if id(frame) not in lost]
+    left_out = [f'{frame.name}: {LOST}' for frame in frames if id(frame) in lost]
     return kept, left_out, [finding.text for finding in findings]

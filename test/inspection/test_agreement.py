@@ -67,6 +67,13 @@ class TestPairs:
         assert make_pair(0, 1, (nothing, something)) is None
         assert make_pair(0, 1, (something, nothing)) is None
 
+    @pytest.mark.parametrize('size', [(1, 1), (2, 700), (700, 2), (31, 31), (5000, 8)])
+    def test_images_of_odd_sizes_have_none_or_few(self, size):
+        width, height = size
+        camera = Camera.pinhole(width, height, 100.0, 100.0, width / 2, height / 2)
+        image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+        assert len(find_features(image, camera)) == 0
+
     def test_noise_makes_none(self):
         camera = Camera.pinhole(320, 240, 262.0, 262.0, 160.0, 120.0)
         rng = np.random.default_rng(0)
