@@ -136,6 +136,7 @@ class TexturedWorld:
         import moderngl
 
         program: Any = self._program
+        self._context.__enter__()  # another world may have drawn last
         eye, ahead = world_from_cam[:3, 3], world_from_cam[:3, 2]
         program['clip_from_world'].write(
             clip_from_world(camera, world_from_cam).T.astype('f4').tobytes()
