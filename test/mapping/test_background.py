@@ -74,7 +74,7 @@ def test_fits_and_reports(job):
     assert end.result.keyframes == len(read_map(job.output).keyframes)
     assert end.result.quality == read_map(job.output).info.quality
     stages = list(dict.fromkeys(report.stage for report in listener.reports))
-    assert stages[:2] == ['load', 'encode']
+    assert stages[:3] == ['load', 'compare', 'encode']
     assert 'fit' in stages
     fits = [report for report in listener.reports if report.stage == 'fit'][:-1]
     assert all(report.detail.startswith('loss') for report in fits)

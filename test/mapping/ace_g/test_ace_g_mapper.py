@@ -103,7 +103,7 @@ class TestRun:
 
         with pytest.raises(FitCancelled):
             map_scene(views, untaught, OPTIONS, monitor=Monitor(note, in_the_fit))
-        assert stages[0] == 'encode'
+        assert list(dict.fromkeys(stages))[:2] == ['compare', 'encode']
 
     def test_too_few_frames(self, views, untaught):
         with pytest.raises(FitError, match='at least 5'):
