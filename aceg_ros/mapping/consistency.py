@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from aceg_ros.datasets.base import Frame
 from aceg_ros.errors import FitError
 from aceg_ros.inspection.consensus import find_consensus
@@ -13,6 +15,7 @@ from aceg_ros.inspection.views import compare_neighbors
 from aceg_ros.monitor import Monitor
 
 _MOST = 0.5  # part of pairs or frames that disagree; with more it is not tracking that is wrong
+_ONE_SPOT = 1e-9  # map units
 LOST = 'its pose disagrees with all images that see the same; tracking was lost there'
 
 
@@ -26,6 +29,8 @@ def consistent_frames(
     and names the convention in which they agree.
     """
     views = compare_neighbors(frames, monitor)
+    if not len(views.poses) or np.ptp(views.poses[:, :3, 3], axis=0).max() < _ONE_SPOT:
+        return list(frames), [], []  # the sweep says that nothing can be triangulated
     reading = find_misreading(views.wide, views.poses)
     if reading is not None:
         given = read_as(views.wide, views.poses, ()).agreement
