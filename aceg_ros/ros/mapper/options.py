@@ -210,7 +210,7 @@ GROUPS = (
             Parameter(
                 'encoder',
                 '',
-                'Image encoder of the map: `compact`, `dinov2`, another DINOv2 by name, or its '
+                'Image encoder of the map: `wide`, `compact`, `dinov2`, another by name, or its '
                 'folder. Empty takes the one that suits the regressor.',
             ),
             Parameter(
