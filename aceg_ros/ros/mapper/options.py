@@ -195,8 +195,8 @@ GROUPS = (
             Parameter(
                 'tokens',
                 _FIT.tokens,
-                'Size of the map code; a token takes about 120 bytes in the map file. 0 lets it follow '
-                'the number of keyframes.',
+                'Size of the map code; a token takes about 120 bytes in the map file. 0 lets it '
+                'follow the number of keyframes.',
                 unit='tokens',
                 minimum=0,
                 maximum=100_000,
