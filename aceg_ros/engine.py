@@ -42,7 +42,7 @@ class Networks:
         published = (
             regressor != ANCHORED and described(regressor_file(regressor)).get('kind') == FREE
         )
-        return Networks(self.encoder or (DINOV2 if published else COMPACT), regressor)
+        return Networks(self.encoder or (DINOV2 if published else WIDE), regressor)
 
     def for_map(self, info: MapInfo) -> Networks:
         """These, with what is left open chosen by what a map was made with.

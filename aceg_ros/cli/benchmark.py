@@ -9,7 +9,7 @@ from pathlib import Path
 from aceg_ros.cli.common import ProgressBar, add_device, write_json
 from aceg_ros.datasets import Frame, open_dataset
 from aceg_ros.encoder.base import Encoder
-from aceg_ros.engine import COMPACT, PUBLISHED, Engine, Networks
+from aceg_ros.engine import PUBLISHED, WIDE, Engine, Networks
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.benchmark import benchmark, scaling
 from aceg_ros.evaluation.figures import draw_scaling
@@ -33,7 +33,7 @@ class LoadEncoder:
     """Loads an encoder, with features of unit length; unlike a network it pickles."""
 
     device: str
-    encoder: str = COMPACT
+    encoder: str = WIDE
 
     def __call__(self) -> Encoder:
         return Engine.load(self.device, Networks(self.encoder)).encoder
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--encoders',
-        default=COMPACT,
+        default=WIDE,
         help='encoders to compare in methods that have one: compact, wide, dinov2, ... or folders',
     )
     parser.add_argument(

@@ -33,7 +33,7 @@ MODEL = 'confidence.json'
 NEAREST_RIGHT, RIGHT_PART, RIGHT_DEG = 0.10, 0.05, 5.0  # m, of the scene's distance, degrees
 _FORMAT = 'aceg-confidence'
 _RIVAL_PX = 24.0  # matches this far from a pose's rays may belong to another pose
-_RIVAL_ITERATIONS = 1000
+_RIVAL_ITERATIONS = 300
 _RIVAL_SHARE = 0.25  # of the pose's own matches; a weaker rival is not looked at more closely
 _GRID = 4  # blocks along a side of the image
 

@@ -117,11 +117,12 @@ def start_code(
     """Find first depths, and choose the tokens; raises FitError as `map_scene` does."""
     depths = scene_depths(keyframes, options.sweep, monitor)
     pairs = compare_views(keyframes, depths.median)
-    wanted = int(_CANDIDATES_PER_TOKEN * options.tokens / len(keyframes)) + 1
+    tokens = options.code_size(len(keyframes))
+    wanted = int(_CANDIDATES_PER_TOKEN * tokens / len(keyframes)) + 1
     candidates = sweep(
         keyframes, depths, pairs, max(wanted, _MIN_CANDIDATES), options.sweep, monitor
     )
-    chosen = choose_tokens(candidates, depths, options.tokens, options.choice, generator)
+    chosen = choose_tokens(candidates, depths, tokens, options.choice, generator)
     owner = candidates.keyframe[chosen]
     centers = torch.from_numpy(np.stack([k.center for k in keyframes])).float()
     fit = FitStart(

@@ -8,6 +8,8 @@ from aceg_ros.mapping.ace_g.schedule import SCHEDULES, AceGSchedule
 from aceg_ros.options import Options, option
 
 MIN_KEYFRAMES = 5  # fewer do not make a map
+# A room of up to 190 keyframes has as many tokens as one of 190; a map of 300 stays below 1.5 MB.
+_LEAST_TOKENS, _TOKENS_PER_KEYFRAME = 6144, 32
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,12 @@ class MappingOptions(Options):
     max_keyframes: int = option(
         400, 'Keyframes that are mapped, evenly chosen where a recording has more.', low=1
     )
-    tokens: int = option(6144, 'Size of the code; a token takes about 90 bytes.', low=1)
+    tokens: int = option(
+        0,
+        'Size of the code; a token takes about 120 bytes. 0 lets it follow the number of '
+        'keyframes, so that more keyframes never share fewer tokens.',
+        low=0,
+    )
     use_depth: bool = option(
         False, 'Take the places of tokens from depth images that are registered to the color.'
     )
@@ -163,3 +170,7 @@ class MappingOptions(Options):
     fit: FitOptions = field(default_factory=FitOptions)
     validation: ValidationOptions = field(default_factory=ValidationOptions)
     free: FreeOptions = field(default_factory=FreeOptions)
+
+    def code_size(self, keyframes: int) -> int:
+        """Tokens of an anchored code of so many keyframes."""
+        return self.tokens or max(_LEAST_TOKENS, _TOKENS_PER_KEYFRAME * keyframes)

@@ -18,8 +18,8 @@ from aceg_ros.regressor.base import SceneCoordinates
 from aceg_ros.regressor.blocks import Surroundings
 
 _MIN_SIMILARITY = 0.1  # cosine; keeps ratios finite
-_ASKED = 400  # patches that may be elsewhere, and tokens that should be in view, at most
-_ALTERNATIVES = 4  # tokens of each of these patches
+_ASKED = 250  # patches that may be elsewhere, and tokens that should be in view, at most
+_ALTERNATIVES = 3  # tokens of each of these patches
 _MIN_EXPECTED = 20  # tokens in view; fewer say nothing
 _AROUND = 1  # patches around the place of a token in view
 _CELL = 3  # patches on a side of a cell, in which near tokens hide far ones ...
@@ -88,10 +88,13 @@ class AnchoredReader:
         keys = self._keys[torch.from_numpy(tokens).to(self._device)]
         with half_precision(self._device):
             similarity = (keys @ patches.grid.flatten(1)).float()
-        similarity = similarity.view(len(tokens), 1, *patches.grid.shape[1:])
-        around = F.max_pool2d(similarity, 2 * _AROUND + 1, 1, _AROUND)[:, 0]
-        there = around[torch.arange(len(tokens)), torch.from_numpy(row), torch.from_numpy(column)]
-        best = similarity.flatten(1).amax(dim=1).clamp_min(_MIN_SIMILARITY)
+        rows, columns = patches.grid.shape[1:]
+        steps = np.arange(-_AROUND, _AROUND + 1)
+        near_row = (row[:, None, None] + steps[:, None]).clip(0, rows - 1)
+        near_column = (column[:, None, None] + steps).clip(0, columns - 1)
+        places = torch.from_numpy((near_row * columns + near_column).reshape(len(tokens), -1))
+        there = similarity.gather(1, places.to(self._device)).amax(dim=1)
+        best = similarity.amax(dim=1).clamp_min(_MIN_SIMILARITY)
         return float((there / best).mean())
 
     def _in_view(

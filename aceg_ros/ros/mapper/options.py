@@ -195,10 +195,10 @@ GROUPS = (
             Parameter(
                 'tokens',
                 _FIT.tokens,
-                'Size of the map code, which decides how much memory a fit takes. A token takes '
-                'about 90 bytes in the map file.',
+                'Size of the map code; a token takes about 120 bytes in the map file. 0 lets it '
+                'follow the number of keyframes.',
                 unit='tokens',
-                minimum=64,
+                minimum=0,
                 maximum=100_000,
             ),
             Parameter(
@@ -210,7 +210,7 @@ GROUPS = (
             Parameter(
                 'encoder',
                 '',
-                'Image encoder of the map: `compact`, `dinov2`, another DINOv2 by name, or its '
+                'Image encoder of the map: `wide`, `compact`, `dinov2`, another by name, or its '
                 'folder. Empty takes the one that suits the regressor.',
             ),
             Parameter(
