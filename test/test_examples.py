@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / 'examples'
 def folder(views, mapped, room_camera, tmp_path_factory):
     """A recording, a map of it, a calibration and a video."""
     folder = tmp_path_factory.mktemp('examples')
-    write_recording(folder / 'recording', Dataset('room', views[:12], True))
+    write_recording(Dataset('room', views[:12], True), folder / 'recording')
     write_map(folder / 'room.aceg', mapped.code)
     write_calibration(folder / 'camera.yaml', Calibration(room_camera))
     size = (room_camera.width, room_camera.height)

@@ -27,9 +27,9 @@ SMALL = MemoryPlan(piece=64, buffer=300, buffer_on_device=True)
 
 @pytest.fixture(scope='module')
 def untaught(engine) -> Engine:
-    """With a regressor that reads the compact encoder's features, and knows nothing."""
+    """With a regressor that reads the wide encoder's features, and knows nothing."""
     torch.manual_seed(0)
-    config = AceGConfig(dim_in=64, dim=32, blocks=1, heads=2)
+    config = AceGConfig(dim_in=96, dim=32, blocks=1, heads=2)
     return Engine(engine.encoder, AceGRegressor(config).requires_grad_(False).eval())
 
 
