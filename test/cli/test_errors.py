@@ -287,3 +287,11 @@ class TestTrainEncoder:
             'train-encoder', '-o', tmp_path / 'out', '--teacher', tmp_path / 't', '--worlds', 0
         )
         assert_said_in_one_line(outcome, 'nothing to train on')
+
+    def test_compact_without_a_teacher(self, aceg, tmp_path):
+        outcome = aceg('train-encoder', '-o', tmp_path / 'out')
+        assert_said_in_one_line(outcome, 'give --teacher')
+
+    def test_wide_without_a_trunk(self, aceg, tmp_path):
+        outcome = aceg('train-encoder', '-o', tmp_path / 'out', '--encoder', 'wide')
+        assert_said_in_one_line(outcome, 'give --trunk')

@@ -27,7 +27,7 @@ from aceg_ros.lab.encoder_training.wide_loop import Source
 
 _TRIES = 20  # per group
 # of the groups drawn, per kind of source
-_SHARES = {'worlds': 0.33, 'textured': 0.34, 'sequences': 0.15, 'pictures': 0.18}
+_SHARES = {'worlds': 0.33, 'textured': 0.33, 'sequences': 0.2, 'pictures': 0.14}
 
 
 @dataclass(frozen=True)
