@@ -17,9 +17,11 @@ from aceg_ros.encoder.trunk import Trunk
 from aceg_ros.encoder.wide import WideEncoder
 from aceg_ros.errors import DatasetError, WeightsError
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.lab.encoder_training.ensemble import EdgePoint, Ensemble
 from aceg_ros.lab.encoder_training.groups import StoredGroups, ViewGroup, surface
 from aceg_ros.lab.encoder_training.real import HomographyGroups, PosedCrops, PosedSequence
 from aceg_ros.lab.encoder_training.spots import ProceduralSpots, draw_group, read_environments
+from aceg_ros.lab.encoder_training.teacher import Teacher
 from aceg_ros.lab.encoder_training.textured import clip_from_world, environment_light
 from aceg_ros.lab.encoder_training.whitening import whitened
 from aceg_ros.lab.encoder_training.wide_loop import Source, WideOptions, train_wide
@@ -317,3 +319,23 @@ class TestWhitening:
             return float(values.max() / values.sum())
 
         assert largest(0.5) < largest(0.0)
+
+
+class TestEnsemble:
+    def test_published_weights(self, shared):
+        edgepoint = EdgePoint(shared / 'weights/edgepoint2/E64.pth', CPU)
+        (path,) = (shared / 'weights/xfeat').glob('*.pt*')
+        ensemble = Ensemble(Teacher(path, CPU), edgepoint, Trunk())
+        features = ensemble(torch.rand(1, 3, 72, 96) * 255)
+        assert features.shape == (1, 64 + 64 + 152, 9, 12)
+        torch.testing.assert_close(features.norm(dim=1), torch.ones(1, 9, 12))
+
+    def test_no_weights(self, tmp_path):
+        (tmp_path / 'weights.pth').write_bytes(b'nothing')
+        with pytest.raises(WeightsError, match='holds no teacher weights'):
+            EdgePoint(tmp_path / 'weights.pth', CPU)
+
+    def test_weights_of_another_network(self, tmp_path):
+        torch.save({'weight': torch.zeros(3)}, tmp_path / 'weights.pth')
+        with pytest.raises(WeightsError, match='not the state of EdgePoint2'):
+            EdgePoint(tmp_path / 'weights.pth', CPU)
