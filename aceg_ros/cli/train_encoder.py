@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = TrainingOptions()
     parser.add_argument('datasets', type=Path, nargs='*', help='datasets or folders of pictures')
     parser.add_argument('-o', '--output', type=Path, required=True, help='weights, .safetensors')
-    parser.add_argument('--encoder', choices=(COMPACT, WIDE), default=WIDE, help='which one')
+    parser.add_argument('--encoder', choices=(COMPACT, WIDE), default=COMPACT, help='which one')
     parser.add_argument('--teacher', type=Path, help='fused XFeat weights')
     parser.add_argument('--init', type=Path, help='weights to start from, not random ones')
     parser.add_argument('--minutes', type=float, default=defaults.minutes, help='over all sittings')

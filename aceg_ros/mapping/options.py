@@ -83,6 +83,9 @@ class ValidationOptions(Options):
     """The map's test on keyframes that it did not see."""
 
     held_out: float = option(0.08, 'Part of the keyframes that are held out.', low=0, high=0.999)
+    min_held_out: int = option(
+        5, 'Held out at least, of 24 keyframes or more: fewer views say little.', low=0
+    )
     max_held_out: int = option(12, 'Keyframes held out at most; each costs the map a view.', low=0)
     close: float = option(
         0.025, 'Error of a view that was found well, as a part of the median depth.', low=0

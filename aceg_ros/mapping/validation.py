@@ -23,6 +23,8 @@ from aceg_ros.maps.code import AnchoredCode, FreeCode, MapQuality, Rating, ThinP
 from aceg_ros.monitor import Monitor
 from aceg_ros.pose.consistency import mahalanobis2, pose_residual
 
+_MANY_FRAMES = 24  # of which a few can be spared
+
 Code = TypeVar('Code', AnchoredCode, FreeCode)
 
 _MOST_ANGLE = 0.1
@@ -32,9 +34,10 @@ def held_out_frames(
     frames: Sequence[Frame], options: ValidationOptions
 ) -> tuple[list[Frame], list[Frame]]:
     """Frames to map and frames to judge by, the latter evenly spread and never the outermost."""
-    count = min(
-        round(options.held_out * len(frames)), options.max_held_out, len(frames) - MIN_KEYFRAMES
-    )
+    wanted = round(options.held_out * len(frames))
+    if wanted and len(frames) >= _MANY_FRAMES:
+        wanted = max(wanted, options.min_held_out)
+    count = min(wanted, options.max_held_out, len(frames) - MIN_KEYFRAMES)
     if count < 1:
         return list(frames), []
     chosen = set(np.linspace(0, len(frames) - 1, count + 2).round().astype(int)[1:-1].tolist())

@@ -139,7 +139,7 @@ class TestMapping:
     def test_missing_weights(self, aceg, recording, tmp_path, monkeypatch):
         monkeypatch.setattr(models, 'model_folders', lambda: [tmp_path])
         outcome = aceg('map', recording, '-o', tmp_path / 'map.aceg')
-        assert_said(outcome, 'compact.safetensors is missing')
+        assert_said(outcome, 'wide.safetensors is missing')
 
 
 class TestOldMap:

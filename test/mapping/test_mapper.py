@@ -51,7 +51,7 @@ class TestMap:
 
     def test_keyframes_are_those_given_but_for_the_held_out(self, mapped, views):
         held_out = mapped.code.info.quality.held_out
-        assert held_out == 2
+        assert held_out == 5
         assert len(mapped.code.keyframes) == len(views) - held_out
         poses = [view.world_from_cam for view in views]
         assert all(any(np.allclose(k, pose) for pose in poses) for k in mapped.code.keyframes)
