@@ -13,6 +13,7 @@ from aceg_ros.datasets.base import Frame
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, ConfigError
 from aceg_ros.files import write_atomically
+from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import GateOptions, LocalizationOptions
 from aceg_ros.localization.result import Localization
@@ -35,7 +36,7 @@ class Sample:
     group: str  # such as 'near' or 'elsewhere'
     found: bool  # whether there was a pose at all
     right: bool  # in the sense of `verification.is_right`
-    gross: bool  # off by more than 25 cm or 5 degrees
+    gross: bool  # not right, and off by more than 25 cm or 5 degrees
     evidence: dict[str, float]  # empty where nothing was found
 
 
@@ -63,7 +64,7 @@ def scene_samples(scene: SceneQueries, engine: Engine, options: MappingOptions) 
             if isinstance(answer, Localization):
                 truth = frame.world_from_cam
                 right = truth is not None and is_right(answer, truth)
-                gross = truth is None or _gross(answer, truth)
+                gross = truth is None or (not right and _gross(answer, truth))
             samples.append(
                 Sample(
                     scene.name,
@@ -78,8 +79,6 @@ def scene_samples(scene: SceneQueries, engine: Engine, options: MappingOptions) 
 
 
 def _gross(answer: Localization, truth: np.ndarray) -> bool:
-    from aceg_ros.geometry.poses import pose_error
-
     meters, degrees = pose_error(answer.world_from_cam, truth)
     return bool(meters > 0.25 or degrees > 5.0)
 

@@ -62,8 +62,9 @@ def textured_scenes(
     light = read_environments(environments)
     before: list[Frame] = []
     for folder in folders:
+        # Spots of one world may see the same things, so only other worlds are elsewhere.
+        elsewhere = [replace(frame, world_from_cam=None) for frame in before]
         for scene in light_scenes(folder, light, spots, _TEXTURED_SEED):
-            elsewhere = [replace(frame, world_from_cam=None) for frame in before]
             yield SceneQueries(scene.name, scene.mapping, {**scene.groups, 'elsewhere': elsewhere})
             before = _spread(scene.groups['day near'] + scene.groups['night near'], 2 * _STRANGERS)
 
