@@ -33,7 +33,7 @@ _MOST_ANGLE = 0.1
 def held_out_frames(
     frames: Sequence[Frame], options: ValidationOptions
 ) -> tuple[list[Frame], list[Frame]]:
-    """Frames to map and frames to judge by, the latter evenly spread and never the outermost."""
+    """Frames to map and frames to test by, the latter evenly spread and never the outermost."""
     wanted = round(options.held_out * len(frames))
     if wanted and len(frames) >= _MANY_FRAMES:
         wanted = max(wanted, options.min_held_out)

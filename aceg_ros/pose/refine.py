@@ -114,7 +114,7 @@ def fit_pose(
         steps = MAX_STEPS if settled else ROUND_STEPS
         pose = _descend(pose, problem.subset(active), sigma[active], width, steps)
         before = inliers
-        scale, inliers = _judge(problem.errors(pose), sigma, reach_px)
+        scale, inliers = _scale_and_inliers(problem.errors(pose), sigma, reach_px)
         if settled and np.array_equal(before, inliers):
             break
         narrowest = KERNEL_WIDTH * scale
@@ -128,7 +128,7 @@ def fit_pose(
     ]
     if costs[0] < costs[1]:
         pose = start
-    _, inliers = _judge(problem.errors(pose), sigma, threshold_px)
+    _, inliers = _scale_and_inliers(problem.errors(pose), sigma, threshold_px)
     return RobustFit(pose, width, inliers)
 
 
@@ -146,7 +146,7 @@ def _kernel_root(squared: Array, width: float) -> Array:
     return 1.0 / (1.0 + squared / width**2)
 
 
-def _judge(errors_px: Array, sigma: Array, threshold_px: float) -> tuple[float, Mask]:
+def _scale_and_inliers(errors_px: Array, sigma: Array, threshold_px: float) -> tuple[float, Mask]:
     """Scale of the errors (N,) within the threshold, relative to sigma, and which are inliers."""
     near = errors_px < threshold_px
     if not near.any():
