@@ -20,7 +20,12 @@ from aceg_ros.lab.confidence.samples import (
     scene_samples,
     write_samples,
 )
-from aceg_ros.lab.confidence.scenes import procedural_scenes, recorded_scenes, textured_scenes
+from aceg_ros.lab.confidence.scenes import (
+    procedural_scenes,
+    recorded_scenes,
+    textured_scenes,
+    with_drift,
+)
 from aceg_ros.lab.confidence.training import calibration_error, curve, fit, held_out
 from aceg_ros.mapping.options import MappingOptions, ValidationOptions
 
@@ -39,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--spots', type=int, default=4, help='of each textured world')
     parser.add_argument('--worlds', type=int, default=12, help='procedural worlds')
     parser.add_argument('--first', type=int, default=_FIRST, help='the first of them')
+    parser.add_argument(
+        '--drift', action='store_true', help='map with poses that drift, as those of a SLAM do'
+    )
     parser.add_argument('--budget', type=float, default=30.0, help='seconds to map a scene')
     add_device(parser)
     add_networks(parser)
@@ -60,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         textured,
         procedural_scenes(arguments.worlds, arguments.first),
     ):
+        if arguments.drift:
+            scene = with_drift(scene, arguments.first)
         path = folder / f'{scene.name}.json'
         if path.exists():
             continue
