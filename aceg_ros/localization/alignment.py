@@ -61,4 +61,7 @@ def align(
     if refined is None:
         return AlignedPose(pose, matches, 0.0)
     agreeing = float(refined.inliers[len(matches) :].sum())
-    return AlignedPose(refined, together, agreeing / max(found.sought, _FEW_LANDMARKS))
+    ratio = agreeing / max(found.sought, _FEW_LANDMARKS)
+    if ratio < options.min_redetected:
+        return AlignedPose(pose, matches, ratio)
+    return AlignedPose(refined, together, ratio)

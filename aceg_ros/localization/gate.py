@@ -24,6 +24,8 @@ _AGAINST = {
     'rival': Reason.AMBIGUOUS,
     'rival_margin': Reason.AMBIGUOUS,
 }
+# Matches that must agree, and their part of all, where a map gives no more evidence.
+_UNJUDGED_INLIERS, _UNJUDGED_RATIO = 60, 0.22
 _WORDS = {
     Reason.FEW_INLIERS: 'too few patches agree on it',
     Reason.UNLIKE_MAP: 'the rest of the image is not as mapped there',
@@ -47,6 +49,10 @@ def refusal(
             f'the pose is too uncertain: {position:.0%} of the distance to the scene and '
             f'{rotation:.1f} degrees'
         )
+    if math.isnan(found.confidence):
+        if agreeing < _UNJUDGED_INLIERS or evidence.first_ratio < _UNJUDGED_RATIO:
+            return Reason.FEW_INLIERS, f'only {agreeing} patches agree on a pose'
+        return None
     if found.confidence < options.min_confidence:
         against = model.contributions(evidence)
         reason = _AGAINST[min(against, key=against.__getitem__)]

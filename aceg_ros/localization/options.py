@@ -48,6 +48,13 @@ class LandmarkOptions(Options):
     reach: int = option(3, 'Searched around where the pose expects one.', 'px', low=1, high=32)
     min_similarity: float = option(0.7, 'Least correlation with the template.', low=-1, high=1)
     sigma_px: float = option(0.5, 'Deviation of a landmark that was found.', 'px', low=0.01)
+    min_redetected: float = option(
+        0.05,
+        'Part of the landmarks in view that must agree; fewer are found by chance, and would pull '
+        'the pose away.',
+        low=0,
+        high=1,
+    )
     threshold_px: float = option(
         6.0, 'Reprojection error of an inlier of the final pose.', 'px', low=0.1
     )
@@ -58,7 +65,7 @@ class GateOptions(Options):
     """What a pose must show to be given out."""
 
     min_confidence: float = option(
-        0.8,
+        0.5,
         'Probability that a pose must have of being right. What it rests on: models/confidence.md.',
         low=0,
         high=1,

@@ -220,6 +220,8 @@ class ConfidenceModel:
         return dict(zip(EVIDENCE, added.tolist(), strict=True))
 
     def probability(self, evidence: Evidence) -> float:
-        """The probability that the pose is right."""
+        """The probability that the pose is right; nan for maps that give too little evidence."""
+        if math.isnan(evidence.support_ratio):
+            return math.nan
         logit = self.bias + sum(self.contributions(evidence).values())
         return 1 / (1 + math.exp(-min(max(logit, -30.0), 30.0)))

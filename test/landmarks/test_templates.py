@@ -23,7 +23,7 @@ from aceg_ros.landmarks.templates import (
     sample_templates,
 )
 from aceg_ros.localization.localizer import Localizer
-from aceg_ros.localization.options import LandmarkOptions, LocalizationOptions
+from aceg_ros.localization.options import GateOptions, LandmarkOptions, LocalizationOptions
 from aceg_ros.localization.result import Localization
 
 CAMERA = Camera.pinhole(320, 240, 300.0, 300.0, 158.5, 120.5)
@@ -374,7 +374,9 @@ class TestLocalizer:
 
         def errors(chosen, **options):
             code = replace(mapped.code, landmarks=chosen)
-            options = LocalizationOptions(landmarks=LandmarkOptions(**options))
+            options = LocalizationOptions(
+                landmarks=LandmarkOptions(**options), gate=GateOptions(min_confidence=0.0)
+            )
             localizer = Localizer(code, engine, options)
             found = [localizer.localize(query.image(), query.camera) for query in queries]
             assert all(isinstance(answer, Localization) for answer in found)

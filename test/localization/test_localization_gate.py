@@ -153,7 +153,7 @@ class TestConfidence:
         assert reason(evidence, replace(OPTIONS, min_confidence=0.0)) is None
 
     def test_what_a_kind_of_map_cannot_tell_does_not_count(self):
-        unknown = dict.fromkeys(('support_ratio', 'expected_ratio', 'rival', 'rival_margin'))
+        unknown = dict.fromkeys(('expected_ratio', 'rival', 'rival_margin'))
         evidence = replace(USUAL, **dict.fromkeys(unknown, math.nan))
         assert reason(evidence) is None
         assert reason(replace(evidence, first_ratio=-3.0)) == Reason.FEW_INLIERS

@@ -32,7 +32,7 @@ OPEN = LocalizationOptions(
 class Sample:
     """One query."""
 
-    scene: str  # samples of one scene are held out together
+    scene: str  # its place: samples of one are held out together
     group: str  # such as 'near' or 'elsewhere'
     found: bool  # whether there was a pose at all
     right: bool  # in the sense of `verification.is_right`
@@ -47,6 +47,7 @@ class SceneQueries:
     name: str
     mapping: Sequence[Frame]
     groups: Mapping[str, Sequence[Frame]]
+    place: str  # scenes of one place are held out together
 
 
 def scene_samples(scene: SceneQueries, engine: Engine, options: MappingOptions) -> list[Sample]:
@@ -67,7 +68,7 @@ def scene_samples(scene: SceneQueries, engine: Engine, options: MappingOptions) 
                 gross = truth is None or (not right and _gross(answer, truth))
             samples.append(
                 Sample(
-                    scene.name,
+                    scene.place,
                     group,
                     isinstance(answer, Localization),
                     right,

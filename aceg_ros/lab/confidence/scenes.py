@@ -35,7 +35,8 @@ def procedural_scenes(count: int, first: int) -> Iterator[SceneQueries]:
         groups = query_groups(source, index, VIEWS)
         elsewhere = [replace(f, world_from_cam=None) for f in groups.pop('elsewhere', [])]
         mapping = source.scene(index).mapping
-        yield SceneQueries(source.name(index), mapping, {**groups, 'elsewhere': elsewhere})
+        name = source.name(index)
+        yield SceneQueries(name, mapping, {**groups, 'elsewhere': elsewhere}, place=name)
 
 
 def recorded_scenes(paths: Sequence[Path]) -> Iterator[SceneQueries]:
@@ -57,11 +58,11 @@ def recorded_scenes(paths: Sequence[Path]) -> Iterator[SceneQueries]:
             'relit': [relit(frame, index) for index, frame in enumerate(between)],
             'elsewhere': strangers,
         }
-        yield SceneQueries(name, frames[::2], groups)
+        yield SceneQueries(name, frames[::2], groups, place=name)
         half = len(frames) // 2
         if half >= 10:
             across = _spread(frames[half:], 30)
-            yield SceneQueries(f'{name}, first half', frames[:half], {'across': across})
+            yield SceneQueries(f'{name}, first half', frames[:half], {'across': across}, place=name)
 
 
 def textured_scenes(
@@ -74,7 +75,8 @@ def textured_scenes(
         # Spots of one world may see the same things, so only other worlds are elsewhere.
         elsewhere = [replace(frame, world_from_cam=None) for frame in before]
         for scene in light_scenes(folder, light, spots, _TEXTURED_SEED):
-            yield SceneQueries(scene.name, scene.mapping, {**scene.groups, 'elsewhere': elsewhere})
+            groups = {**scene.groups, 'elsewhere': elsewhere}
+            yield SceneQueries(scene.name, scene.mapping, groups, place=scene.name)
             before = _spread(scene.groups['day near'] + scene.groups['night near'], 2 * _STRANGERS)
 
 
@@ -100,7 +102,7 @@ def with_drift(scene: SceneQueries, seed: int) -> SceneQueries:
         pose[:3, 3] += _SHIFT * unit * wave[:3]
         pose[:3, :3] = so3_exp(np.radians(_TURN) * wave[3:]) @ pose[:3, :3]
         mapping.append(replace(frame, world_from_cam=pose, camera=_with_focal(frame.camera, focal)))
-    return SceneQueries(f'{scene.name}, drift', mapping, scene.groups)
+    return replace(scene, name=f'{scene.name}, drift', mapping=mapping)
 
 
 def _with_focal(camera: Camera, factor: float) -> Camera:
