@@ -65,7 +65,7 @@ class GateOptions(Options):
     """What a pose must show to be given out."""
 
     min_confidence: float = option(
-        0.5,
+        0.3,
         'Probability that a pose must have of being right. What it rests on: models/confidence.md.',
         low=0,
         high=1,
