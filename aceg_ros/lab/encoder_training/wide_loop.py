@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from aceg_ros.lab.encoder_training.groups import GroupSource, ViewGroup
 from aceg_ros.lab.encoder_training.light import relight
 from aceg_ros.lab.encoder_training.whitening import whitened
 from aceg_ros.lab.encoder_training.wide_losses import Patches, reading, relational
+from aceg_ros.learning import warmup_cosine
 from aceg_ros.precision import half_precision
 
 _WHITENED_BY = 48  # pictures
@@ -114,7 +114,11 @@ def train_wide(
         for parameter in (*stem, *trunk):
             parameter.requires_grad_(progress >= options.frozen)
         for group, share in zip(optimizer.param_groups, shares, strict=True):
-            group['lr'] = options.learning_rate * share * _schedule(progress, options.warmup)
+            group['lr'] = (
+                options.learning_rate
+                * share
+                * warmup_cosine(progress, options.warmup, first=0.02, last=0.01)
+            )
         optimizer.zero_grad(set_to_none=True)
         sums = np.zeros(4)
         for source, clean, seen in groups:
@@ -233,14 +237,6 @@ def _parts(
         else:
             parameter.requires_grad_(False)
     return own, stem, trunk
-
-
-def _schedule(progress: float, warmup: float) -> float:
-    """Linear warm-up, then a cosine down to one hundredth."""
-    if progress < warmup:
-        return max(progress / warmup, 0.02)
-    rest = (progress - warmup) / (1 - warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(rest, 1.0)))
 
 
 def _json(options: WideOptions) -> str:
