@@ -2,8 +2,8 @@
 
 A set of numbers is of the unit in which it is a date of our time: seconds have 10 digits before the
 point, nanoseconds 19. Where dates are impossible, or neighbors would be hours apart, it is of the
-unit in which neighbors are about a camera's period apart. Whole numbers that neither decides are
-no times: they count frames.
+unit in which neighbors are about a camera's period apart; but numbers with digits after the point
+are seconds if they can be. Whole numbers that neither decides are no times: they count frames.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _USUAL = 0.03
 _NO_COUNT = 1000.0
 
 _PLAIN_NAME = re.compile(r'\d+(\.\d*)?')
+_WITH_POINT = re.compile(r'[+-]?\d+\.\d+')
 _DATED_NAME = re.compile(r'(.*?)(?<!\d)(\d{9,}(?:[._-]\d+)?)(\D*)')
 
 
@@ -70,7 +71,7 @@ def read_times(
         unit = next(name for name, count in UNITS.items() if count == digits)
         return Times(_joined(words, digits), f'seconds.{unit} without leading zeros')
     whole = all(value == value.to_integral_value() for value in exact)
-    unit = _unit(values, whole) or (otherwise if whole else 'seconds')
+    unit = _unit(words, values, whole) or (otherwise if whole else 'seconds')
     scale = Decimal(10) ** -UNITS.get(unit, 0)
     return Times(np.array([value * scale for value in exact], dtype=np.float64), unit)
 
@@ -95,7 +96,16 @@ def times_of_names(stems: Sequence[str], near: Array | None = None) -> Times | N
     return times if _FIRST_DATE <= float(np.median(times.seconds)) <= _LAST_DATE else None
 
 
-def _unit(values: Array, whole: bool) -> str | None:
+def _written_as_seconds(words: Sequence[str], values: Array) -> bool:
+    """Whether all have digits after a point and none is too large.
+
+    A recording with long pauses has such times. Its gaps say nothing of the unit.
+    """
+    small = bool(np.all(np.abs(values) <= _LAST_DATE))
+    return small and all(_WITH_POINT.fullmatch(word) for word in words)
+
+
+def _unit(words: Sequence[str], values: Array, whole: bool) -> str | None:
     """Unit of numbers (N,), or None where whole numbers may count frames."""
     middle = float(np.median(np.abs(values)))
     gaps = np.diff(np.unique(values))
@@ -111,6 +121,8 @@ def _unit(values: Array, whole: bool) -> str | None:
     if dated is not None and (gap is None or gap / 10 ** UNITS[dated] <= _LONG):
         return dated
     if gap is not None and gap >= _NO_COUNT:
+        if _written_as_seconds(words, values):
+            return 'seconds'
         small = list(UNITS) if dated is None else list(UNITS)[list(UNITS).index(dated) :]
         best = min(small, key=lambda unit: abs(np.log(gap / 10 ** UNITS[unit] / _USUAL)))
         if dated is None or _SHORT[0] <= gap / 10 ** UNITS[best] <= _SHORT[1]:

@@ -56,6 +56,14 @@ def test_time_since_the_camera_was_switched_on(unit, size):
     np.testing.assert_allclose(times.seconds, np.array(since) * 1e-9, atol=2e-6)
 
 
+@pytest.mark.parametrize('start', [100.0, 1795705490.5])
+def test_a_recording_with_long_pauses_is_in_seconds(start):
+    seconds = [start, start + 1.0, start + 8900.0, start + 20000.0]
+    times = times_of_names([f'{t:.6f}' for t in seconds])
+    assert times.taken_as == 'seconds'
+    np.testing.assert_allclose(times.seconds, seconds, atol=1e-6)
+
+
 @pytest.mark.parametrize('step', [1, 5, 30])
 def test_frame_numbers_are_no_times(step):
     assert times_of_names([f'{i:06d}' for i in range(0, 40 * step, step)]).are_numbers
