@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from aceg_ros.encoder.trunk import Trunk
-from aceg_ros.errors import WeightsError
-from aceg_ros.lab.encoder_training.teacher import Teacher
+from aceg_ros.lab.encoder_training.teacher import Teacher, teacher_state
 
 _MULTIPLE = 32  # of the teachers' pictures
 _GROUP = 16  # channels of a group of the descriptor's 3x3 convolution
@@ -23,13 +22,7 @@ class EdgePoint:
     """(B, 3, H, W) images, H and W multiples of 32 -> unit features (B, 64, H/8, W/8)."""
 
     def __init__(self, path: Path, device: torch.device):
-        try:
-            weights = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:
-            raise WeightsError(f'{path} holds no teacher weights: {error}') from error
-        if 'desc_head.2.weight' not in weights:
-            raise WeightsError(f'{path} is not the state of EdgePoint2 this teacher is built for')
-        self._weights: dict[str, torch.Tensor] = weights
+        self._weights = teacher_state(path, device, 'desc_head.2.weight', 'the state of EdgePoint2')
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:

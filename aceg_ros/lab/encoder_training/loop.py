@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 
 from aceg_ros.encoder.base import image_tensor
 from aceg_ros.encoder.compact import CompactNetwork, Whitening, save_weights
-from aceg_ros.errors import WeightsError
+from aceg_ros.lab.checkpoints import resumed, save_checkpoint
 from aceg_ros.lab.encoder_training.light import relight
 from aceg_ros.lab.encoder_training.losses import distillation, matching, reading, sample
 from aceg_ros.lab.encoder_training.pairs import Pair, PairSource
@@ -191,9 +190,7 @@ def _save(
         'log_temperatures': log_temperatures.detach(),
         'optimizer': optimizer.state_dict(),
     }
-    partial = path.with_suffix('.partial')
-    torch.save(state, partial)
-    os.replace(partial, path)
+    save_checkpoint(path, state)
 
 
 def _resume(
@@ -203,16 +200,11 @@ def _resume(
     optimizer: torch.optim.Optimizer,
 ) -> tuple[int, float]:
     """Steps and seconds already spent, 0 where there is no checkpoint."""
-    if not path.exists():
-        return 0, 0.0
-    try:
-        state = torch.load(path, weights_only=True)
+    with resumed(path) as state:
+        if state is None:
+            return 0, 0.0
         network.load_state_dict(state['network'])
         optimizer.load_state_dict(state['optimizer'])
         with torch.no_grad():
             log_temperatures.copy_(state['log_temperatures'])
         return int(state['step']), float(state['seconds'])
-    except Exception as error:
-        raise WeightsError(
-            f'{path} cannot be resumed ({error}); remove it to start the training afresh'
-        ) from error

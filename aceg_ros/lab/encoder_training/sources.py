@@ -35,9 +35,10 @@ def collect(
     pictures: list[np.ndarray] = []
     posed: list[PosedPairs] = []
     for folder in folders:
-        images, frames = _read(folder)
+        images, frames = read_folder(folder)
         pictures += images
-        pairs = PosedPairs(frames, _POSED_REACH)
+        with_depth = [frame for frame in frames if frame.load_depth is not None]
+        pairs = PosedPairs(with_depth, _POSED_REACH)
         if len(pairs):
             posed.append(pairs)
         report(f'{folder}: {len(images)} pictures, {len(pairs)} of them with depth and pose')
@@ -55,7 +56,8 @@ def collect(
     return sources
 
 
-def _read(folder: Path) -> tuple[list[np.ndarray], list[Frame]]:
+def read_folder(folder: Path) -> tuple[list[np.ndarray], list[Frame]]:
+    """Pictures (H, W, 3), shrunk, and the frames where the folder is a dataset."""
     try:
         frames = open_dataset(folder).frames
     except DatasetError:
@@ -68,7 +70,7 @@ def _read(folder: Path) -> tuple[list[np.ndarray], list[Frame]]:
             images.append(shrunk(frame.image()))
         except ImageError:
             continue  # one bad picture among many is no loss to training
-    return images, [frame for frame in frames if frame.load_depth is not None]
+    return images, frames
 
 
 def _record_world(seed: int, count: int) -> list[Frame]:

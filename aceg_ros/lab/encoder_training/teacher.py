@@ -15,17 +15,26 @@ import torch.nn.functional as F
 from aceg_ros.errors import WeightsError
 
 
+def teacher_state(
+    path: Path, device: torch.device, needed: str, what: str
+) -> dict[str, torch.Tensor]:
+    """A teacher's weights by name; raises WeightsError where ``needed`` is not among them."""
+    try:
+        weights: dict[str, torch.Tensor] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        raise WeightsError(f'{path} holds no teacher weights: {error}') from error
+    if needed not in weights:
+        raise WeightsError(f'{path} is not {what} this teacher is built for')
+    return weights
+
+
 class Teacher:
     """(B, 3, H, W) images, H and W multiples of 32 -> unit features (B, 64, H/8, W/8)."""
 
     def __init__(self, path: Path, device: torch.device):
-        try:
-            weights = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:
-            raise WeightsError(f'{path} holds no teacher weights: {error}') from error
-        if 'block_fusion.2.weight' not in weights:
-            raise WeightsError(f'{path} is not the fused XFeat state this teacher is built for')
-        self._weights: dict[str, torch.Tensor] = weights
+        self._weights = teacher_state(
+            path, device, 'block_fusion.2.weight', 'the fused XFeat state'
+        )
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aceg_ros.encoder.base import image_tensor
 from aceg_ros.encoder.wide import WideNetwork, save_weights
-from aceg_ros.errors import WeightsError
+from aceg_ros.lab.checkpoints import resumed, save_checkpoint
 from aceg_ros.lab.encoder_training.groups import GroupSource, ViewGroup
 from aceg_ros.lab.encoder_training.light import relight
 from aceg_ros.lab.encoder_training.whitening import whitened
@@ -260,24 +259,17 @@ def _save(
         'average': average.state_dict(),
         'optimizer': optimizer.state_dict(),
     }
-    partial = path.with_suffix('.partial')
-    torch.save(state, partial)
-    os.replace(partial, path)
+    save_checkpoint(path, state)
 
 
 def _resume(
     path: Path, network: WideNetwork, average: AveragedModel, optimizer: torch.optim.Optimizer
 ) -> tuple[int, float, int]:
     """Steps, seconds and pairs so far, 0 where there is no checkpoint."""
-    if not path.exists():
-        return 0, 0.0, 0
-    try:
-        state = torch.load(path, weights_only=True)
+    with resumed(path) as state:
+        if state is None:
+            return 0, 0.0, 0
         network.load_state_dict(state['network'])
         average.load_state_dict(state['average'])
         optimizer.load_state_dict(state['optimizer'])
         return int(state['step']), float(state['seconds']), int(state['pairs'])
-    except Exception as error:
-        raise WeightsError(
-            f'{path} cannot be resumed ({error}); remove it to start the training afresh'
-        ) from error

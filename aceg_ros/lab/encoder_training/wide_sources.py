@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from aceg_ros.datasets.base import Frame
-from aceg_ros.datasets.detect import open_dataset
-from aceg_ros.datasets.images import list_images, read_image
 from aceg_ros.encoder.base import Encoder
-from aceg_ros.errors import DatasetError, FitError, ImageError
+from aceg_ros.errors import DatasetError, FitError
 from aceg_ros.lab.encoder_training.groups import StoredGroups
 from aceg_ros.lab.encoder_training.real import HomographyGroups, PosedCrops, PosedSequence
-from aceg_ros.lab.encoder_training.sources import shrunk
+from aceg_ros.lab.encoder_training.sources import read_folder
 from aceg_ros.lab.encoder_training.spots import (
     ProceduralSpots,
     Spots,
@@ -76,8 +73,9 @@ def collect_groups(
     pictures: list[np.ndarray] = []
     posed: list[Source] = []
     for folder in folders:
-        images, frames = _read(folder)
+        images, frames = read_folder(folder)
         pictures += images
+        frames = [frame for frame in frames if frame.world_from_cam is not None]
         try:
             crops = PosedCrops(PosedSequence.of(frames, encoder)) if frames else None
         except FitError as error:
@@ -140,20 +138,3 @@ def _fill(spots: Spots, missing: Sequence[Path], seed: int) -> None:
             if group is not None:
                 group.save(path)
                 break
-
-
-def _read(folder: Path) -> tuple[list[np.ndarray], list[Frame]]:
-    """Pictures, and frames with poses where the folder is a dataset."""
-    try:
-        frames = open_dataset(folder).frames
-    except DatasetError:
-        if not folder.is_dir():
-            raise
-        return [shrunk(read_image(path)) for path in list_images(folder)], []
-    images = []
-    for frame in frames:
-        try:
-            images.append(shrunk(frame.image()))
-        except ImageError:
-            continue  # one bad picture among many is no loss to training
-    return images, [frame for frame in frames if frame.world_from_cam is not None]

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from aceg_ros.errors import ConfigError, WeightsError
+from aceg_ros.errors import ConfigError
+from aceg_ros.lab.checkpoints import resumed, save_checkpoint
 from aceg_ros.lab.pretraining.config import PretrainOptions, ScheduleOptions
 from aceg_ros.lab.pretraining.losses import choice_loss, prediction_loss
 from aceg_ros.lab.pretraining.pool import ActiveScene, Pool
@@ -228,12 +228,8 @@ def _save(
         'optimizer': optimizer.state_dict(),
         'pool': pool.state(),
     }
-    partial = path.with_name(path.name + '.partial')
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(state, partial)
-    if ranks.world > 1:
-        dist.barrier()  # no process may be left with an older one than the others
-    os.replace(partial, path)
+    # no process may be left with an older one than the others
+    save_checkpoint(path, state, written=dist.barrier if ranks.world > 1 else lambda: None)
 
 
 def _resume(
@@ -245,10 +241,9 @@ def _resume(
     ranks: Ranks,
 ) -> int:
     """Iterations already done, 0 where there is no checkpoint."""
-    if not path.exists():
-        return 0
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+    with resumed(path) as state:
+        if state is None:
+            return 0
         if state['world'] != ranks.world:
             raise ValueError(f'it is of {state["world"]} processes, not of {ranks.world}')
         now, then = asdict(options.schedule), state['schedule']
@@ -259,7 +254,3 @@ def _resume(
         optimizer.load_state_dict(state['optimizer'])
         pool.load_state(state['pool'])
         return int(state['iteration'])
-    except Exception as error:
-        raise WeightsError(
-            f'{path} cannot be resumed ({error}); remove it to start the training afresh'
-        ) from error
