@@ -17,7 +17,7 @@ from aceg_ros.datasets.calibration_keys import camera_from_mapping
 from aceg_ros.datasets.calibration_text import colmap_entries
 from aceg_ros.datasets.images import list_images
 from aceg_ros.datasets.names import file_named, natural_key, shown
-from aceg_ros.datasets.text import TextError, read_text
+from aceg_ros.datasets.text import TextError, is_number, read_text
 from aceg_ros.errors import CameraError, DatasetError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, pose_from_tum
@@ -200,15 +200,7 @@ def _read_images_text(path: Path) -> list[_Image]:
 def _are_points(line: str) -> bool:
     """Whether a line holds 2D points, x y id each, and no image's pose."""
     words = line.split()
-    return len(words) % 3 == 0 and all(map(_is_number, words))
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+    return len(words) % 3 == 0 and all(map(is_number, words))
 
 
 class _Binary:

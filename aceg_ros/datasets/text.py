@@ -35,3 +35,12 @@ def read_text(path: str | Path) -> str:
         raise TextError(
             f'cannot be read as text (byte {error.start} is not UTF-8); save it as UTF-8'
         ) from error
+
+
+def is_number(word: str) -> bool:
+    """Whether Python reads the word as a number, also as nan or inf."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aceg_ros.datasets.text import TextError, read_text
+from aceg_ros.datasets.text import TextError, is_number, read_text
 from aceg_ros.datasets.times import NUMBERS, Times, read_times
 from aceg_ros.errors import DatasetError, PoseError
 from aceg_ros.geometry.poses import interpolate, pose_from_tum, pose_to_tum
@@ -85,7 +85,7 @@ def read_trajectory(path: Path) -> tuple[Trajectory, list[tuple[str, str]]]:
         # What is left of it may well read as a pose, a wrong one.
         line, _ = rows.pop()
         problems.append((f'{path.name}, line {line}', 'was torn off while it was written'))
-    if rows and not any(map(_is_number, rows[0][1])):
+    if rows and not any(map(is_number, rows[0][1])):
         del rows[0]  # names of the columns
     for line, words in rows:
         try:
@@ -158,14 +158,6 @@ def _read_text(path: Path) -> str:
         return read_text(path)
     except TextError as error:
         raise DatasetError(f'{path}: {error}') from error
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _split(text: str) -> list[tuple[int, list[str]]]:

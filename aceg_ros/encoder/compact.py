@@ -105,7 +105,7 @@ def save_weights(
 
 
 class CompactEncoder:
-    """The shipped encoder: `CompactNetwork` with trained weights, frozen."""
+    """The small encoder: `CompactNetwork` with trained weights, frozen."""
 
     name = 'compact'
     stride = STRIDE
