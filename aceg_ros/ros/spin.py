@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from threading import Event, Thread, Timer
 from types import FrameType
+from typing import NoReturn
 
 import rclpy
 from rclpy.executors import (
@@ -36,8 +37,10 @@ def run_node(
     make_node: Callable[[], Node],
     threads: int = 1,
     arguments: Sequence[str] | None = None,
-) -> int:
-    """Make a node, spin it until SIGINT or SIGTERM, and end it; gives the exit status.
+) -> NoReturn:
+    """Make a node, spin it until SIGINT or SIGTERM, and end it and the process.
+
+    The interpreter is not wound up: a thread that still frees networks would abort it then.
 
     A lifecycle node is configured and activated at once, unless it has AUTOSTART and that is false,
     and shut down at the end: its `on_shutdown` has to stop what it started, and can still publish.
@@ -62,7 +65,9 @@ def run_node(
     except AcegError as error:
         get_logger('aceg_ros').fatal(str(error))
     finally:
-        _end_soon(status)
+        timer = Timer(PATIENCE, _end, (status,))
+        timer.daemon = True
+        timer.start()
         if spinner is not None:
             spinner.stop()
         if node is not None:
@@ -70,7 +75,7 @@ def run_node(
                 _shut_down(node)
             node.destroy_node()
         rclpy.try_shutdown()
-    return status
+    _end(status)
 
 
 class _Spinner:
@@ -129,12 +134,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _end_soon(status: int) -> None:
-    def end() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-    timer = Timer(PATIENCE, end)
-    timer.daemon = True
-    timer.start()
+def _end(status: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from rclpy.node import Node
 
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
@@ -25,4 +23,4 @@ class DiagnosedNode(Node):
 
 
 if __name__ == '__main__':
-    sys.exit(run_node(DiagnosedNode))
+    run_node(DiagnosedNode)

@@ -5,8 +5,6 @@ Over and over the same ones: `odom` to `base` at 100.0 s and 100.4 s, `base` to 
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
@@ -53,4 +51,4 @@ class FramesNode(Node):
 
 
 if __name__ == '__main__':
-    sys.exit(run_node(FramesNode))
+    run_node(FramesNode)

@@ -230,11 +230,17 @@ class Ros:
         request = ChangeState.Request(transition=Transition(id=TRANSITIONS[transition]))
         return self.call(ChangeState, f'{node}/change_state', request).success
 
-    def close(self) -> None:
-        """End everything; what the processes wrote is printed."""
-        for process in self.processes:
+    def end(self, processes: list[NodeProcess]) -> None:
+        """Kill processes, and forget the clients that talked to them."""
+        for process in processes:
             if process.alive:
                 process.kill()
+        self._clients.clear()
+
+    def close(self) -> None:
+        """End everything; what the processes wrote is printed."""
+        self.end(self.processes)
+        for process in self.processes:
             print(f'--- {process.log.name}\n{process.output}')
         self._executor.shutdown()
         self._thread.join()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from threading import Thread
 
@@ -72,4 +71,4 @@ class SampleNode(LifecycleNode):
 
 
 if __name__ == '__main__':
-    sys.exit(run_node(SampleNode))
+    run_node(SampleNode)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness import Ros
 
 HERE = Path(__file__).resolve().parent
+FAILED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,6 +28,14 @@ def pytest_pycollect_makemodule() -> None:
     pytest.importorskip('rclpy', reason='ROS 2 is not installed; see tools/ros_from_pip/install.py')
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Generator:
+    """Remember for `end_what_a_failed_test_began` whether the test failed."""
+    report = (yield).get_result()
+    if call.when == 'call':
+        item.stash[FAILED] = report.failed
+
+
 @pytest.fixture(scope='module')
 def ros(tmp_path_factory) -> Iterator[Ros]:
     """A domain of its own: `start` nodes as processes, `call`, `collect`, `publisher`, ..."""
@@ -35,3 +44,16 @@ def ros(tmp_path_factory) -> Iterator[Ros]:
     domain = Ros(tmp_path_factory.mktemp('ros'))
     yield domain
     domain.close()
+
+
+@pytest.fixture(autouse=True)
+def end_what_a_failed_test_began(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the nodes of a failed test: when it is tried again, they would answer in its place."""
+    if 'ros' not in request.fixturenames:
+        yield
+        return
+    domain = request.getfixturevalue('ros')
+    before = len(domain.processes)
+    yield
+    if request.node.stash.get(FAILED, False):
+        domain.end(domain.processes[before:])

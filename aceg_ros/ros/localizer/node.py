@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, NoReturn
 
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
@@ -326,6 +326,6 @@ class LocalizerNode(LifecycleNode):
             self._tracker.no_images(problem)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the node; the exit status of the process."""
-    return run_node(LocalizerNode, arguments=arguments)
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the node, and end the process with it."""
+    run_node(LocalizerNode, arguments=arguments)

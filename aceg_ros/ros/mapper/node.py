@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
@@ -257,6 +257,6 @@ class MapperNode(Node):
         self.get_logger().warning(f'{words}; poses from before are forgotten')
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the node; the exit status of the process."""
-    return run_node(MapperNode, arguments=arguments)
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the node, and end the process with it."""
+    run_node(MapperNode, arguments=arguments)
