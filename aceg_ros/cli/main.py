@@ -25,6 +25,7 @@ COMMANDS = {
     'export': "Write a map's colored points as PLY.",
     'benchmark': 'Compare with other methods on the same images.',
     'light-benchmark': 'Compare methods on worlds mapped by day and asked by night.',
+    'traps': 'Count the wrong poses that images made to deceive get.',
     'train-encoder': 'Train an encoder.',
     'train-confidence': 'Train the model that says how likely a pose is right.',
     'pretrain': "Train the regressor's blocks on many scenes.",
