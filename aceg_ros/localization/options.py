@@ -46,6 +46,21 @@ class LandmarkOptions(Options):
         high=90,
     )
     reach: int = option(3, 'Searched around where the pose expects one.', 'px', low=1, high=32)
+    far_reach: int = option(
+        8,
+        'Searched first where too few are found within reach. Views from elsewhere and under '
+        'other light start farther off.',
+        'px',
+        low=1,
+        high=32,
+    )
+    sure_redetected: float = option(
+        0.5,
+        'No wider search where such a part of the landmarks in view agrees. It would double the '
+        'time of this stage.',
+        low=0,
+        high=1,
+    )
     min_similarity: float = option(0.7, 'Least correlation with the template.', low=-1, high=1)
     sigma_px: float = option(0.5, 'Deviation of a landmark that was found.', 'px', low=0.01)
     min_redetected: float = option(
