@@ -18,10 +18,11 @@ from aceg_ros.cli.common import (
     networks,
     write_json,
 )
+from aceg_ros.config import Config
 from aceg_ros.datasets import open_dataset
 from aceg_ros.datasets.base import Frame
 from aceg_ros.engine import Engine
-from aceg_ros.errors import AcegError, DatasetError
+from aceg_ros.errors import AcegError, DatasetError, FitError
 from aceg_ros.evaluation.benchmark import spread
 from aceg_ros.evaluation.tables import markdown
 from aceg_ros.files import write_atomically
@@ -74,27 +75,23 @@ def run(arguments: argparse.Namespace) -> int:
         raise AcegError(f'{folder} cannot be made: {error}') from error
     engine = Engine.load(arguments.device, networks(arguments))
     config = configuration(arguments)
-    options = replace(config.mapping, budget=arguments.budget)
     places = list(_places(arguments))
     outcomes: dict[str, list[Outcome]] = {}
     figures = {}
     for place in places:
         strangers = [f for other in places if other is not place for f in other.queries]
         strangers = strangers or list(ProceduralWorlds(1, _STRANGER).scene(0).mapping)
-        localizer = Localizer(
-            map_scene(place.mapping, engine, options).code, engine, config.localization
-        )
-        sprung = [
-            spring(localizer, trap, place.queries)
-            for trap in (*traps(place.queries, strangers), *place.own)
-        ]
-        doubled, trap = twin_rooms(place.mapping, place.queries)
-        twins = Localizer(map_scene(doubled, engine, options).code, engine, config.localization)
-        sprung.append(spring(twins, trap, place.queries))
+        try:
+            sprung = _sprung(place, strangers, engine, config, arguments.budget)
+        except FitError as error:
+            print(f'{place.name}: left out, {error}', flush=True)
+            continue
         for outcome in sprung:
             outcomes.setdefault(outcome.trap.name, []).append(outcome)
         figures[place.name] = {outcome.trap.name: outcome.counts() for outcome in sprung}
         print(f'{place.name}: done', flush=True)
+    if not outcomes:
+        raise FitError('no place could be mapped; name another dataset, or give --worlds')
     rows = [[name, *_sums(found)] for name, found in outcomes.items()]
     print(markdown(['trap', *_COUNTS], rows))
     write_json(folder / 'traps.json', figures)
@@ -106,6 +103,24 @@ def run(arguments: argparse.Namespace) -> int:
     write_atomically(folder / 'traps.png', png.tobytes())
     print(f'the worst of each: {folder / "traps.png"}')
     return 0
+
+
+def _sprung(
+    place: Place, strangers: Sequence[Frame], engine: Engine, config: Config, budget: float
+) -> list[Outcome]:
+    """All traps of a place; raises FitError when it cannot be mapped."""
+    options = replace(config.mapping, budget=budget)
+
+    def localizer(mapping: Sequence[Frame]) -> Localizer:
+        return Localizer(map_scene(mapping, engine, options).code, engine, config.localization)
+
+    doubled, twins = twin_rooms(place.mapping, place.queries)
+    single = localizer(place.mapping)
+    sprung = [
+        spring(single, trap, place.queries)
+        for trap in (*traps(place.queries, strangers), *place.own)
+    ]
+    return [*sprung, spring(localizer(doubled), twins, place.queries)]
 
 
 def _places(arguments: argparse.Namespace) -> Iterator[Place]:
