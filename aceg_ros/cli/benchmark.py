@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--methods',
         default='aceg,sift',
-        help='aceg, sift, nearest, published, blocks (aceg with --blocks); several with commas between',
+        help='with commas between: aceg, sift, nearest, published, blocks (aceg with --blocks)',
     )
     parser.add_argument(
         '--encoders',
