@@ -11,11 +11,15 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 TOOLS := $(VENV)/.tools-installed
 ROS := $(VENV)/.ros-installed
-PACKAGE_FILES := setup.py setup.cfg
+PACKAGE_FILES := setup.py setup.cfg package.xml
+# Tests without ROS, without mapping and without training.
+QUICK := $(filter-out test/test_examples.py,$(wildcard test/test_*.py)) \
+	test/geometry test/datasets test/pose test/maps test/recording test/tracking
 
-.PHONY: help demo test lint format documents clean
+.PHONY: help demo check test lint format documents clean
 help:
 	@echo 'make demo       map a procedural world over ROS 2 and find views in it; results in demo_output/'
+	@echo 'make check      everything in `make lint`, then the quick tests: no ROS, no mapping, no training'
 	@echo 'make test       everything in `make lint`, then the tests'
 	@echo 'make lint       rules, formatting and types'
 	@echo 'make format     bring the sources into shape'
@@ -24,6 +28,9 @@ help:
 
 demo: $(ROS)
 	$(BIN)/aceg demo -o demo_output
+
+check: lint
+	$(BIN)/python -m pytest -q $(QUICK)
 
 test: lint $(ROS)
 	$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
 """Installs the package, for colcon (ament_python) as well as for pip."""
 
 import re
+import xml.etree.ElementTree as ElementTree
 from glob import glob
 from pathlib import Path
 
@@ -13,6 +14,8 @@ ROOT = Path(__file__).resolve().parent
 README = ROOT / 'README.md'
 # Not by `attr:` in setup.cfg, about which setuptools prints a line that colcon cannot read.
 VERSION = re.search(r"__version__ = '(.+)'", (ROOT / NAME / '__init__.py').read_text())[1]
+# Name and address of the maintainer are in package.xml alone, where ROS tools look for them.
+MAINTAINER = ElementTree.parse(ROOT / 'package.xml').getroot().find('maintainer')
 
 setup(
     name=NAME,
@@ -20,8 +23,8 @@ setup(
     description='Camera relocalization by scene coordinate regression with map codes, for ROS 2',
     long_description=README.read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
-    author='aceg_ros developers',
-    author_email='aceg_ros@example.org',
+    author=MAINTAINER.text,
+    author_email=MAINTAINER.get('email'),
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
     package_data={NAME: ['py.typed']},

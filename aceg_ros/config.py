@@ -21,11 +21,14 @@ _HEAD = """\
 
 <!-- Written by `make documents` from the code; change the text there. -->
 
-Every option of mapping and localization, with its default. Change one by its dotted name, as in
-`aceg map ... --set mapping.fit.epochs=10`, or many by a YAML file (`--config options.yaml`;
-`aceg options > options.yaml` writes one to begin with). In Python they are dataclasses:
-`aceg.MappingOptions` and `aceg.LocalizationOptions`. Pixels are those of the working image, at most
-1.2 times 640x480.
+Every option of mapping and localization, with its default.
+
+- Change one option by its dotted name: `aceg map ... --set mapping.fit.epochs=10`.
+- Change many by a YAML file: `--config options.yaml`.
+- `aceg options > options.yaml` writes such a file to start from.
+- In Python they are dataclasses: `aceg.MappingOptions` and `aceg.LocalizationOptions`.
+
+Pixels are those of the working image, which has at most 1.2 times the pixels of 640x480.
 
 """
 

@@ -156,6 +156,80 @@ def test_setup_prints_nothing_of_its_own():
     assert done.stdout == f'{aceg_ros.__version__}\n'
 
 
+def test_the_maintainer_is_named_in_one_place(manifest):
+    pytest.importorskip('setuptools')
+    code = (
+        'import setuptools; from distutils.core import run_setup; '
+        "setup = run_setup('setup.py', stop_after='config'); "
+        'print(setup.get_author(), setup.get_author_email())'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    maintainer = manifest.find('maintainer')
+    email = maintainer.get('email')
+    assert done.stdout == f'{maintainer.text} {email}\n'
+    others = [
+        *(ROOT / 'docs').rglob('*.md'),
+        *ROOT.glob('*.*'),
+        *(ROOT / '.github').rglob('*.yml'),
+    ]
+    naming = {path.name for path in others if path.is_file() and email in path.read_text('utf-8')}
+    assert naming == {'package.xml'}
+
+
+class TestForContributors:
+    def test_the_citation_is_complete(self):
+        citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text(encoding='utf-8'))
+        assert {'cff-version', 'message', 'title', 'authors'} <= citation.keys()
+        assert str(citation['version']) == aceg_ros.__version__
+        assert citation['license'] == 'Apache-2.0'
+        (method,) = citation['references']
+        assert {'type', 'title', 'authors', 'year'} <= method.keys()
+        people = [f'{a["given-names"]} {a["family-names"]}' for a in method['authors']]
+        assert (people[0], people[-1], len(people)) == ('Leonard Bruns', 'Eric Brachmann', 7)
+
+    @pytest.mark.parametrize('name', ['.pre-commit-config.yaml', '.github/workflows/checks.yml'])
+    def test_files_for_services_can_be_loaded(self, name):
+        assert yaml.safe_load((ROOT / name).read_text(encoding='utf-8'))
+
+    def test_the_workflow_tests_every_python_and_distribution(self):
+        path = ROOT / '.github' / 'workflows' / 'checks.yml'
+        jobs = yaml.safe_load(path.read_text(encoding='utf-8'))['jobs']
+        pythons = jobs['test']['strategy']['matrix']['python']
+        assert pythons == ['3.10', '3.11', '3.12', '3.13']
+        assert setup_argument('python_requires') == f'>={pythons[0]}'
+        assert jobs['ros']['strategy']['matrix']['distribution'] == [
+            'humble',
+            'jazzy',
+            'kilted',
+            'lyrical',
+        ]
+
+    def test_the_formatter_has_one_version(self):
+        config = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text(encoding='utf-8'))
+        (ruff,) = (repo for repo in config['repos'] if repo['repo'].endswith('ruff-pre-commit'))
+        (asked,) = (r for r in setup_argument('extras_require')['test'] if r.startswith('ruff'))
+        least = re.search(r'>=(\d+\.\d+)', asked)[1]
+        assert ruff['rev'].removeprefix('v').startswith(f'{least}.')
+
+    def test_commands_of_make_exist(self):
+        targets = set(re.findall(r'^(\w+):', (ROOT / 'Makefile').read_text('utf-8'), re.M))
+        for name in ('README.md', 'CONTRIBUTING.md', 'docs/tutorial.md'):
+            path = ROOT / name
+            if path.exists():
+                called = re.findall(r'(?:^|`)make (\w+)', path.read_text('utf-8'), re.M)
+                assert set(called) <= targets, name
+
+    def test_the_quick_tests_exist(self):
+        quick = re.search(
+            r'^QUICK := ([^#]*?[^\\])$', (ROOT / 'Makefile').read_text('utf-8'), re.M
+        )[1]
+        folders = re.findall(r'test/\w+(?= |$)', quick)
+        assert len(folders) > 4
+        assert [path for path in folders if not (ROOT / path).is_dir()] == []
+
+
 class TestExecutables:
     def test_scripts_have_the_names_of_the_commands(self):
         commands = setup_argument('entry_points')['console_scripts']

@@ -42,8 +42,8 @@ class LoadEncoder:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('datasets', type=Path, nargs='+', help='datasets with poses')
-    parser.add_argument('--map-split', help='map this split and query --query-split')
-    parser.add_argument('--query-split', help='see --map-split')
+    parser.add_argument('--map-split', help='split to map; the queries come from --query-split')
+    parser.add_argument('--query-split', help='split to localize, with --map-split')
     parser.add_argument('--every', type=int, default=1, help='map every n-th frame of the split')
     parser.add_argument(
         '--hold-out',
@@ -54,38 +54,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--methods',
         default='aceg,sift',
-        help='some of aceg, sift, nearest, published, and blocks, which is aceg with --blocks',
+        help='with commas between: aceg, sift, nearest, published, blocks (aceg with --blocks)',
     )
     parser.add_argument(
         '--encoders',
         default=WIDE,
-        help='encoders to compare in methods that have one: compact, wide, dinov2, ... or folders',
+        help='encoders to compare, with commas between: compact, wide, dinov2, ... or folders',
     )
     parser.add_argument(
-        '--schedule', default='ace-g-5min', choices=SCHEDULES, help='of the method published'
+        '--schedule',
+        default='ace-g-5min',
+        choices=SCHEDULES,
+        help='schedule of the method published',
     )
     parser.add_argument(
-        '--regressor', default=PUBLISHED, help='of the method published: a file or name'
+        '--regressor', default=PUBLISHED, help='regressor of the method published: a file or a name'
     )
     parser.add_argument(
-        '--blocks', default='', help='a file of "aceg pretrain", for the method blocks'
+        '--blocks', default='', help='weights from "aceg pretrain", for the method blocks'
     )
     parser.add_argument(
         '--memory',
         type=float,
         default=0.0,
-        help="GB of the device's memory for the method published",
+        help='device memory for the method published, GB (0: all)',
     )
-    parser.add_argument('--budget', type=float, default=60.0, help="seconds of aceg's fit")
+    parser.add_argument('--budget', type=float, default=60.0, help='seconds that aceg may map')
     parser.add_argument(
         '--relit',
         type=int,
         default=0,
         metavar='N',
-        help='query each frame N times under other light, drawn at random, instead of as it is',
+        help='query each frame N times under random light instead of once as it is',
     )
-    parser.add_argument('--scaling', action='store_true', help='also 50 to 300 keyframes')
-    parser.add_argument('-o', '--output', type=Path, help='folder for tables, JSON and picture')
+    parser.add_argument(
+        '--scaling', action='store_true', help='also measure maps of 50 to 300 keyframes'
+    )
+    parser.add_argument('-o', '--output', type=Path, help='folder for JSON and the picture')
     add_device(parser)
 
 

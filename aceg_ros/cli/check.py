@@ -1,4 +1,4 @@
-"""Look at posed images before mapping them; fits nothing."""
+"""Check posed images before mapping them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('dataset', type=Path, help='folder with images and poses, or a rosbag')
     add_selection(parser)
-    parser.add_argument('-o', '--output', type=Path, help='draw the trajectory there, PNG')
-    parser.add_argument('--json', type=Path, help='write the figures there')
+    parser.add_argument(
+        '-o', '--output', type=Path, help='PNG file for a drawing of the trajectory'
+    )
+    parser.add_argument('--json', type=Path, help='JSON file for the figures')
 
 
 def run(arguments: argparse.Namespace) -> int:

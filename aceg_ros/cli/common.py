@@ -24,23 +24,23 @@ from aceg_ros.options import configured_by_file, configured_by_text
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Which frames of a dataset to take."""
     parser.add_argument('--split', help="a split or sequence of the dataset, such as 'test'")
-    parser.add_argument('--start', type=int, help='first frame of the split')
-    parser.add_argument('--stop', type=int, help='frame to stop before')
+    parser.add_argument('--start', type=int, help='first frame to take, counted in the split')
+    parser.add_argument('--stop', type=int, help='frame to stop before, counted in the split')
     parser.add_argument('--every', type=int, default=1, help='take every n-th frame')
     parser.add_argument(
         '--pose-convention',
         default='',
         metavar='NAME',
-        help=f'how poses are written, where not as in TUM files: {", ".join(Convention)}; several '
-        'with commas between (docs/datasets.md)',
+        help='how poses are written, if not as in TUM files; several with commas between: '
+        f'{", ".join(Convention)} (docs/datasets.md)',
     )
     add_camera(parser)
-    bag = parser.add_argument_group('rosbags', 'needed only where a bag leaves a choice')
-    bag.add_argument('--image-topic', default='', help='images')
-    bag.add_argument('--camera-info-topic', default='', help='calibration of these images')
-    bag.add_argument('--pose-topic', default='', help='poses, stamped, or odometry')
-    bag.add_argument('--pose-frame', default='', help='frame whose poses the topic has')
-    bag.add_argument('--map-frame', default='', help='take poses from TF, in this frame')
+    bag = parser.add_argument_group('rosbags', 'needed only if a bag has several candidates')
+    bag.add_argument('--image-topic', default='', help='topic of images')
+    bag.add_argument('--camera-info-topic', default='', help='topic of the camera info')
+    bag.add_argument('--pose-topic', default='', help='topic of stamped poses or odometry')
+    bag.add_argument('--pose-frame', default='', help='frame whose pose that topic gives')
+    bag.add_argument('--map-frame', default='', help='take poses from TF, relative to this frame')
 
 
 def add_camera(parser: argparse.ArgumentParser) -> None:
@@ -49,43 +49,45 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
         '--camera',
         type=Path,
         metavar='FILE',
-        help="calibration to take instead of the dataset's own; FILE#cam1 chooses one of several",
+        help="calibration file to use instead of the dataset's; FILE#cam1 chooses one of several",
     )
     parser.add_argument(
-        '--exif', action='store_true', help='turn images as their EXIF orientation says'
+        '--exif', action='store_true', help='turn images upright by their EXIF orientation'
     )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where to compute."""
-    parser.add_argument('--device', default='auto', help="'auto' (the default), 'cpu' or 'cuda'")
+    parser.add_argument(
+        '--device', default='auto', help="device: 'auto' (the default), 'cpu' or 'cuda'"
+    )
 
 
 def add_networks(parser: argparse.ArgumentParser) -> None:
     """Which encoder and regressor to take."""
-    group = parser.add_argument_group('networks', 'those of the map, or those shipped, by default')
+    group = parser.add_argument_group('networks', 'by default those of the map, or those shipped')
     group.add_argument(
         '--encoder',
         default='',
-        help="'compact', 'wide', 'dinov2', another DINOv2 such as dinov2-small, or its folder",
+        help="encoder: 'wide', 'compact', 'dinov2', another size such as dinov2-small, or a folder",
     )
     group.add_argument(
         '--regressor',
         default='',
-        help="'anchored', or a regressor that was imported: its file, or its name among models",
+        help="regressor: 'anchored', or the file or name of one that was imported or trained",
     )
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How to change any other option."""
     group = parser.add_argument_group('options', '"aceg options" lists them all')
-    group.add_argument('--config', type=Path, help='a YAML file of options')
+    group.add_argument('--config', type=Path, help='YAML file of options')
     group.add_argument(
         '--set',
         action='append',
         default=[],
         metavar='NAME=VALUE',
-        help='change one option, as in localization.gate.min_inliers=40; may come several times',
+        help='change one option, as in localization.gate.min_inliers=40; can be repeated',
     )
 
 

@@ -30,35 +30,39 @@ WORLD_BUDGET, DATASET_BUDGET = 30.0, 60.0  # s
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     defaults = WorldTours()
-    parser.add_argument('-o', '--output', type=Path, default=Path('demo_output'), help='folder')
-    parser.add_argument('--seed', type=int, default=defaults.seed, help='of the world')
+    parser.add_argument(
+        '-o', '--output', type=Path, default=Path('demo_output'), help='folder for the results'
+    )
+    parser.add_argument(
+        '--seed', type=int, default=defaults.seed, help='seed of the procedural world'
+    )
     parser.add_argument(
         '--budget',
         type=float,
-        help=f'seconds of mapping ({WORLD_BUDGET:g} in the world, {DATASET_BUDGET:g} otherwise)',
+        help=f'seconds of mapping ({WORLD_BUDGET:g}; {DATASET_BUDGET:g} with a dataset)',
     )
     add_device(parser)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument('--engine', action='store_true', help='without ROS')
+    how.add_argument('--engine', action='store_true', help='run without ROS')
     how.add_argument(
-        '--attach', action='store_true', help='use nodes that run already, rather than start them'
+        '--attach', action='store_true', help='use nodes that already run instead of starting them'
     )
     data = parser.add_argument_group('real images')
     data.add_argument('--dataset', type=Path, help='dataset with poses, instead of a world')
-    data.add_argument('--map-split', help='record this split')
-    data.add_argument('--map-every', type=int, default=1, help='of it, show every n-th frame')
-    data.add_argument('--query-split', help='find this split')
-    data.add_argument('--query-every', type=int, default=1, help='of it, show every n-th frame')
+    data.add_argument('--map-split', help='split to record')
+    data.add_argument('--map-every', type=int, default=1, help='show every n-th frame of it')
+    data.add_argument('--query-split', help='split to localize')
+    data.add_argument('--query-every', type=int, default=1, help='show every n-th frame of it')
     camera = parser.add_argument_group('camera')
     camera.add_argument('--rate', type=float, help='images per second')
     camera.add_argument(
-        '--minutes', type=float, default=0.0, help='go the second tour to and fro for so long'
+        '--minutes', type=float, default=0.0, help='repeat the second tour for this long'
     )
     camera.add_argument(
         '--compressed',
         action=argparse.BooleanOptionalAction,
         default=True,
-        help='send images as JPEG; raw ones can crowd out poses on their way',
+        help='send images as JPEG; raw images can displace poses in transport',
     )
 
 

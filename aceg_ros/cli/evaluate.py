@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_networks(parser)
     add_options(parser)
     parser.add_argument('--json', type=Path, help='write the figures there')
-    parser.add_argument('--report', type=Path, help='draw pictures and a page into this folder')
+    parser.add_argument('--report', type=Path, help='folder for a page with pictures')
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ _MAX_ROUNDING = 1e-4  # map units
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('map', type=Path, help='MAP.aceg')
-    parser.add_argument('output', type=Path, help='points.ply')
+    parser.add_argument('output', type=Path, help='file for the points, .ply')
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,7 +12,9 @@ from aceg_ros.maps.file import read_map
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('map', type=Path, help='MAP.aceg')
-    parser.add_argument('-o', '--output', type=Path, required=True, help='MAP.pt')
+    parser.add_argument(
+        '-o', '--output', type=Path, required=True, help='file for the published tool, MAP.pt'
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -16,9 +16,11 @@ from aceg_ros.maps.file import write_map
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('map', type=Path, help='the map of the published tool, MAP.pt')
-    parser.add_argument('-o', '--output', type=Path, required=True, help='the map, MAP.aceg')
-    parser.add_argument('--frame-id', default='map', help='frame that the poses are in')
+    parser.add_argument('map', type=Path, help='map of the published tool, MAP.pt')
+    parser.add_argument(
+        '-o', '--output', type=Path, required=True, help='file for the map, MAP.aceg'
+    )
+    parser.add_argument('--frame-id', default='map', help='frame of the poses')
     add_networks(parser)
 
 

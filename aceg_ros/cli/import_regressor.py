@@ -17,9 +17,9 @@ from aceg_ros.regressor.files import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('head', type=Path, help='the file published, ace_g_pretrained.pt')
+    parser.add_argument('head', type=Path, help='published weights, ace_g_pretrained.pt')
     parser.add_argument(
-        '-o', '--output', type=Path, help=f'NAME{SUFFIX}; in {users_folder()} by default'
+        '-o', '--output', type=Path, help=f'file, NAME{SUFFIX}; by default in {users_folder()}'
     )
 
 

@@ -1,4 +1,4 @@
-"""Say what is in a map, and how good it found itself."""
+"""Describe a map: its contents and its rating."""
 
 from __future__ import annotations
 

@@ -19,12 +19,16 @@ _SEED = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('worlds', type=Path, nargs='+', help='folders of textured worlds')
-    parser.add_argument('--environments', type=Path, required=True, help='folder of .hdr')
-    parser.add_argument('--methods', default='aceg,sift', help='of aceg, sift')
-    parser.add_argument('--spots', type=int, default=1, help='of each world')
-    parser.add_argument('--seed', type=int, default=_SEED, help='of spots, light and views')
-    parser.add_argument('--budget', type=float, default=60.0, help="seconds of aceg's mapping")
-    parser.add_argument('--json', type=Path, help='write the figures there')
+    parser.add_argument(
+        '--environments', type=Path, required=True, help='folder of environment maps, .hdr'
+    )
+    parser.add_argument(
+        '--methods', default='aceg,sift', help='methods, with commas between: aceg, sift'
+    )
+    parser.add_argument('--spots', type=int, default=1, help='spots in each world')
+    parser.add_argument('--seed', type=int, default=_SEED, help='seed of spots, light and views')
+    parser.add_argument('--budget', type=float, default=60.0, help='seconds that aceg may map')
+    parser.add_argument('--json', type=Path, help='JSON file for the figures')
     add_device(parser)
     add_networks(parser)
 

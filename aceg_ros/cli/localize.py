@@ -1,4 +1,4 @@
-"""Give the pose of each image; needs no poses."""
+"""Print the pose of each image in a map."""
 
 from __future__ import annotations
 
@@ -32,7 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('map', type=Path, help='MAP.aceg')
     parser.add_argument('images', type=Path, help='an image, a folder of images, or a dataset')
     add_camera(parser)
-    parser.add_argument('-o', '--output', type=Path, help='write the poses there, TUM format')
+    parser.add_argument(
+        '-o',
+        '--output',
+        type=Path,
+        help='file for the poses, TUM format; without it they are printed',
+    )
     add_device(parser)
     add_networks(parser)
     add_options(parser)

@@ -17,25 +17,25 @@ from aceg_ros.errors import AcegError
 
 # Each is a module beside this one, with `add_arguments` and `run`.
 COMMANDS = {
-    'check': 'Look at posed images before mapping them; fits nothing.',
+    'check': 'Check posed images before mapping them.',
     'map': 'Fit a map to posed images.',
-    'localize': 'Give the pose of each image; needs no poses.',
-    'evaluate': 'Localize images whose poses are known, and compare.',
-    'info': 'Say what is in a map, and how good it found itself.',
-    'export': "Write a map's colored points as PLY.",
-    'benchmark': 'Compare with other methods on the same images.',
-    'light-benchmark': 'Compare methods on worlds mapped by day and asked by night.',
-    'traps': 'Count the wrong poses that images made to deceive get.',
+    'localize': 'Print the pose of each image in a map.',
+    'evaluate': 'Localize images whose poses are known, and print the errors.',
+    'info': 'Describe a map: its contents and its rating.',
+    'export': 'Write the colored points of a map as PLY.',
+    'benchmark': 'Compare methods on the same images.',
+    'light-benchmark': 'Compare methods in worlds mapped by day and queried by night.',
+    'traps': 'Count wrong poses of images that are made to deceive.',
     'train-encoder': 'Train an encoder.',
-    'train-confidence': 'Train the model that says how likely a pose is right.',
-    'pretrain': "Train the regressor's blocks on many scenes.",
-    'options': 'Print every option as a YAML file, to be changed and given to --config.',
+    'train-confidence': 'Train the model that estimates how likely a pose is right.',
+    'pretrain': 'Pre-train blocks of the regressor on many scenes.',
+    'options': 'Print all options as YAML, for --config.',
     'demo': 'Record, map and localize over ROS 2, in a procedural world or with a dataset.',
     'play': 'Publish a dataset over ROS 2, as a camera.',
-    'import-regressor': 'Take over weights of the published ACE-G.',
-    'import-map': 'Take over a map of the published ACE-G.',
-    'export-map': 'Write a map for the published ACE-G.',
-    'check-models': 'Check that networks load and fit together.',
+    'import-regressor': 'Import weights of the published ACE-G.',
+    'import-map': 'Import a map of the published ACE-G.',
+    'export-map': 'Export a map for the published ACE-G.',
+    'check-models': 'Check that the networks load and fit together.',
 }
 INTERRUPTED = 130  # what shells report for Ctrl-C
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     called = next((word for word in given if not word.startswith('-')), '')
     parser = argparse.ArgumentParser(
-        prog='aceg', description='Camera relocalization in a map made minutes ago.'
+        prog='aceg', description='Camera relocalization from one image, in a map of the place.'
     )
     parser.add_argument('--version', action='version', version=f'aceg {__version__}')
     subparsers = parser.add_subparsers(required=True, metavar='COMMAND')

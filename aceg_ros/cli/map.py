@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     defaults = MappingOptions()
     parser.add_argument('dataset', type=Path, help='folder with images and poses, or a rosbag')
-    parser.add_argument('-o', '--output', type=Path, required=True, help='the map, MAP.aceg')
+    parser.add_argument(
+        '-o', '--output', type=Path, required=True, help='file for the map, MAP.aceg'
+    )
     add_selection(parser)
     add_device(parser)
     add_networks(parser)
@@ -46,23 +48,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--first',
         action='store_true',
-        help='write a map to drive with after a first pass, before it is refined',
+        help='write a first, coarser map after one pass; the refined map replaces it',
     )
-    parser.add_argument('--tokens', type=int, help='size of the code')
-    parser.add_argument('--depth', action='store_true', help='use depth images where there are any')
-    parser.add_argument('--seed', type=int, help='of everything random (0)')
+    parser.add_argument('--tokens', type=int, help='number of vectors in the map code')
+    parser.add_argument('--depth', action='store_true', help='use depth images if there are any')
+    parser.add_argument('--seed', type=int, help='seed of all random numbers (0)')
     add_options(parser)
     published = parser.add_argument_group('the published ACE-G', 'see docs/published-aceg.md')
     published.add_argument(
         '--schedule',
         choices=SCHEDULES,
-        help='map as the published ACE-G, with a regressor that was imported (ace_g_pretrained, '
-        'unless --regressor says otherwise); --budget and --depth make no difference then',
+        help='map as the published ACE-G does, with its imported regressor (--regressor, '
+        'ace_g_pretrained by default); --budget and --depth then have no effect',
     )
     published.add_argument(
-        '--memory', type=float, help="GB that may be used of the device's memory; all by default"
+        '--memory', type=float, help='device memory that may be used, GB; by default all'
     )
-    parser.add_argument('--json', type=Path, help='write the figures there')
+    parser.add_argument('--json', type=Path, help='JSON file for the figures')
 
 
 def run(arguments: argparse.Namespace) -> int:

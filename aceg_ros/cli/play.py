@@ -15,19 +15,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('dataset', type=Path, help='folder or bag with images')
     add_selection(parser)
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument('--rate', type=float, help='images per second, instead of as they were taken')
-    pace.add_argument('--speed', type=float, default=1.0, help='times as fast as they were taken')
-    parser.add_argument('--loop', action='store_true', help='begin again after the last image')
+    pace.add_argument('--rate', type=float, help='images per second, instead of the recorded times')
+    pace.add_argument('--speed', type=float, default=1.0, help='factor on the recorded pace')
+    parser.add_argument('--loop', action='store_true', help='start over after the last image')
     parser.add_argument(
-        '--clock', action='store_true', help='publish /clock, and stamp images as in the dataset'
+        '--clock', action='store_true', help='publish /clock, and stamp images with recorded times'
     )
-    parser.add_argument('--wait', action='store_true', help='begin when somebody subscribes')
-    parser.add_argument('--compressed', action='store_true', help='as JPEG, on image/compressed')
-    parser.add_argument('--poses', action='store_true', help="publish the dataset's poses on pose")
+    parser.add_argument('--wait', action='store_true', help='start when somebody subscribes')
+    parser.add_argument(
+        '--compressed', action='store_true', help='publish JPEG on image/compressed'
+    )
+    parser.add_argument(
+        '--poses', action='store_true', help="publish the dataset's poses on the topic pose"
+    )
     parser.add_argument('--tf', action='store_true', help="publish the dataset's poses on /tf")
-    parser.add_argument('--frame-id', default='camera_optical_frame', help='frame of the camera')
+    parser.add_argument('--frame-id', default='camera_optical_frame', help='frame_id of images')
     parser.add_argument('--world-frame', default='map', help="frame of the dataset's poses")
-    parser.add_argument('--namespace', default='', help='what topics begin with')
+    parser.add_argument('--namespace', default='', help='namespace of the topics')
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -40,26 +40,32 @@ _COLUMNS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('config', type=Path, help='knobs, YAML; such as config/pretrain.yaml')
-    parser.add_argument('-o', '--output', type=Path, required=True, help='weights, .safetensors')
-    parser.add_argument('--scenes', type=Path, required=True, help="folder of the scenes' buffers")
     parser.add_argument(
-        '--set', action='append', default=[], metavar='SECTION.KEY=VALUE', help='change a knob'
+        'config', type=Path, help='YAML file of options, such as config/pretrain.yaml'
     )
     parser.add_argument(
-        '--make', action='store_true', help='only make the buffers that are missing, then stop'
+        '-o', '--output', type=Path, required=True, help='file for the weights, .safetensors'
     )
-    parser.add_argument('--processes', type=int, default=2, help='that make buffers at a time')
+    parser.add_argument('--scenes', type=Path, required=True, help='folder of scene buffers')
     parser.add_argument(
-        '--evaluate', action='store_true', help='only read the scenes, held out, with the weights'
+        '--set', action='append', default=[], metavar='SECTION.KEY=VALUE', help='change one option'
+    )
+    parser.add_argument(
+        '--make', action='store_true', help='make the buffers that are missing, and stop'
+    )
+    parser.add_argument(
+        '--processes', type=int, default=2, help='processes that make buffers in parallel'
+    )
+    parser.add_argument(
+        '--evaluate', action='store_true', help='measure the weights on the scenes, and stop'
     )
     parser.add_argument(
         '--poses',
         action='store_true',
-        help="map the configuration's worlds, and localize in them with the weights and without",
+        help='map the configured worlds, and localize in them with and without the weights',
     )
     parser.add_argument(
-        '--json', type=Path, help='where to write the figures of --evaluate or --poses'
+        '--json', type=Path, help='JSON file for the figures of --evaluate or --poses'
     )
     parser.add_argument(
         '--beside',
@@ -67,9 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=[],
         metavar='WEIGHTS',
-        help='others that --evaluate compares; each is called by its file',
+        help='other weights for --evaluate to compare; each is named by its file',
     )
-    parser.add_argument('--picture', type=Path, help='where to draw the coverage, .png or .svg')
+    parser.add_argument(
+        '--picture', type=Path, help='file for a drawing of the coverage, .png or .svg'
+    )
     add_device(parser)
 
 

@@ -35,17 +35,32 @@ _FIRST = 300_000  # procedural world; those from 900000 on are for testing
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('datasets', type=Path, nargs='*', help='recordings with poses')
-    parser.add_argument('-o', '--output', type=Path, required=True, help='the model, .json')
     parser.add_argument(
-        '--samples', type=Path, required=True, help='folder of samples; a scene there is not redone'
+        '-o', '--output', type=Path, required=True, help='file for the model, .json'
     )
-    parser.add_argument('--textured', type=Path, nargs='*', default=[], help='textured worlds')
-    parser.add_argument('--environments', type=Path, help='folder of .hdr that light these')
-    parser.add_argument('--spots', type=int, default=4, help='of each textured world')
-    parser.add_argument('--worlds', type=int, default=12, help='procedural worlds')
-    parser.add_argument('--first', type=int, default=_FIRST, help='the first of them')
     parser.add_argument(
-        '--drift', action='store_true', help='map with poses that drift, as those of a SLAM do'
+        '--samples',
+        type=Path,
+        required=True,
+        help='folder of samples; scenes already there are not repeated',
+    )
+    parser.add_argument(
+        '--textured', type=Path, nargs='*', default=[], help='folders of textured worlds'
+    )
+    parser.add_argument(
+        '--environments',
+        type=Path,
+        help='folder of environment maps, .hdr, that light textured worlds',
+    )
+    parser.add_argument('--spots', type=int, default=4, help='spots in each textured world')
+    parser.add_argument('--worlds', type=int, default=12, help='number of procedural worlds')
+    parser.add_argument(
+        '--first', type=int, default=_FIRST, help='seed of the first procedural world'
+    )
+    parser.add_argument(
+        '--drift',
+        action='store_true',
+        help='map with poses that drift, as those of a SLAM system do',
     )
     parser.add_argument('--budget', type=float, default=30.0, help='seconds to map a scene')
     add_device(parser)

