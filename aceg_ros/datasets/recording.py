@@ -16,7 +16,7 @@ from aceg_ros.datasets.calibration import Calibration, read_calibration, write_c
 from aceg_ros.datasets.folder import CALIBRATION_NAME, DEPTH_FOLDER, DEPTH_UNITS_PER_METER
 from aceg_ros.datasets.trajectory import INDEX_HEADER, format_tum_line, read_trajectory
 from aceg_ros.errors import DatasetError, ImageError, PoseError, StorageError
-from aceg_ros.files import leftovers, write_atomically
+from aceg_ros.files import leftovers, make_folder, sync_folder, write_atomically
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
 
@@ -130,7 +130,7 @@ class RecordingWriter:
     def _begin(self) -> None:
         if self._index.exists():
             raise DatasetError(f'{self.path}: holds a recording already; choose another folder')
-        (self.path / IMAGE_FOLDER).mkdir(parents=True, exist_ok=True)
+        make_folder(self.path / IMAGE_FOLDER)
         write_calibration(self.path / CALIBRATION_NAME, self._calibration)
         write_atomically(self._index, INDEX_HEADER.encode())
         self._index_size = len(INDEX_HEADER)
@@ -179,7 +179,9 @@ def set_aside(path: Path) -> Path:
     while (backup := path.with_name(f'{path.name}.backup-{number}')).exists():
         number += 1
     try:
-        return path.rename(backup)
+        path.rename(backup)
+        sync_folder(path.parent)
+        return backup
     except OSError as error:
         raise StorageError(f'{path}: cannot be renamed to {backup.name} ({error})') from error
 
