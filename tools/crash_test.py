@@ -318,7 +318,10 @@ class MapperVictim:
         )
         mapper = Mapper(self._ros, process, self._folder, name)
         self._robot = self._robot or Robot(self._ros)
-        mapper.trigger('add_keyframe')  # until here nothing can be acknowledged
+        try:
+            mapper.trigger('add_keyframe')  # until here nothing can be acknowledged
+        except AssertionError as error:
+            raise Loss(f'the mapper could not go on ({error}):\n{process.output}') from error
         deadline = time.monotonic() + chance.uniform(0.1, 1.5)
         acknowledged: list[str] = []
         waiting: Any = None
@@ -385,12 +388,12 @@ def main() -> int:
         left: set[Path] = set()
         for kill in range(arguments.kills):
             victim = victims[kill % len(victims)]
-            acknowledged = victim.run(chance)
-            counts['acknowledgements'] += sum(word != FULL for word in acknowledged)
-            counts['refusals by a full disk'] += acknowledged.count(FULL)
-            before, left = left, _left_in(folder)
-            counts['killed within a file'] += bool(left - before)
             try:
+                acknowledged = victim.run(chance)
+                counts['acknowledgements'] += sum(word != FULL for word in acknowledged)
+                counts['refusals by a full disk'] += acknowledged.count(FULL)
+                before, left = left, _left_in(folder)
+                counts['killed within a file'] += bool(left - before)
                 victim.check(acknowledged)
             except Loss as loss:
                 print(f'kill {kill}, seed {arguments.seed}: {loss}', flush=True)
