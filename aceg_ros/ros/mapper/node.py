@@ -30,7 +30,7 @@ from aceg_ros.ros.mapper.report import Counters, Reports
 from aceg_ros.ros.mapper.services import Services
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
 from aceg_ros.ros.middleware.tf import Transforms
-from aceg_ros.ros.parameters import Parameters, image_qos
+from aceg_ros.ros.parameters import RVIZ_RESET, Parameters, image_reliability
 from aceg_ros.ros.spin import run_node
 from aceg_ros.ros.worker import Worker
 
@@ -52,19 +52,20 @@ class MapperNode(Node):
         self._last_stamp: float | None = None
         self._last_check = time.monotonic()
         self._scene_changed = True
+        self._show_again: float | None = None  # when viewers that forgot the scene get it again
         self._outputs = Outputs(self)
         self._localizer = LocalizerClient(self, settings['localizer_service'])
         self._session = Session(settings_of(self._values()), self._on_fit, self._localizer.request)
         self._preview = ScenePreview()
         self._transforms = Transforms(self)
         self._poses = self._make_pose_source()
-        qos = image_qos(settings['image_qos'])
+        reliability = image_reliability(settings['image_qos'])
         self._depth = (
-            DepthInput(self, settings['depth_tolerance'], qos, settings['camera_frame'])
+            DepthInput(self, settings['depth_tolerance'], reliability, settings['camera_frame'])
             if settings['use_depth']
             else None
         )
-        self._camera = CameraInput(self, settings['compressed'], settings['rectified'], qos)
+        self._camera = CameraInput(self, settings['compressed'], settings['rectified'], reliability)
         self._health = CameraHealth(
             self._camera, lambda: settings['image_timeout'], self.get_logger()
         )
@@ -233,6 +234,9 @@ class MapperNode(Node):
             self._outputs.publish_progress(self._fit_report())
         trouble = self._health.silence or self._counters.trouble or 'no image came'
         self._requests.wanted.expire(f'no keyframe was added: {trouble}')
+        if self._show_again is not None and time.monotonic() > self._show_again:
+            self._show_again = None
+            self._scene_changed = True
         if self._scene_changed and self._outputs.publish_scene(
             self._poses.frame or self._settings['map_frame'],
             self._session.recorder.poses,
@@ -250,6 +254,7 @@ class MapperNode(Node):
         self._forget_past(now, f'the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.1f} s')
 
     def _forget_past(self, now: float, words: str) -> None:
+        self._show_again = time.monotonic() + RVIZ_RESET
         self._transforms.clear()
         self._poses.rewind(now)
         if self._depth is not None:

@@ -12,7 +12,6 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from aceg_ros.errors import PoseError, TransformError
 from aceg_ros.geometry.motion import MotionLimits
@@ -20,6 +19,7 @@ from aceg_ros.geometry.poses import Array, compose, inverse
 from aceg_ros.recording.pose_track import JumpWatch, PoseTrack
 from aceg_ros.ros.camera_input import CameraImage
 from aceg_ros.ros.messages import pose_of, to_seconds
+from aceg_ros.ros.middleware.subscriptions import MatchedSubscription
 from aceg_ros.ros.middleware.tf import Transforms
 
 PoseMessage: TypeAlias = PoseStamped | PoseWithCovarianceStamped | Odometry
@@ -201,20 +201,8 @@ class TopicPoses:
         if known:
             self._search.cancel()
             self._problem = f'no pose came on {self.name} yet'
-            # Images in raw crowd out what is sent with best effort, and no image is of use without
-            # its pose; but a reliable subscription hears only reliable publishers.
-            offered = {info.qos_profile.reliability for info in publishers}
-            reliable = offered == {ReliabilityPolicy.RELIABLE}
-            self._node.create_subscription(
-                _TYPES[known[0]],
-                self.name,
-                self._on_pose,
-                QoSProfile(
-                    depth=_QUEUE_DEPTH,
-                    reliability=ReliabilityPolicy.RELIABLE
-                    if reliable
-                    else ReliabilityPolicy.BEST_EFFORT,
-                ),
+            MatchedSubscription(
+                self._node, _TYPES[known[0]], self.name, self._on_pose, _QUEUE_DEPTH
             )
         elif published:
             self._problem = (
