@@ -24,6 +24,7 @@ from aceg_ros.ros.camera_input import CameraImage, CameraInput
 from aceg_ros.ros.mapper.depth import DepthInput
 from aceg_ros.ros.mapper.localizer_client import LocalizerClient
 from aceg_ros.ros.mapper.options import PARAMETERS, TF, limits_of, settings_of
+from aceg_ros.ros.mapper.origin import localizers
 from aceg_ros.ros.mapper.outputs import Outputs, fit_report
 from aceg_ros.ros.mapper.poses import PoseSource, TfPoses, TopicPoses
 from aceg_ros.ros.mapper.report import Counters, Reports
@@ -36,7 +37,7 @@ from aceg_ros.ros.worker import Worker
 
 NAME = 'aceg_mapper'
 _WATCH = 0.2  # s between looks at what does not report by itself
-_CHECK = 1.0  # s between looks at images that nobody wants
+_CHECK = 1.0  # s between looks at images that nobody wants, and at who sends poses
 _PATIENCE = 1.0  # s that the end of the node waits for the image at hand
 
 
@@ -51,6 +52,7 @@ class MapperNode(Node):
         self._published_map: Path | None = None
         self._last_stamp: float | None = None
         self._last_check = time.monotonic()
+        self._next_look = 0.0  # time.monotonic()
         self._scene_changed = True
         self._show_again: float | None = None  # when viewers that forgot the scene get it again
         self._outputs = Outputs(self)
@@ -229,6 +231,7 @@ class MapperNode(Node):
     def _watch(self) -> None:
         """Publish what changed, and answer calls that waited too long."""
         self._localizer.work()
+        self._look_for_localizers()
         if self._session.saved not in (None, self._published_map):
             self._published_map = self._session.saved
             self._outputs.publish_progress(self._fit_report())
@@ -245,6 +248,17 @@ class MapperNode(Node):
             self._scene_changed = False
         if self._outputs.publish_status(self._reports.state, self._reports.words):
             self._diagnostics.update()
+
+    def _look_for_localizers(self) -> None:
+        if not self._session.recording or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _CHECK
+        known, self._reports.localizers = (
+            self._reports.localizers,
+            localizers(self, self._poses.senders),
+        )
+        if self._reports.localizers and self._reports.localizers != known:
+            self.get_logger().warning(self._reports.circle)
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         self._last_stamp = None

@@ -20,7 +20,7 @@ from aceg_ros.recording.pose_track import JumpWatch, PoseTrack
 from aceg_ros.ros.camera_input import CameraImage
 from aceg_ros.ros.messages import pose_of, to_seconds
 from aceg_ros.ros.middleware.subscriptions import MatchedSubscription
-from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.ros.middleware.tf import Transforms, senders
 
 PoseMessage: TypeAlias = PoseStamped | PoseWithCovarianceStamped | Odometry
 
@@ -65,6 +65,10 @@ class PoseSource(Protocol):
     def age(self) -> float | None:
         """Seconds that poses have been missing; None before the first."""
 
+    @property
+    def senders(self) -> set[str]:
+        """Full names of the nodes that may send the poses."""
+
     def pose(self, image: CameraImage, timeout: float) -> Array:
         """world_from_cam (4, 4) of an image; waits up to `timeout` s for it.
 
@@ -98,6 +102,11 @@ class TfPoses:
     def age(self) -> float | None:
         """Seconds for which poses were asked for in vain; None before the first was found."""
         return None if self._found is None else self._asked - self._found
+
+    @property
+    def senders(self) -> set[str]:
+        """See `PoseSource`."""
+        return self._transforms.senders()
 
     def pose(self, image: CameraImage, timeout: float) -> Array:
         """See `PoseSource`."""
@@ -151,6 +160,11 @@ class TopicPoses:
     def age(self) -> float | None:
         """Seconds since the last message; None before the first."""
         return None if self._last is None else time.monotonic() - self._last
+
+    @property
+    def senders(self) -> set[str]:
+        """See `PoseSource`."""
+        return senders(self._node, self.name)
 
     def pose(self, image: CameraImage, timeout: float) -> Array:
         """See `PoseSource`."""

@@ -12,7 +12,6 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
-
 _PATIENCE = Duration(seconds=1)
 
 

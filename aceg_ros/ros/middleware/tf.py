@@ -90,9 +90,14 @@ class Transforms:
 
     def senders(self, topic: str = '/tf') -> set[str]:
         """Full names of other nodes that may send transforms, on `/tf` or `/tf_static`."""
-        publishers = self._node.get_publishers_info_by_topic(topic)
-        names = {f'{each.node_namespace.rstrip("/")}/{each.node_name}' for each in publishers}
-        return names - {self._node.get_fully_qualified_name()}
+        return senders(self._node, topic)
+
+
+def senders(node: Node, topic: str) -> set[str]:
+    """Full names of other nodes that publish on a topic."""
+    publishers = node.get_publishers_info_by_topic(topic)
+    names = {f'{each.node_namespace.rstrip("/")}/{each.node_name}' for each in publishers}
+    return names - {node.get_fully_qualified_name()}
 
 
 class _TopicSource:
