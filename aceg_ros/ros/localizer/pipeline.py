@@ -33,6 +33,7 @@ class Hooks:
     outdated: Callable[[], bool]  # whether results are of no use any more
     time_jumped: Callable[[], None]  # stamps of images went back
     examined: Callable[[str], None]  # an image came, and why it cannot be used, or ''
+    begins: Callable[[], bool]  # before an image is localized; whether a pose to start from came
     fixed: Callable[[str], None]  # a fix was accepted; in words
 
 
@@ -84,6 +85,16 @@ class Pipeline:
         loaded = self._maps.current
         if loaded is None:
             return
+        try:
+            if not self._tracked_frames.decide(image, self._hooks.tf_timeout()):
+                self._tracker.no_fix(stamp, epoch, self._tracked_frames.wait)
+                return
+        except TransformError as error:
+            self._statistics.unusable += 1
+            self._tracker.no_fix(stamp, epoch, str(error))
+            return
+        if self._hooks.begins():
+            epoch = self._tracker.epoch
         placement = self._tracked_frames.locate_now(image)
         answer = loaded.localizer.localize(rgb, camera, self._prior(placement))
         if self._hooks.outdated():

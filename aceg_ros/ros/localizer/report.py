@@ -43,7 +43,8 @@ class Status:
             return False
         self._state, self._words, self._said = state, words, now
         self._publisher.publish(String(data=f'{state.value}: {words}'))
-        if changed:
+        # What a map is waited for is all that there is to say of that state, and it changes.
+        if changed or state is State.WAITING_FOR_MAP:
             self._logger.info(f'{state.value}: {words}')
         return changed
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from aceg_ros.recording.recorder import Keyframe, Refusal
@@ -75,6 +75,7 @@ class Reports:
         self._poses = poses
         self._counters = counters
         self.fit = fit
+        self.localizers: Sequence[str] = ()  # that may send the poses; full names of nodes
 
     @property
     def state(self) -> str:
@@ -99,8 +100,18 @@ class Reports:
         if recorder.problem:
             said.append(f'recording stopped: {recorder.problem}')
         elif self._session.recording:
-            said += [self._health.silence, self._trouble, self._poses.jumps.last]
+            said += [self._health.silence, self._trouble, self._poses.jumps.last, self.circle]
         return '; '.join(filter(None, said))
+
+    @property
+    def circle(self) -> str:
+        """That poses may be those of a localizer, whose errors the map would have; else empty."""
+        if not self.localizers:
+            return ''
+        return (
+            f'poses may come from the localizer {", ".join(self.localizers)}, whose errors go into '
+            'the map: end it, or set its tf_mode to none'
+        )
 
     def camera(self) -> Report:
         """Whether usable images arrive."""
@@ -116,6 +127,8 @@ class Reports:
         if self._session.recording and source.age > STALE:
             words = f'no pose from {source.name} for {source.age:.1f} s'
             return Report(Level.STALE, words, values)
+        if self._session.recording and self.circle:
+            return Report(Level.WARN, self.circle, values)
         if source.jumps.count:
             words = f'{source.jumps.last}; keyframes before and after may not fit together'
             return Report(Level.WARN, words, values)
