@@ -33,6 +33,7 @@ from aceg_ros.ros.middleware.tf import Transforms
 from aceg_ros.ros.parameters import Parameters, image_qos
 from aceg_ros.ros.spin import run_node
 from aceg_ros.ros.worker import Worker
+from aceg_ros.tracking.stream import RepeatedImage
 
 NAME = 'aceg_mapper'
 _WATCH = 0.2  # s between looks at what does not report by itself
@@ -52,6 +53,7 @@ class MapperNode(Node):
         self._last_stamp: float | None = None
         self._last_check = time.monotonic()
         self._scene_changed = True
+        self._repeated = RepeatedImage()
         self._outputs = Outputs(self)
         self._localizer = LocalizerClient(self, settings['localizer_service'])
         self._session = Session(settings_of(self._values()), self._on_fit, self._localizer.request)
@@ -79,6 +81,7 @@ class MapperNode(Node):
             self._depth,
             self._counters,
             self._fit_report,
+            lambda: self._worker.problem,
         )
         self._diagnostics = Diagnostics(self, self._camera.topic)
         for name in ('camera', 'poses', 'recording', 'fit'):
@@ -136,6 +139,9 @@ class MapperNode(Node):
 
     def _offer(self, image: CameraImage, wanted: bool) -> None:
         pose = self._poses.pose(image, self._settings['pose_timeout'])
+        fault = self._repeated.check(image.message.data, pose)
+        if fault:
+            raise ImageError(fault)
         outcome = self._session.recorder.offer(
             image.seconds,
             pose,
@@ -251,6 +257,7 @@ class MapperNode(Node):
 
     def _forget_past(self, now: float, words: str) -> None:
         self._transforms.clear()
+        self._repeated.forget()
         self._poses.rewind(now)
         if self._depth is not None:
             self._depth.clear()
