@@ -69,7 +69,7 @@ class Interface:
             node.get_clock(),
             node.get_logger(),
         )
-        self._worker = Worker(camera, pipeline, self._min_interval, node.get_logger(), 'localize')
+        self.worker = Worker(camera, pipeline, self._min_interval, node.get_logger(), 'localize')
         # By the clock of the stamps, as TF.
         self._timer = node.create_timer(1.0 / settings['tf_rate'], self._send_odometry)
 
@@ -78,7 +78,7 @@ class Interface:
 
         Those end with `requests.close`.
         """
-        self._worker.stop(_PATIENCE)
+        self.worker.stop(_PATIENCE)
         self._node.destroy_timer(self._timer)
         self.outputs.close()
         if self._sender is not None:

@@ -85,7 +85,12 @@ class LocalizerNode(LifecycleNode):
         self._status = Status(self, self._tracker)
         self._diagnostics = Diagnostics(self, self._camera.topic)
         Reports(
-            self._tracker, self._maps, self._health, self._statistics, lambda: self._working
+            self._tracker,
+            self._maps,
+            self._health,
+            self._statistics,
+            lambda: self._working,
+            lambda: '' if self._interface is None else self._interface.worker.problem,
         ).join(self._diagnostics)
         # The watch goes on when simulated time stands still.
         self.create_timer(_WATCH, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))

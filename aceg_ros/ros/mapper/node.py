@@ -34,6 +34,7 @@ from aceg_ros.ros.middleware.tf import Transforms
 from aceg_ros.ros.parameters import RVIZ_RESET, Parameters, image_reliability
 from aceg_ros.ros.spin import run_node
 from aceg_ros.ros.worker import Worker
+from aceg_ros.tracking.stream import RepeatedImage
 
 NAME = 'aceg_mapper'
 _WATCH = 0.2  # s between looks at what does not report by itself
@@ -55,6 +56,7 @@ class MapperNode(Node):
         self._next_look = 0.0  # time.monotonic()
         self._scene_changed = True
         self._show_again: float | None = None  # when viewers that forgot the scene get it again
+        self._repeated = RepeatedImage()
         self._outputs = Outputs(self)
         self._localizer = LocalizerClient(self, settings['localizer_service'])
         self._session = Session(settings_of(self._values()), self._on_fit, self._localizer.request)
@@ -82,6 +84,7 @@ class MapperNode(Node):
             self._depth,
             self._counters,
             self._fit_report,
+            lambda: self._worker.problem,
         )
         self._diagnostics = Diagnostics(self, self._camera.topic)
         for name in ('camera', 'poses', 'recording', 'fit'):
@@ -139,6 +142,9 @@ class MapperNode(Node):
 
     def _offer(self, image: CameraImage, wanted: bool) -> None:
         pose = self._poses.pose(image, self._settings['pose_timeout'])
+        fault = self._repeated.check(image.message.data, pose)
+        if fault:
+            raise ImageError(fault)
         outcome = self._session.recorder.offer(
             image.seconds,
             pose,
@@ -270,6 +276,7 @@ class MapperNode(Node):
     def _forget_past(self, now: float, words: str) -> None:
         self._show_again = time.monotonic() + RVIZ_RESET
         self._transforms.clear()
+        self._repeated.forget()
         self._poses.rewind(now)
         if self._depth is not None:
             self._depth.clear()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Lock
 
 from aceg_ros.recording.recorder import Keyframe, Refusal
@@ -14,7 +16,14 @@ from aceg_ros.ros.mapper.poses import PoseSource
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 
 _RECENT = 5.0  # s that the trouble of one image counts
+_LITTLE = 500_000_000  # bytes left on the disk that are worth a warning
 STALE = 1.5  # s without a pose after which its source counts as stopped
+
+
+def _free(path: Path) -> int:
+    """Bytes left on the disk that holds a path, or would if it were made."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
 
 
 class Counters:
@@ -67,8 +76,9 @@ class Reports:
         depth: DepthInput | None,
         counters: Counters,
         fit: Callable[[], Report],
+        broken: Callable[[], str],
     ) -> None:
-        """`fit`: how the fit goes, or went."""
+        """`fit`: how the fit goes, or went; `broken`: why images are given up, or ''."""
         self._depth = depth
         self._session = session
         self._health = health
@@ -76,6 +86,7 @@ class Reports:
         self._counters = counters
         self.fit = fit
         self.localizers: Sequence[str] = ()  # that may send the poses; full names of nodes
+        self._broken = broken
 
     @property
     def state(self) -> str:
@@ -142,10 +153,16 @@ class Reports:
             'keyframes': self._session.count,
             **self._counters.counts,
         }
-        if recorder.problem:
-            return Report(Level.ERROR, recorder.problem, values)
+        free = _free(recorder.path)
+        values['free_mb'] = round(free / 1e6)
+        problem = recorder.problem or self._broken()
+        if problem:
+            return Report(Level.ERROR, problem, values)
         if self._session.recording and self._trouble:
             return Report(Level.WARN, self._trouble, values)
+        if self._session.recording and free < _LITTLE:
+            words = f'the disk has {free / 1e6:.0f} MB left; recording stops when it is full'
+            return Report(Level.WARN, words, values)
         return Report(Level.OK, self.state, values)
 
     @property
