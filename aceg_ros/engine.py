@@ -60,7 +60,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Engine:
-    """The networks that do not differ between scenes."""
+    """An encoder and a regressor, which are the same for every scene."""
 
     encoder: Encoder
     regressor: SceneRegressor

@@ -2,7 +2,7 @@
 
 
 class AcegError(Exception):
-    """Base of every error a user can cause or mend; the command line prints it, no traceback."""
+    """Base of all errors that a user can cause or fix; the command line prints only the message."""
 
 
 class PoseError(AcegError):

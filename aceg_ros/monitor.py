@@ -1,4 +1,4 @@
-"""How long work reports where it is, and learns that it shall stop."""
+"""Progress and cancelling of long work."""
 
 from __future__ import annotations
 
@@ -21,17 +21,21 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Monitor:
-    """Both ends of long work: progress goes out, a wish to cancel comes in."""
+    """Receives the progress of long work, and tells it when to stop.
+
+    `progress` is called with a stage, its part done (0..1) and a few words. Work stops with
+    FitCancelled once `cancelled` returns true.
+    """
 
     progress: Progress = _silent
     cancelled: Callable[[], bool] = _never
 
     def report(self, stage: str, fraction: float, detail: str) -> None:
-        """Say that a part (0..1) of a stage is done; raises FitCancelled as `check` does."""
+        """Report that a part (0..1) of a stage is done; raises FitCancelled as `check` does."""
         self.check()
         self.progress(stage, fraction, detail)
 
     def check(self) -> None:
-        """Raise FitCancelled when cancellation was asked for."""
+        """Raise FitCancelled if cancelling was requested."""
         if self.cancelled():
             raise FitCancelled('the fit was cancelled; no map was written')

@@ -311,17 +311,6 @@ def test_the_changelog_has_the_version():
     assert aceg_ros.__version__ in headings[0]
 
 
-@pytest.mark.parametrize(
-    'document',
-    [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))],
-    ids=lambda path: path.name,
-)
-def test_documents_link_to_files_that_exist(document):
-    links = re.findall(r'\]\(([^)#\s]+)', document.read_text(encoding='utf-8'))
-    local = [link for link in links if '://' not in link]
-    assert [link for link in local if not (document.parent / link).exists()] == []
-
-
 def test_names_the_readme_imports_exist():
     (example,) = re.findall(
         r'```python\n(.*?)```', (ROOT / 'README.md').read_text('utf-8'), re.DOTALL

@@ -57,16 +57,6 @@ def test_launch_arguments_exist(document):
         assert set(re.findall(r'(\w+):=', arguments)) <= set(declared), (file, arguments)
 
 
-@pytest.mark.parametrize('document', ['README.md', 'docs/ros.md'])
-def test_links_within_documents_lead_somewhere(document):
-    text = (ROOT / document).read_text(encoding='utf-8')
-    for target, anchor in re.findall(r'\]\(([^)#\s:]*)#([^)\s]+)\)', text):
-        file = (ROOT / document).parent / target if target else ROOT / document
-        headings = re.findall(r'^#+ (.*)$', file.read_text(encoding='utf-8'), re.M)
-        anchors = {re.sub(r'[^\w -]', '', line.lower()).replace(' ', '-') for line in headings}
-        assert anchor in anchors, (target, anchor)
-
-
 def said_by_the_code() -> list[str]:
     """All texts in the code, with `...` for what is filled in."""
     texts = []

@@ -1,7 +1,7 @@
 """Writes what documents say of options and parameters; needs no ROS: `make documents`.
 
 The parameter files of config/ and the tables of docs/ros.md are made from the tables in
-aceg_ros/ros/*/options.py, docs/options.md from `aceg_ros.config`.
+aceg_ros/ros/*/options.py, docs/options.md from `aceg_ros.config`, docs/api.md from docstrings.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import api_page
 import yaml
 
 from aceg_ros.config import as_page
@@ -49,7 +50,8 @@ def documents() -> dict[Path, str]:
     text = DOCUMENT.read_text(encoding='utf-8')
     for node in NODES:
         text = with_table(text, node.name, table(node.groups))
-    return texts | {DOCUMENT: text, ROOT / 'docs' / 'options.md': as_page()}
+    pages = {'options.md': as_page(), 'api.md': api_page.as_page()}
+    return texts | {DOCUMENT: text} | {ROOT / 'docs' / name: page for name, page in pages.items()}
 
 
 def stale() -> dict[Path, str]:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from aceg_ros.cli.common import ProgressBar, add_selection, selected, write_json
+from aceg_ros.cli.common import ProgressBar, add_json, add_selection, print_figures, selected
 from aceg_ros.datasets import rosbag
 from aceg_ros.datasets.detect import LAYOUTS
 from aceg_ros.errors import AcegError
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '-o', '--output', type=Path, help='PNG file for a drawing of the trajectory'
     )
-    parser.add_argument('--json', type=Path, help='JSON file for the figures')
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,13 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
         bar.close()
     findings = find(inspection)
     layout = layout_of(arguments.dataset)
-    write_json(arguments.json, to_dict(layout, inspection, findings))
     if arguments.output is not None and len(inspection.views.frames):
         try:
             draw_inspection(arguments.output, inspection)
         except OSError as error:
             raise AcegError(f'{arguments.output} cannot be written: {error}') from error
-    print('\n'.join(describe(layout, inspection, findings)))
+    values = to_dict(layout, inspection, findings)
+    print_figures(arguments.json, values, describe(layout, inspection, findings))
     return 1 if verdict(findings) is Verdict.POOR else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from aceg_ros.engine import Networks
 from aceg_ros.errors import AcegError
 from aceg_ros.files import write_atomically
 from aceg_ros.options import configured_by_file, configured_by_text
+
+STANDARD_OUTPUT = Path('-')
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -132,6 +135,28 @@ def warn_skipped(skipped: list[str]) -> None:
     """Name frames that were left out."""
     for line in skipped:
         print(f'aceg: left out {line}', file=sys.stderr)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Where figures go, for programs."""
+    parser.add_argument(
+        '--json',
+        type=Path,
+        metavar='FILE',
+        help='JSON file for the figures; - prints them instead of the text',
+    )
+
+
+def print_figures(path: Path | None, values: dict[str, Any], lines: Iterable[str]) -> None:
+    """Print `lines`, which people read; or `values` as JSON, if `path` is '-'.
+
+    Any other `path` is written. Raises AcegError when that fails.
+    """
+    if path == STANDARD_OUTPUT:
+        print(json.dumps(values, indent=2))
+        return
+    write_json(path, values)
+    print('\n'.join(lines))
 
 
 def write_json(path: Path | None, values: dict[str, Any]) -> None:

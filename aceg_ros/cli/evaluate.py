@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from pathlib import Path
 
 from aceg_ros.cli.common import (
     ProgressBar,
     add_device,
+    add_json,
     add_networks,
     add_options,
     add_selection,
     configuration,
     networks,
+    print_figures,
     selected,
     warn_skipped,
-    write_json,
 )
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError
 from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.evaluation.report import write_report
+from aceg_ros.evaluation.tables import evaluation_lines
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.maps.code import world_keyframes, world_points
 from aceg_ros.maps.file import read_map
@@ -36,12 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     add_networks(parser)
     add_options(parser)
-    parser.add_argument('--json', type=Path, help='write the figures there')
+    add_json(parser)
     parser.add_argument('--report', type=Path, help='folder for a page with pictures')
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the figures of `Evaluation.summary`."""
+    """Print how well images were localized, `Evaluation.summary`."""
     code = read_map(arguments.map)
     dataset = selected(arguments, arguments.dataset)
     engine = Engine.for_map(code.info, arguments.device, networks(arguments))
@@ -52,10 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         bar.close()
     warn_skipped(evaluation.skipped)
-    write_json(arguments.json, evaluation.summary())
+    lines = evaluation_lines(evaluation, code.info.metric)
+    print_figures(arguments.json, evaluation.summary(), lines)
     if arguments.report is not None:
         try:
-            write_report(
+            page = write_report(
                 arguments.report,
                 evaluation,
                 world_keyframes(code),
@@ -64,5 +67,5 @@ def run(arguments: argparse.Namespace) -> int:
             )
         except OSError as error:
             raise AcegError(f'{arguments.report} cannot be written: {error}') from error
-    print(json.dumps(evaluation.summary(), indent=2))
+        print(f'report: {page}', file=sys.stderr)
     return 0

@@ -3,32 +3,90 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from aceg_ros.cli.common import add_json, print_figures
+from aceg_ros.maps.code import MapCode, MapQuality
 from aceg_ros.maps.file import read_map
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('map', type=Path, help='MAP.aceg')
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the map's description as JSON."""
+    """Print the map's description."""
     code = read_map(arguments.map)
-    description = asdict(code.info) | {
+    size = arguments.map.stat().st_size
+    print_figures(arguments.json, to_dict(code, size), describe(code, size))
+    return 0
+
+
+def to_dict(code: MapCode, size: int) -> dict[str, Any]:
+    """The map's description for programs; `size` of its file in bytes."""
+    mean, extent = _places(code)
+    return asdict(code.info) | {
         'quality': code.info.quality.to_dict(),
         'cameras': [camera.to_dict() for camera in code.info.cameras],
         'kind': code.kind,
         'tokens': len(code.embeddings),
         'keyframes': len(code.keyframes),
-        'mean': (code.mean + np.array(code.info.origin)).round(4).tolist(),
-        'extent': (code.extent + np.array(code.info.origin)).round(4).tolist(),
-        'bytes': arguments.map.stat().st_size,
+        'mean': mean.round(4).tolist(),
+        'extent': extent.round(4).tolist(),
+        'bytes': size,
     }
-    print(json.dumps(description, indent=2))
-    return 0
+
+
+def describe(code: MapCode, size: int) -> list[str]:
+    """The map's description for people, a line for each thing; `size` of its file in bytes."""
+    info = code.info
+    _, (low, high) = _places(code)
+    sides = ' x '.join(f'{side:.1f}' for side in high - low)
+    corners = ' to '.join(f'({", ".join(f"{x:.2f}" for x in corner)})' for corner in (low, high))
+    rows = [
+        ('size', f'{size / 1e6:.2f} MB, {len(code.keyframes)} keyframes'),
+        ('made', info.created or 'unknown'),
+        ('quality', _quality(info.quality, info.metric)),
+        ('more views', info.quality.advice or 'unknown'),
+        *(
+            ('thin', f'{place.frame} at ({", ".join(f"{x:.2f}" for x in place.position)})')
+            for place in info.quality.thin
+        ),
+        ('code', _contents(code)),
+        ('extent', f'{sides}, from {corners}'),
+        ('frame', f'{info.frame_id}, {"in meters" if info.metric else "without a metric unit"}'),
+        *(
+            ('camera', f'{c.width}x{c.height}, {c.model}, focal length {c.focal:.0f} px')
+            for c in info.cameras
+        ),
+        ('encoder', info.encoder),
+        ('regressor', info.regressor),
+    ]
+    return [f'{name:>11}: {text}' for name, text in rows]
+
+
+def _places(code: MapCode) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of the camera centers (3,) and corners of the scene (2, 3), as the mapping poses."""
+    origin = np.array(code.info.origin)
+    return code.mean + origin, code.extent + origin
+
+
+def _quality(quality: MapQuality, metric: bool) -> str:
+    words = quality.rating.value
+    if not quality.held_out:
+        return f'{words}; no keyframe was held out'
+    words += f'; {quality.localized} of {quality.held_out} held-out keyframes localized'
+    if quality.median_error is None or quality.median_error_deg is None:
+        return words
+    error = f'{100 * quality.median_error:.1f} cm' if metric else f'{quality.median_error:.4f}'
+    return f'{words}, median error {error}, {quality.median_error_deg:.2f} degrees'
+
+
+def _contents(code: MapCode) -> str:
+    return f'{code.kind}, {len(code.embeddings)} vectors, {len(code.landmarks)} landmarks'

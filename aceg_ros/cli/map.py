@@ -11,14 +11,15 @@ from pathlib import Path
 from aceg_ros.cli.common import (
     ProgressBar,
     add_device,
+    add_json,
     add_networks,
     add_options,
     add_selection,
     configuration,
     networks,
+    print_figures,
     selected,
     warn_skipped,
-    write_json,
 )
 from aceg_ros.engine import PUBLISHED, Engine
 from aceg_ros.errors import FitError
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     published.add_argument(
         '--memory', type=float, help='device memory that may be used, GB; by default all'
     )
-    parser.add_argument('--json', type=Path, help='JSON file for the figures')
+    add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -103,11 +104,11 @@ def run(arguments: argparse.Namespace) -> int:
         'peak_rss_mb': peak_rss_mb(),
         'quality': quality.to_dict(),
     }
-    write_json(arguments.json, figures)
-    print(
+    text = (
         f'{arguments.output}: {len(result.code.keyframes)} keyframes in {result.seconds:.1f} s, '
         f'{size / 1e6:.2f} MB; quality {quality.rating.value}; more views: {quality.advice}'
     )
+    print_figures(arguments.json, figures, [text])
     return 0
 
 

@@ -23,13 +23,13 @@ from aceg_ros.geometry.poses import validate_pose
 class Frame:
     """One image of a dataset; nothing is decoded before `image` or `depth` is called.
 
-    `stamp` is in seconds, or the frame's position in the dataset where the layout has no times.
+    `stamp` is in seconds. Without times it is the frame's position in the dataset.
     """
 
     name: str  # unique in its dataset
     camera: Camera
     load_image: Callable[[], NDArray[np.uint8]]
-    world_from_cam: NDArray[np.float64] | None = None  # (4, 4)
+    world_from_cam: NDArray[np.float64] | None = None  # (4, 4); None without a pose
     stamp: float = 0.0
     load_depth: Callable[[], NDArray[np.float32]] | None = None
     depth_camera: Camera | None = None  # None: depth is registered to the color image
@@ -56,13 +56,13 @@ class Frame:
 
 @dataclass
 class Dataset:
-    """Frames in order of time, or of name where there is no time."""
+    """Frames in order of time, or of name if there are no times."""
 
     name: str
     frames: list[Frame]
     metric: bool  # whether poses are in meters
-    skipped: list[str] = field(default_factory=list)  # what was left out: 'name: reason'
-    notes: list[str] = field(default_factory=list)  # what was taken for granted, as sentences
+    skipped: list[str] = field(default_factory=list)  # frames left out: 'name: reason'
+    notes: list[str] = field(default_factory=list)  # assumptions that were made, as sentences
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -79,7 +79,7 @@ class Dataset:
         stop: int | None = None,
         every: int = 1,
     ) -> Dataset:
-        """Keep the frames of `split`, of these the range [start, stop), of these every n-th.
+        """Keep every n-th frame of the range [start, stop) of `split`.
 
         Raises DatasetError for an unknown split, `every` below 1, or when no frame remains.
         """

@@ -67,12 +67,12 @@ def open_dataset(
     camera: Camera | None = None,
     exif: bool = False,
 ) -> Dataset:
-    """Open posed images: any of LAYOUTS, or a rosbag.
+    """Open posed images of any known layout (docs/datasets.md), or a rosbag.
 
-    `topics` says what to take from a bag; `camera` stands in for the dataset's own calibration;
-    `exif` turns photographs as their EXIF orientation says. No image is decoded yet; frames that
-    cannot be used are named in `Dataset.skipped`. Raises DatasetError when the layout is unknown or
-    no frame is usable, CameraError for a bad or missing calibration.
+    `topics` chooses topics of a bag. `camera` replaces the dataset's own calibration. `exif` turns
+    photographs upright by their EXIF orientation. No image is decoded yet. Frames that cannot be
+    used are named in `Dataset.skipped`. Raises DatasetError when the layout is unknown or no frame
+    is usable, CameraError for a bad or missing calibration.
     """
     path = Path(path)
     if rosbag.recognize(path):

@@ -138,9 +138,9 @@ def evaluate(
     frames: Sequence[Frame],
     monitor: Monitor | None = None,
 ) -> Evaluation:
-    """Localize each of `frames` that has a pose to compare with.
+    """Localize each of `frames` that has a pose, and compare.
 
-    Raises DatasetError when not one frame can be evaluated.
+    Raises DatasetError when no frame can be evaluated.
     """
     monitor = monitor or Monitor()
     results: list[FrameResult] = []

@@ -73,11 +73,11 @@ class Localizer:
     def localize(
         self, image: np.ndarray, camera: Camera, prior: np.ndarray | None = None
     ) -> Localization | LocalizationFailure:
-        """``image`` (H, W, 3) uint8 RGB; ``prior`` a guess of world_from_cam (4, 4), only a guess.
+        """The pose of ``image`` (H, W, 3) uint8 RGB, or a refusal.
 
-        Poses and points are in the frame of the mapping poses; only the stages in between are
-        relative to the map's origin. Raises ImageError when the image is none or not of the
-        camera's size.
+        ``prior`` (4, 4) is a guess of world_from_cam, and may be wrong. Poses and points
+        are in the frame of the mapping poses. Raises ImageError when the image is no such array,
+        or has another size than ``camera``.
         """
         try:
             return self._localize(image, camera, prior)

@@ -113,7 +113,7 @@ class GateOptions(Options):
 
 @dataclass(frozen=True)
 class LocalizationOptions(Options):
-    """All of localization."""
+    """Options of localization."""
 
     reader: ReaderOptions = field(default_factory=ReaderOptions)
     search: SearchOptions = field(default_factory=SearchOptions)

@@ -14,17 +14,17 @@ from aceg_ros.geometry.poses import shifted
 
 
 class Reason(str, Enum):
-    """Why an image was given no pose."""
+    """Why an image was refused."""
 
-    FEATURELESS = 'featureless'  # all of the image looks alike: blank, dark, overexposed, blurred
-    UNKNOWN_VIEW = 'unknown_view'  # the map knows too few patches of the image
-    NO_POSE = 'no_pose'  # sampling found no pose that enough patches agree with
+    FEATURELESS = 'featureless'  # all patches look alike: blank, dark, overexposed, blurred
+    UNKNOWN_VIEW = 'unknown_view'  # too few patches of the image are known to the map
+    NO_POSE = 'no_pose'  # RANSAC found no pose with enough inliers
     UNDETERMINED = 'undetermined'  # the matches do not determine a pose
-    FEW_INLIERS = 'few_inliers'  # too few of the first matches agree with the pose found
-    UNLIKE_MAP = 'unlike_map'  # the rest of the image is not as the map says for this pose
-    AMBIGUOUS = 'ambiguous'  # the image could be of another place of the map as well
-    UNCERTAIN = 'uncertain'  # the pose is not determined well enough
-    FAR_VIEW = 'far_view'  # too far from, or turned too much away from, all that was mapped
+    FEW_INLIERS = 'few_inliers'  # too few of the first matches agree with the pose
+    UNLIKE_MAP = 'unlike_map'  # the rest of the image disagrees with the map at this pose
+    AMBIGUOUS = 'ambiguous'  # the image could also show another place of the map
+    UNCERTAIN = 'uncertain'  # the covariance is too large
+    FAR_VIEW = 'far_view'  # too far from all mapping views, or turned too far from them
 
     def __str__(self) -> str:
         return self.value
@@ -32,7 +32,7 @@ class Reason(str, Enum):
 
 @dataclass(frozen=True)
 class Localization:
-    """A camera pose in the map, and the matches it rests on.
+    """A camera pose in the map, with the N matches that it was computed from.
 
     ``covariance`` orders x, y, z (meters), then rotations about the map's fixed x, y, z axes
     (radians), as ROS does.
@@ -44,26 +44,26 @@ class Localization:
     points3d: np.ndarray  # (N, 3) meters, map frame
     sigma: np.ndarray  # (N,) meters
     inliers: np.ndarray  # (N,) bool
-    confidence: float = math.nan  # probability that it is right, `verification`; nan: not judged
-    evidence: dict[str, float] = field(default_factory=dict)  # that the confidence rests on
+    confidence: float = math.nan  # probability that the pose is right; nan if not estimated
+    evidence: dict[str, float] = field(default_factory=dict)  # input of the confidence model
     seconds: dict[str, float] = field(default_factory=dict)  # time of each stage
 
     @property
     def scene_distance(self) -> float:
-        """Median distance from the camera to the points that the pose rests on, meters."""
+        """Median distance from the camera to the inliers, meters."""
         points3d = self.points3d[self.inliers]
         return float(np.median(np.linalg.norm(points3d - self.world_from_cam[:3, 3], axis=1)))
 
     def shifted(self, offset: np.ndarray) -> Localization:
-        """The same in a frame with the same axes, in which this one's origin is at ``offset``."""
+        """The same pose in a frame of the same axes, where the present origin is ``offset``."""
         pose = shifted(self.world_from_cam, offset)
         return replace(self, world_from_cam=pose, points3d=self.points3d + offset)
 
     def with_map_error(self, angle: float) -> Localization:
-        """The same with the map's own error in its covariance.
+        """The same pose, with the error of the map added to its covariance.
 
-        A map that is off by ``angle`` (rad), as a whole view shows it, turns the camera by as much
-        or shifts it by as much of the scene's distance.
+        A map error of ``angle`` (rad), as seen by a whole view, rotates the camera by that angle,
+        or shifts it by that angle times the scene's distance.
         """
         shift = angle * self.scene_distance
         added = np.diag([shift**2] * 3 + [angle**2] * 3)
@@ -72,13 +72,13 @@ class Localization:
 
 @dataclass(frozen=True)
 class LocalizationFailure:
-    """No pose is given, and why: ``reason`` for programs, ``message`` for people."""
+    """A refusal: ``reason`` for programs, ``message`` for people. It is false in an ``if``."""
 
     reason: Reason
     message: str
     seconds: dict[str, float] = field(default_factory=dict)
     confidence: float = 0.0  # of the pose that was refused
-    evidence: dict[str, float] = field(default_factory=dict)  # that the confidence rests on
+    evidence: dict[str, float] = field(default_factory=dict)  # input of the confidence model
 
     def __bool__(self) -> bool:
         """False, so that `if answer:` asks for a pose."""

@@ -61,9 +61,11 @@ def map_dataset(
     monitor: Monitor | None = None,
     on_first_map: OnFirstMap | None = None,
 ) -> MappingResult:
-    """Map all frames of a dataset, with the usual networks where no ``engine`` is given.
+    """Map all frames of a dataset. Without an ``engine`` the default networks are loaded.
 
-    Raises what `map_scene` does, and WeightsError where a network is missing.
+    ``on_first_map`` is called with a first, coarser map code. Raises FitError when the images do
+    not make a map, FitCancelled when ``monitor`` asks for it, and WeightsError when a network is
+    missing.
     """
     return map_scene(
         dataset.frames, engine or Engine.load(), options, dataset.metric, monitor, on_first_map

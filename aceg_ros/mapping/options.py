@@ -182,7 +182,7 @@ class FreeOptions(Options):
 
 @dataclass(frozen=True)
 class MappingOptions(Options):
-    """All of mapping."""
+    """Options of mapping."""
 
     budget: float = option(
         60.0,

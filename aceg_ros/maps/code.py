@@ -93,7 +93,7 @@ class MapInfo:
 
 @dataclass(frozen=True)
 class AnchoredCode:
-    """n tokens, each an embedding to be found by and an anchor in the scene, and landmarks.
+    """n tokens, each an embedding and an anchor in the scene, and landmarks.
 
     Everything has the axes of the mapping poses and is relative to `info.origin`.
     """
@@ -116,15 +116,15 @@ class AnchoredCode:
 
     @property
     def extent(self) -> np.ndarray:
-        """Least and greatest corner (2, 3) of the anchors less the outermost hundredth, meters."""
+        """Least and greatest corner (2, 3) of the anchors without the outermost 1 %, meters."""
         return np.percentile(self.anchors, [1, 99], axis=0)
 
 
 @dataclass(frozen=True)
 class FreeCode:
-    """n vectors that a network turns into places around the scene's mean.
+    """n vectors without anchors, which a regressor reads as points around the scene's mean.
 
-    It has no places of its own to show and no landmarks; an imported one has no keyframes.
+    It has no points to show and no landmarks; an imported code has no keyframes.
     Everything is relative to `info.origin`.
     """
 
@@ -137,22 +137,22 @@ class FreeCode:
 
     @property
     def anchors(self) -> np.ndarray:
-        """None: (0, 3)."""
+        """Empty, (0, 3)."""
         return np.zeros((0, 3), np.float32)
 
     @property
     def colors(self) -> np.ndarray:
-        """None: (0, 3)."""
+        """Empty, (0, 3)."""
         return np.zeros((0, 3), np.uint8)
 
     @property
     def landmarks(self) -> Landmarks:
-        """None."""
+        """Empty."""
         return Landmarks.none()
 
     @property
     def extent(self) -> np.ndarray:
-        """Least and greatest corner (2, 3) of the mapping cameras' places, meters."""
+        """Least and greatest corner (2, 3) of the mapping cameras' centers, meters."""
         places = np.vstack([self.keyframes[:, :3, 3], self.mean])
         return np.stack([places.min(axis=0), places.max(axis=0)])
 

@@ -70,7 +70,7 @@ class TestConventions:
 
     def test_evaluate_reads_them(self, aceg, inverted, mapping):
         few = ['--stop', 6, '--pose-convention', 'camera-from-world']
-        outcome = aceg('evaluate', mapping / 'room.aceg', inverted, *few)
+        outcome = aceg('evaluate', mapping / 'room.aceg', inverted, *few, '--json', '-')
         assert outcome.status == 0
         assert json.loads(outcome.out)['recall_25cm_5deg'] > 0.8
 
@@ -86,7 +86,7 @@ class TestConventions:
         right = tmp_path / 'right'
         shutil.copytree(folder, right, ignore=shutil.ignore_patterns('poses*.txt'))
         shutil.copy(folder / 'poses_right.txt', right / 'poses.txt')
-        outcome = aceg('evaluate', tmp_path / 'map.aceg', right)
+        outcome = aceg('evaluate', tmp_path / 'map.aceg', right, '--json', '-')
         figures = json.loads(outcome.out)
         assert figures['localized'] == figures['frames'] == 14
         assert figures['median_cm'] < 1.0

@@ -16,7 +16,7 @@ from aceg_ros import __version__
 from aceg_ros.cli.main import COMMANDS, main
 from aceg_ros.datasets.trajectory import read_trajectory
 from aceg_ros.geometry.poses import pose_error
-from aceg_ros.maps.code import MapQuality
+from aceg_ros.maps.code import MapQuality, Rating, ThinPlace
 from aceg_ros.maps.file import read_map, write_map
 
 EVALUATION_KEYS = [
@@ -78,7 +78,9 @@ class TestEvaluate:
         assert outcome.status == 0
         figures = json.loads((tmp_path / 'figures.json').read_text())
         assert list(figures) == EVALUATION_KEYS
-        assert figures == json.loads(outcome.out)
+        assert f'{figures["localized"]} of 8 images' in outcome.out
+        assert f'{figures["median_cm"]:.1f} cm' in outcome.out
+        assert 'index.html' in outcome.err
         assert figures['frames'] == 8
         assert figures['localized'] >= 7
         assert figures['median_cm'] < 12
@@ -90,7 +92,8 @@ class TestEvaluate:
             Image.open(picture).verify()
 
     def test_selection(self, aceg, mapping, questions):
-        outcome = aceg('evaluate', mapping / 'room.aceg', questions, '--start', 1, '--every', 3)
+        few = ['--start', 1, '--every', 3]
+        outcome = aceg('evaluate', mapping / 'room.aceg', questions, *few, '--json', '-')
         assert json.loads(outcome.out)['frames'] == 3
 
 
@@ -165,8 +168,37 @@ class TestLocalize:
 
 
 class TestInfo:
-    def test_says_what_is_in_the_map(self, aceg, mapping, engine, room_camera):
+    def test_describes_the_map_for_people(self, aceg, mapping, engine):
         outcome = aceg('info', mapping / 'room.aceg')
+        lines = dict(line.strip().split(': ', 1) for line in outcome.out.splitlines())
+        code = read_map(mapping / 'room.aceg')
+        assert outcome.status == 0
+        assert len(lines) < 20
+        assert lines['size'].endswith(f'{len(code.keyframes)} keyframes')
+        assert lines['quality'].startswith(f'{code.info.quality.rating.value}; ')
+        assert lines['code'] == f'anchored, 1024 vectors, {len(code.landmarks)} landmarks'
+        assert lines['camera'].startswith('320x240, pinhole')
+        assert lines['frame'] == 'map, in meters'
+        assert lines['encoder'] == engine.encoder.identity
+
+    def test_names_thin_places(self, aceg, room_map):
+        code = read_map(room_map)
+        thin = (ThinPlace('view-3', (1.0, -2.0, 0.5)),)
+        quality = replace(code.info.quality, rating=Rating.POOR, thin=thin)
+        write_map(room_map, replace(code, info=replace(code.info, quality=quality, metric=False)))
+        outcome = aceg('info', room_map)
+        assert 'thin: view-3 at (1.00, -2.00, 0.50)' in outcome.out
+        assert 'quality: poor' in outcome.out
+        assert 'map, without a metric unit' in outcome.out
+
+    def test_file_for_programs(self, aceg, mapping, tmp_path):
+        outcome = aceg('info', mapping / 'room.aceg', '--json', tmp_path / 'info.json')
+        assert 'quality' in outcome.out
+        printed = aceg('info', mapping / 'room.aceg', '--json', '-').out
+        assert (tmp_path / 'info.json').read_text() == printed
+
+    def test_says_what_is_in_the_map(self, aceg, mapping, engine, room_camera):
+        outcome = aceg('info', mapping / 'room.aceg', '--json', '-')
         said = json.loads(outcome.out)
         code = read_map(mapping / 'room.aceg')
         assert outcome.status == 0
@@ -272,7 +304,15 @@ class TestDemo:
 
 class TestProgram:
     def test_module(self, mapping):
-        command = [sys.executable, '-m', 'aceg_ros', 'info', str(mapping / 'room.aceg')]
+        command = [
+            sys.executable,
+            '-m',
+            'aceg_ros',
+            'info',
+            str(mapping / 'room.aceg'),
+            '--json',
+            '-',
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert json.loads(done.stdout)['tokens'] == 1024
 

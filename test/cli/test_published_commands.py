@@ -97,7 +97,8 @@ class TestMaps:
 
     def test_info(self, aceg, imported, their_map, tmp_path):
         aceg('import-map', their_map, '-o', tmp_path / 'scene.aceg', '--frame-id', 'hall')
-        told = json.loads(aceg('info', tmp_path / 'scene.aceg').out)
+        told = json.loads(aceg('info', tmp_path / 'scene.aceg', '--json', '-').out)
+        assert 'free, 30 vectors' in aceg('info', tmp_path / 'scene.aceg').out
         assert (told['kind'], told['tokens'], told['keyframes']) == ('free', 30, 0)
         assert told['frame_id'] == 'hall'
 
@@ -149,7 +150,9 @@ class TestMapping:
         assert outcome.status == 1  # random networks know nothing
         assert '0 of 8 images localized' in outcome.err
         report = tmp_path / 'report'
-        outcome = aceg('evaluate', scene, questions, '--device', 'cpu', '--report', report)
+        outcome = aceg(
+            'evaluate', scene, questions, '--device', 'cpu', '--report', report, '--json', '-'
+        )
         assert outcome.status == 0, outcome.err
         assert json.loads(outcome.out)['localized'] == 0
         assert list(report.iterdir())

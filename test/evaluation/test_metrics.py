@@ -13,6 +13,7 @@ from scipy.stats import chi2
 
 from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.metrics import evaluate
+from aceg_ros.evaluation.tables import evaluation_lines
 from aceg_ros.monitor import Monitor
 from aceg_ros.pose.consistency import normalized_errors, pose_residual
 
@@ -84,6 +85,26 @@ class TestSummary:
         assert summary['query_ms_median'] == pytest.approx(200.0)
         assert timed[1].row()['ms'] is None
         assert replace(evaluation, results=timed[1:2]).summary()['query_ms_p95'] is None
+
+
+class TestLines:
+    def test_figures_for_people(self):
+        frames = numbered_frames(5)
+        shifts = shifted(frames, [1, 4, 7, 20, 400], degrees=2.0)
+        lines = evaluation_lines(evaluate(FakeLocalizer(shifts), frames))
+        told = dict(line.strip().split(': ', 1) for line in lines)
+        assert told['localized'] == '5 of 5 images'
+        assert told['median error'] == '7.0 cm, 2.00 deg'
+        assert told['within 10 cm, 5 deg'] == '60 %'
+        assert 'refused' not in told
+
+    def test_refusals_and_units(self):
+        frames = numbered_frames(3)
+        poses = [shifted(frames, [1, 1, 1])[0], None, None]
+        text = '\n'.join(evaluation_lines(evaluate(FakeLocalizer(poses), frames), metric=False))
+        assert '1 of 3 images' in text
+        assert 'refused: no_pose 2' in text
+        assert 'within 0.05 units, 5 deg: 33 %' in text
 
 
 class TestFrames:
