@@ -187,12 +187,12 @@ class ConfidenceModel:
         try:
             values = json.loads(path.read_text(encoding='utf-8'))
             if values['format'] != _FORMAT or tuple(values['evidence']) != EVIDENCE:
-                raise ValueError('it weighs other evidence')
+                raise ValueError('its kinds of evidence differ')
             mean, scale, weights = (
                 np.array(values[n], float) for n in ('mean', 'scale', 'weights')
             )
             if not mean.shape == scale.shape == weights.shape == (len(EVIDENCE),):
-                raise ValueError('it has another number of weights')
+                raise ValueError('its number of weights differs')
             return cls(mean, scale, weights, float(values['bias']))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(
