@@ -1,7 +1,7 @@
 """A camera from the entries of a calibration, by any of their usual names, of all programs.
 
-Every entry is understood, or known to have nothing to do with the lens, or the calibration is
-refused and the entry named: what is passed over in silence becomes a wrong pose. Names are compared
+An entry must be understood, or known to be unrelated to the lens. Otherwise the calibration is
+refused and the entry named, because an ignored entry becomes a wrong pose. Names are compared
 folded (`image_width`, `imageWidth` and `ImageWidth` are one).
 """
 

@@ -85,9 +85,9 @@ class RecordingWriter:
         """Write one frame: RGB (H, W, 3) uint8, pose (4, 4), seconds, depth (H, W) meters or None.
 
         Gives the image's name. Depth is stored in millimeters up to 65.5 m, nan as unknown. Raises
-        ImageError for an array that does not fit the camera, PoseError, DatasetError when two
-        frames have one stamp or another program records here too, and StorageError when the disk
-        does not take the frame.
+        ImageError for an array that does not fit the camera, and PoseError for a bad pose. Raises
+        DatasetError when two frames have the same stamp or another program records here too. Raises
+        StorageError when the frame cannot be written.
         """
         pose = validate_pose(world_from_cam)
         if image.dtype != np.uint8:

@@ -1,9 +1,9 @@
 """Verification: all the evidence for and against a pose, and the probability that it is right.
 
 A pose is right when it is within 5 % of the scene's distance, or 10 cm where that is more, and
-within 5 degrees. One number cannot tell: things that are there twice agree with a wrong pose, and
-few or one-sided matches with a pose that is right for a part of the image. A logistic model weighs
-the evidence together. It was trained on other scenes, see models/confidence.md.
+within 5 degrees. One number is not enough. Things that exist twice agree with a wrong pose. Few or
+one-sided matches agree with a pose that is right for only a part of the image. A logistic model
+weighs the evidence together. It was trained on other scenes, see models/confidence.md.
 """
 
 from __future__ import annotations
