@@ -1,8 +1,8 @@
 """Camera relocalization by scene coordinate regression with map codes.
 
 Posed images of a place become a map code, a small set of vectors. A network that is the same for
-every place reads the code and says where in the place each patch of a new image lies; from these
-scene coordinates follows the pose of the camera.
+every place reads the code. It gives the scene coordinate of each patch of a new image, and the pose
+of the camera follows from these.
 
     import aceg_ros as aceg
 
@@ -12,8 +12,8 @@ scene coordinates follows the pose of the camera.
     answer = localizer.localize(aceg.read_image('photo.jpg'), aceg.read_camera('camera.yaml'))
     print(answer.world_from_cam if answer else answer.message)
 
-What `__all__` lists is public; the rest of the package may change. A name is imported when it is
-used, because PyTorch takes seconds.
+The names in `__all__` are public; the rest of the package may change. A name is imported when it is
+first used, because importing PyTorch takes seconds.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ _LEVELS_BELOW_PREFIX = 4
 def model_path(name: str) -> Path:
     """Find the model file `name`, such as 'compact.safetensors'.
 
-    The folder named by the environment variable ACEG_MODELS comes first, then the user's own,
-    ~/.local/share/aceg_ros/models, then `models/` of the checkout that the package runs from, or
-    share/aceg_ros/models of the prefix it is installed in.
-    Raises WeightsError, naming these places, when none has the file.
+    First comes the folder named by the environment variable ACEG_MODELS, then the user's own,
+    ~/.local/share/aceg_ros/models. Last comes `models/` of the checkout that the package runs from,
+    or share/aceg_ros/models of its prefix. Raises WeightsError, naming these places, when none has
+    the file.
     """
     places = model_folders()
     for place in places:

@@ -123,7 +123,7 @@ def _budget(arguments: argparse.Namespace) -> float:
 
 def _without_ros(arguments: argparse.Namespace, tours: Tours, monitor: Monitor) -> DemoResult:
     if arguments.minutes:
-        raise DatasetError('--minutes is of use over ROS only')
+        raise DatasetError('--minutes works over ROS only')
     engine = Engine.load(arguments.device)
     return run_engine(tours, arguments.output, _budget(arguments), engine, monitor)
 

@@ -1,7 +1,7 @@
 """A camera from the entries of a calibration, by any of their usual names, of all programs.
 
-Every entry is understood, or known to have nothing to do with the lens, or the calibration is
-refused and the entry named: what is passed over in silence becomes a wrong pose. Names are compared
+An entry must be understood, or known to be unrelated to the lens. Otherwise the calibration is
+refused and the entry named, because an ignored entry becomes a wrong pose. Names are compared
 folded (`image_width`, `imageWidth` and `ImageWidth` are one).
 """
 
@@ -55,7 +55,7 @@ def camera_from_mapping(values: Any, chosen: str = '') -> Camera:
     entries = Entries(choose_camera(values, chosen))
     projection = text_of(entries, PROJECTION_MODEL)
     distortion = text_of(entries, DISTORTION_MODEL) or _named_in_place_of_numbers(entries)
-    projection = _heed_fisheye(entries, projection)
+    projection = _projection_with_fisheye(entries, projection)
     for name in (projection, distortion):
         # Their intrinsics would be misunderstood, or refused for another reason.
         if name and family(name) == 'unsupported' and 'brown' not in fold(name):
@@ -176,7 +176,7 @@ def _named_in_place_of_numbers(entries: Entries) -> str:
     return ''
 
 
-def _heed_fisheye(entries: Entries, projection: str) -> str:
+def _projection_with_fisheye(entries: Entries, projection: str) -> str:
     entry = entries.take(FISHEYE)
     if entry is None or entry[1] in (False, 0, '0', 'false', 'False', ''):
         return projection

@@ -135,7 +135,7 @@ def _yaml(text: str) -> Any:
         raise CameraError('is neither YAML nor JSON (it holds control characters)') from error
     except ValueError as error:
         raise CameraError(
-            'holds a date or number that does not exist; mend or remove it'
+            'holds a date or number that does not exist; correct or remove it'
         ) from error
     if _size(found, {}) > MAX_ENTRIES:
         raise CameraError('repeats itself to millions of entries; keep those of the camera')

@@ -1,8 +1,7 @@
 """Pixels of image messages to arrays, by the names of their encodings; knows nothing of ROS itself.
 
-Color and gray images of 8 or 16 bits, Bayer patterns and packed YUV, as cv_bridge takes them, YUV
-in planes as cameras of phones and single-board computers give it, and depth as REP 118 has it. Rows
-may be padded.
+Color and gray images of 8 or 16 bits, Bayer patterns and packed YUV follow cv_bridge. Planar YUV is
+that of cameras in phones and single-board computers. Depth follows REP 118. Rows may be padded.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
     poses.txt                        TUM trajectory of world_from_cam
     calibration.yaml                 see `aceg_ros.datasets.calibration`
 
-Images named by times are paired with poses by time, in any unit (see `aceg_ros.datasets.times`);
-otherwise there must be as many poses as images, and they are paired in natural order of the names.
+Images named by times are paired with poses by time, in any unit (see `aceg_ros.datasets.times`).
+Otherwise there must be as many poses as images. They are then paired in natural order of the names.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class RecordingWriter:
     it. So a crash, `kill -9` or a full disk harms no frame but the one being written, and a
     recording that broke off can be extended later. Everything is on the disk when `add` returns.
 
-    `camera` is the recording's, `poses` are the world_from_cam (4, 4) of its frames, and `mended`
+    `camera` is the recording's, `poses` are the world_from_cam (4, 4) of its frames, and `repairs`
     says what an earlier crash had left unfinished.
     """
 
@@ -54,7 +54,7 @@ class RecordingWriter:
             raise DatasetError(f'images are recorded as .png or .jpg, not {image_suffix!r}')
         self.path = Path(path)
         self.poses: list[NDArray[np.float64]] = []
-        self.mended: list[str] = []
+        self.repairs: list[str] = []
         self._suffix = image_suffix
         self._stems: set[str] = set()
         self._index_size = 0  # bytes that this writer knows of
@@ -85,9 +85,9 @@ class RecordingWriter:
         """Write one frame: RGB (H, W, 3) uint8, pose (4, 4), seconds, depth (H, W) meters or None.
 
         Gives the image's name. Depth is stored in millimeters up to 65.5 m, nan as unknown. Raises
-        ImageError for an array that does not fit the camera, PoseError, DatasetError when two
-        frames have one stamp or another program records here too, and StorageError when the disk
-        does not take the frame.
+        ImageError for an array that does not fit the camera, and PoseError for a bad pose. Raises
+        DatasetError when two frames have the same stamp or another program records here too. Raises
+        StorageError when the frame cannot be written.
         """
         pose = validate_pose(world_from_cam)
         if image.dtype != np.uint8:
@@ -116,7 +116,7 @@ class RecordingWriter:
                     file.unlink()
             raise StorageError(
                 f'{self.path}: frame {stem} was not recorded ({error}); frames before it are kept. '
-                'Mend that and record on, or record elsewhere'
+                'Fix that and continue recording, or record elsewhere'
             ) from error
         self._index_size += len(line)
         self._stems.add(stem)
@@ -162,20 +162,20 @@ class RecordingWriter:
         whole = self._index_size = text.rindex(b'\n') + 1
         if whole < len(text):
             os.truncate(self._index, whole)
-            self.mended.append(f'{POSE_NAME}: the last line, torn off, is removed')
+            self.repairs.append(f'{POSE_NAME}: the last line, torn off, is removed')
         for folder in (self.path / IMAGE_FOLDER, self.path / DEPTH_FOLDER):
             for file in leftovers(folder):
                 file.unlink()
-                self.mended.append(f'{folder.name}/{file.name}: half-written, is removed')
+                self.repairs.append(f'{folder.name}/{file.name}: half-written, is removed')
         if whole > len(INDEX_HEADER):
             trajectory, problems = read_trajectory(self._index)
-            self.mended += [f'{line}: left out ({reason})' for line, reason in problems]
+            self.repairs += [f'{line}: left out ({reason})' for line, reason in problems]
             for index, stamp in enumerate(trajectory.stamps):
                 self._stems.add(f'{stamp:.6f}')
                 try:
                     self.poses.append(trajectory.pose(index))
                 except PoseError as error:
-                    self.mended.append(f'{POSE_NAME}, time {stamp:.6f}: left out ({error})')
+                    self.repairs.append(f'{POSE_NAME}, time {stamp:.6f}: left out ({error})')
         return calibration
 
 

@@ -1,8 +1,8 @@
 """Bags of ROS 2 (sqlite3 or mcap) and ROS 1: images with their camera_info, and poses.
 
 Poses come from a topic or from TF. Topics are chosen from the bag where there is one choice only.
-Images are decoded when they are asked for; the time of an image, and of a pose, is the stamp in its
-header, or, where drivers leave that at zero, the time when the recorder received it.
+Images are decoded on request. The time of an image or a pose is the stamp in its header. If drivers
+leave that at zero, it is the time when the recorder received it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Times as names of images and trajectories write them; one rule for both, looking at all of a set.
 
 A set of numbers is of the unit in which it is a date of our time: seconds have 10 digits before the
-point, nanoseconds 19. Where dates are impossible, or neighbors would be hours apart, it is of the
-unit in which neighbors are about a camera's period apart; but numbers with digits after the point
-are seconds if they can be. Whole numbers that neither decides are no times: they count frames.
+point, nanoseconds 19. If dates are impossible, or neighbors would be hours apart, the unit is the
+one in which neighbors are about a camera's period apart. But numbers with digits after the point
+are seconds if possible. Whole numbers that neither decides are no times: they count frames.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The wide encoder: an ImageNet trunk beside a fine stem, for views from elsewhere and other light.
 
-The trunk sees the half-size image in color, up to stride 32 of the full one, and knows things by
-what they are; the stem sees the full-size image in gray and says where exactly they are.
+The trunk sees the half-size image in color, up to stride 32 of the full one, and describes what is
+seen. The stem sees the full-size image in gray, and tells exactly where it is.
 """
 
 from __future__ import annotations

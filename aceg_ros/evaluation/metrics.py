@@ -113,9 +113,10 @@ class Evaluation:
     def calibration(self) -> dict[str, Any]:
         """Whether the covariances of the localized frames match their errors.
 
-        For the whole `pose` and for its `position`: the normalized error squared of each frame,
-        its median and what that should be, and the fraction of frames inside the ellipsoids that
-        should hold 50, 90 and 95 % of them. Medians are None when no frame was localized.
+        For the whole `pose` and for its `position` there are the normalized squared error of each
+        frame, its median, and the expected median. Further there is the fraction of frames inside
+        the ellipsoids that should hold 50, 90 and 95 % of them. Medians are None when no frame was
+        localized.
         """
         nees = np.array(
             [

@@ -55,8 +55,8 @@ def write_report(
 ) -> Path:
     """Write pictures, `index.html` and `evaluation.json` into `folder`; the page's path.
 
-    `keyframes` (K, 4, 4) world_from_cam of the mapped images, `points3d` (N, 3) meters and
-    `colors` (N, 3) uint8 of the scene, all in the map's frame; each may be empty.
+    `keyframes` (K, 4, 4) are world_from_cam of the mapped images. `points3d` (N, 3) meters and
+    `colors` (N, 3) uint8 are of the scene. All are in the map's frame, and each may be empty.
     """
     folder.mkdir(parents=True, exist_ok=True)
     draw_trajectory(folder / 'trajectory.png', evaluation, keyframes, points3d, colors)

@@ -17,7 +17,7 @@ from aceg_ros.errors import PoseError
 
 Array = NDArray[np.float64]
 
-# Written poses are rounded, so rotations a little off are mended; more than this is no rotation.
+# Written poses are rounded, so rotations a little off are corrected; more than this is no rotation.
 MAX_ROTATION_DEFECT = 1e-2
 MAX_QUATERNION_NORM_DEFECT = 0.1
 

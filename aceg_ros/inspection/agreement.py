@@ -41,10 +41,10 @@ def make_pair(first: int, second: int, views: tuple[Features, Features]) -> Pair
 def arc_errors(matches: RayMatches, second_from_first: Array) -> Array:
     """Angles (M,) rad between a match and where a relative pose (4, 4) allows it to be.
 
-    A point on the first ray, anywhere from one baseline away to infinity, appears in the second
-    image on an arc of a great circle: the part of the epipolar line that lies in front of both
-    cameras. Without a baseline the arc is one direction, so that a pose that stands still while
-    images move does not pass. The unit of length makes no difference.
+    A point on the first ray, from one baseline away to infinity, appears in the second image on an
+    arc of a great circle. The arc is the part of the epipolar line in front of both cameras.
+    Without a baseline the arc is one direction, so that a pose that stands still while images move
+    does not pass. The unit of length makes no difference.
     """
     rotation, shift = second_from_first[:3, :3], second_from_first[:3, 3]
     far = matches.first @ rotation.T

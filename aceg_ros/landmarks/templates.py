@@ -119,9 +119,9 @@ def find_planar_patches(
     """Look for squares up to ``reach`` samples around where a pose expects them.
 
     ``gray`` (H, W) is the image, ``world_from_cam`` (4, 4) the pose; of the squares that should be
-    in the image only the first ``most`` are looked for. Left out are those that the image does not
-    show whole or at about their own scale, that look otherwise, or best at the very edge of what
-    was searched.
+    in the image only the first ``most`` are looked for. Some are left out: those that the image
+    does not show whole or at about their own scale, those that look different, and those found at
+    the very edge of the search area.
     """
     where, linear = _project(camera, world_from_cam, squares.centers, squares.axes)
     scale = np.sqrt(np.abs(np.linalg.det(np.nan_to_num(linear))))

@@ -1,9 +1,9 @@
 """Verification: all the evidence for and against a pose, and the probability that it is right.
 
 A pose is right when it is within 5 % of the scene's distance, or 10 cm where that is more, and
-within 5 degrees. One number cannot tell: things that are there twice agree with a wrong pose, and
-few or one-sided matches with a pose that is right for a part of the image. A logistic model weighs
-the evidence together. It was trained on other scenes, see models/confidence.md.
+within 5 degrees. One number is not enough. Things that exist twice agree with a wrong pose. Few or
+one-sided matches agree with a pose that is right for only a part of the image. A logistic model
+weighs the evidence together. It was trained on other scenes, see models/confidence.md.
 """
 
 from __future__ import annotations
@@ -195,12 +195,12 @@ class ConfidenceModel:
         try:
             values = json.loads(path.read_text(encoding='utf-8'))
             if values['format'] != _FORMAT or tuple(values['evidence']) != EVIDENCE:
-                raise ValueError('it weighs other evidence')
+                raise ValueError('its kinds of evidence differ')
             mean, scale, weights = (
                 np.array(values[n], float) for n in ('mean', 'scale', 'weights')
             )
             if not mean.shape == scale.shape == weights.shape == (len(EVIDENCE),):
-                raise ValueError('it has another number of weights')
+                raise ValueError('its number of weights differs')
             return cls(mean, scale, weights, float(values['bias']))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(

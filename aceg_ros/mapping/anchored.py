@@ -151,8 +151,8 @@ def _hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:
     """(2 K, K) bool: the keyframes that each group of the buffer must not read.
 
     An image as it was taken does not read its own tokens. Its changed copy does not read those of
-    near views either, and so has to be recognized from afar; no more than half of all keyframes
-    are hidden that way, or slow recordings would lose them all.
+    near views either, and so has to be recognized from afar. At most half of all keyframes are
+    hidden that way, because slow recordings would lose them all.
     """
     count = len(pairs.overlap)
     near = (pairs.parallax < near_view_angle) & (pairs.overlap > 0.5)

@@ -23,9 +23,9 @@ def choose_tokens(
 ) -> torch.Tensor:
     """Indices of up to ``count`` candidates: well triangulated ones, spread over the scene.
 
-    The chance of a candidate falls with the square root of the number of its rivals in the same
-    voxel, so that places seen by few keyframes get their share. Raises FitError when hardly any
-    candidate is any good.
+    The probability of a candidate falls with the square root of the number of candidates in its
+    voxel. So places seen by few keyframes get tokens too. Raises FitError when hardly any candidate
+    is any good.
     """
     good = (candidates.score > options.min_score) & (candidates.ambiguity < options.max_ambiguity)
     index = good.nonzero()[:, 0]

@@ -56,8 +56,8 @@ def validate_map(
 ) -> Code:
     """``code`` with its quality and angular error, from keyframes it has not seen.
 
-    The angular error is what covariances lacked: errors common to a whole view, such as those of
-    the map itself, do not show in one image's residuals but do against true poses. Frames that
+    The angular error is added to covariances. Errors common to a whole view, such as those of the
+    map, do not show in the residuals of one image, but they do against true poses. Frames that
     cannot be read are added to ``skipped`` with the reason.
     """
     localizer = Localizer(code, engine)

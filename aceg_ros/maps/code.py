@@ -1,7 +1,7 @@
 """The map code: all that differs between scenes, and what is worth knowing about it.
 
-There are two kinds. An *anchored* code has tokens that each have a place in the scene, a *free*
-code (the published ACE-G's) vectors that only a network made for them turns into places.
+There are two kinds. An *anchored* code has tokens, each with a 3D point in the scene. A *free* code
+(of the published ACE-G) has vectors that only its own regressor turns into points.
 
 A code's numbers are relative to the map's origin, because float32 holds the millions of meters of
 UTM or ECEF coordinates only to half a meter. What leaves the product is in the frame of the mapping

@@ -1,9 +1,9 @@
 """Uncertainty of a pose whose measurements' errors are correlated across the image.
 
 Neighboring patches read the same parts of the map, so they err together and N of them weigh less
-than N independent ones. How much less is measured, not assumed: the image is cut into blocks, and
-the covariance is the jackknife over blocks (the cluster-robust "sandwich" of Liang and Zeger,
-Biometrika 1986, in its leave-one-cluster-out form CR3 of Bell and McCaffrey, Survey Methodology
+than N independent ones. How much less is measured, not assumed. The image is cut into blocks, and
+the covariance is the jackknife over blocks. It is the cluster-robust "sandwich" of Liang and Zeger
+(Biometrika 1986), in its leave-one-cluster-out form CR3 (Bell and McCaffrey, Survey Methodology
 2002). Errors need only be uncorrelated between blocks, not within one.
 """
 

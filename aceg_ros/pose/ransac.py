@@ -46,10 +46,10 @@ def ransac_pose(
 
     `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) meters; rows that are not
     finite are outliers. Inliers have a residual (see `reprojection`) below `threshold_px`. `prior`
-    is a guess of world_from_cam: one more hypothesis, fitted to the matches near it and taken only
-    when they agree with it better than with what sampling found. None when fewer than 6 matches
-    agree. At most `max_iterations` samples
-    are tried. The same input and `seed` give the same result.
+    is a guess of world_from_cam. It is one more hypothesis, fitted to the matches near it. It is
+    taken only if more matches agree with it than with the sampled poses. None when fewer than 6
+    matches agree. At most `max_iterations` samples are tried. The same input and `seed` give the
+    same result.
     """
     usable = usable_rows(rays, points3d)
     if usable.sum() < MIN_INLIERS:

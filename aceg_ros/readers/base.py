@@ -69,7 +69,7 @@ class CodeReader(Protocol):
     def expected_ratio(self, patches: ImagePatches, world_from_cam: np.ndarray) -> float | None:
         """How much of what the map shows at a pose the image has, 0 to 1; None where unknown.
 
-        The counterpart of `Prediction.support_ratio`, from map to image: for each token that should
-        be in view, the similarity to the patches around its place, as a part of that to the most
-        similar patch of the whole image, on average.
+        The counterpart of `Prediction.support_ratio`, from map to image. For each token that should
+        be in view it takes the similarity to the patches around its projection. This is divided by
+        the similarity to the most similar patch of the image, and averaged.
         """

@@ -76,10 +76,10 @@ class Recorder:
         return None if writer is None else writer.camera
 
     @property
-    def mended(self) -> list[str]:
+    def repairs(self) -> list[str]:
         """What an earlier crash had left unfinished."""
         writer = self._writer
-        return [] if writer is None else list(writer.mended)
+        return [] if writer is None else list(writer.repairs)
 
     def set_rules(self, rules: KeyframeRules) -> None:
         """Choose by other rules from now on."""

@@ -1,8 +1,8 @@
 """The regressor of the published ACE-G weights, which reads free codes.
 
-An MLP takes a patch feature to the code's width, cross-attention blocks let it read the code, and
-an MLP answers with a homogeneous point and a log deviation. All parts have the arithmetic of the
-published network, so that its weights give its answers.
+An MLP maps a patch feature to the width of the code. Cross-attention blocks read the code. A last
+MLP gives a homogeneous point and a log sigma. All parts have the arithmetic of the published
+network, so that its weights give its answers.
 """
 
 from __future__ import annotations

@@ -49,9 +49,9 @@ class AnchoredTensors:
 class AnchoredRegressor(nn.Module):
     """y = sum_j w_j anchor_j, with weights by similarity; pre-trained blocks correct the weights.
 
-    The anchored reading is attention whose values are the tokens' own anchors, so a code that
-    starts as a memory of the scene answers before anything is trained. The blocks add to the
-    logits, take the place that most of the weight is at, and scale sigma.
+    The anchored reading is attention whose values are the anchors of the tokens. So a code made of
+    patches of the scene can be read before anything is trained. The blocks add to the logits, take
+    the place that most of the weight is at, and scale sigma.
     """
 
     kind: ClassVar[str] = ANCHORED

@@ -1,10 +1,10 @@
 """Sparse cross-attention: a patch weighs the few tokens it found anew, by what its image reads.
 
-By itself a patch cannot tell which of its matches to believe. Patches side by side in an image
-mostly see places side by side: round by round every patch reads its tokens, says how sure it is,
-and takes what the patches around it read as evidence for the next round. Only how places lie to
-each other and how alike features are is looked at, never the features themselves nor any length by
-itself. The work is patches x tokens x neighbors, whatever the size of the code.
+By itself a patch cannot tell which of its matches to believe. Neighboring patches of an image
+mostly see neighboring places. In each round every patch reads its tokens and a sigma. The readings
+of the patches around it are evidence for the next round. Only how places lie to each other and how
+alike features are is looked at, never the features themselves nor any length by itself. The work is
+patches x tokens x neighbors, whatever the size of the code.
 """
 
 from __future__ import annotations

@@ -104,9 +104,9 @@ class CameraImage:
 class CameraInput:
     """Keeps the newest image of a topic until somebody takes it, and counts those nobody took.
 
-    Messages are put down by the executor's thread and taken by another. Calibrations need not come
-    together with images: the last one of the same frame is used, for as long as this object lives,
-    since a calibration may be published only once.
+    Messages are put down by the executor's thread and taken by another. A calibration may be
+    published only once, so it need not come with an image. The last one of the same frame is used,
+    for as long as this object lives.
 
     Raw images that do not arrive are replaced by compressed ones, where those are published.
     """

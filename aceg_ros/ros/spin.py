@@ -42,10 +42,10 @@ def run_node(
 
     The interpreter is not wound up: a thread that still frees networks would abort it then.
 
-    A lifecycle node is configured and activated at once, unless it has AUTOSTART and that is false,
-    and shut down at the end: its `on_shutdown` has to stop what it started, and can still publish.
-    With more than one of `threads`, callbacks of different callback groups run side by side.
-    An AcegError from `make_node` is logged, and the status is 1.
+    A lifecycle node is configured and activated at once, unless it has AUTOSTART and that is false.
+    It is shut down at the end. Its `on_shutdown` must stop what the node started, and can still
+    publish. With more than one of `threads`, callbacks of different callback groups run side by
+    side. An AcegError from `make_node` is logged, and the status is 1.
     """
     wait_idly()
     node: Node | None = None

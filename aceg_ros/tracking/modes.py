@@ -20,8 +20,8 @@ class TfMode(str, Enum):
 class ModeChoice:
     """The first mode that a robot's transforms allow, in the order of `TfMode`.
 
-    It is chosen once: a transform that was sent has given its frame a parent, and robots that give
-    the frame another one later would then have two.
+    It is chosen once. A transform that was sent has given its frame a parent; if the robot gave it
+    another parent later, the frame would have two.
     """
 
     def __init__(self) -> None:

@@ -177,7 +177,7 @@ class TestContinuing:
 
     def test_goes_on(self, recorded, image, poses):
         writer = RecordingWriter(recorded)
-        assert (writer.camera, len(writer), writer.mended) == (CAMERA, 3, [])
+        assert (writer.camera, len(writer), writer.repairs) == (CAMERA, 3, [])
         np.testing.assert_allclose(writer.poses, poses[:3], atol=1e-8)
         with pytest.raises(DatasetError, match='same time stamp'):
             writer.add(image, poses[3], 2.0)
@@ -198,7 +198,7 @@ class TestContinuing:
         assert found.skipped[1].startswith('2.000000.jpg: there is no pose')
         writer = RecordingWriter(recorded)
         assert len(writer) == 2
-        assert any('torn off' in words for words in writer.mended)
+        assert any('torn off' in words for words in writer.repairs)
         writer.add(image, poses[3], 3.0)
         writer.add(image, poses[2], 2.0)  # takes the place of the image that lost its pose
         stamps = [frame.stamp for frame in open_dataset(recorded).frames]
@@ -210,7 +210,7 @@ class TestContinuing:
         index.write_text(''.join([*lines[:2], '1.0 0 0 nonsense 0 0 0 1\n', lines[3]]))
         writer = RecordingWriter(recorded)
         assert len(writer) == 2
-        assert writer.mended == ['poses.txt, line 3: left out (holds something that is no number)']
+        assert writer.repairs == ['poses.txt, line 3: left out (holds something that is no number)']
 
     def test_half_written_image(self, recorded):
         half = recorded / 'images/.3.000000.jpg.abcdefgh.part'
@@ -218,7 +218,9 @@ class TestContinuing:
         found = open_dataset(recorded)
         assert len(found) == 3
         assert found.skipped == [f'{half.name}: was not written to its end']
-        assert RecordingWriter(recorded).mended == [f'images/{half.name}: half-written, is removed']
+        assert RecordingWriter(recorded).repairs == [
+            f'images/{half.name}: half-written, is removed'
+        ]
         assert not half.exists()
 
     def test_nothing_to_go_on_with(self, tmp_path, recorded):

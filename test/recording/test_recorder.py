@@ -159,7 +159,7 @@ def test_half_a_line_left_by_a_disk_that_failed(recorder):
     with (recorder.path / 'poses.txt').open('a') as index:
         index.write('2.000000 0.5 0.0')
     recorder.start()
-    assert recorder.mended == ['poses.txt: the last line, torn off, is removed']
+    assert recorder.repairs == ['poses.txt: the last line, torn off, is removed']
     recorder.offer(3.0, pose(0.5), sharp)
     assert names(recorder.path) == ['1.000000.jpg', '3.000000.jpg']
 

@@ -51,7 +51,7 @@ class NearestLocalizer:
             features.append(found[torch.from_numpy(known)])
             points3d.append(transform_points(world_from_cam, local))
         if not features:
-            raise FitError('the nearest-neighbor yardstick needs depth images, and there are none')
+            raise FitError('the nearest-neighbor baseline needs depth images, and there are none')
         return cls(torch.cat(features), np.concatenate(points3d), encoder)
 
     @property

@@ -27,8 +27,8 @@ _FRUSTUM = 0.05  # of the trajectory's diagonal
 def draw_inspection(path: Path, inspection: Inspection) -> None:
     """Draw the trajectory with the views' frusta, seen along its shortest axis, to ``path``.
 
-    Frames are colored by the part of what they share with others that disagrees with their poses;
-    crosses are those where tracking was lost, gray ones share nothing with their neighbors.
+    Frames are colored by the part of the shared matches that disagrees with their poses. Crosses
+    mark lost tracking. Gray frames share nothing with their neighbors.
     """
     from matplotlib.collections import LineCollection, PolyCollection
     from matplotlib.colors import Normalize

@@ -225,7 +225,7 @@ class MapperNode(Node):
             self.get_logger().info(
                 f'{recorder.path} has {self._session.count} keyframes; it will be continued'
             )
-        for words in recorder.mended:
+        for words in recorder.repairs:
             self.get_logger().warning(f'{recorder.path}, after a crash: {words}')
 
     def _new_recording(self) -> None:

@@ -149,7 +149,7 @@ class _TopicSource:
                 try:
                     parent_from_child = transform_from_message(transform.transform)
                 except PoseError:
-                    # Others can only leave it out, as tf2 does; its sender has to mend it.
+                    # Others can only leave it out, as tf2 does; its sender has to fix it.
                     continue
                 self._tree.add(
                     transform.header.frame_id.lstrip('/'),
