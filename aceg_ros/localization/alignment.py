@@ -43,11 +43,13 @@ def align(
     near = _aligned(gray, camera, landmarks, pose, matches, options, options.reach)
     if near.redetected_ratio >= options.sure_redetected:
         return near
-    far = _aligned(gray, camera, landmarks, pose, matches, options, options.far_reach)
-    if far.pose is pose:
+    coarse = _aligned(gray, camera, landmarks, pose, matches, options, options.far_reach)
+    if coarse.pose is pose:
         return near
-    far = _aligned(gray, camera, landmarks, far.pose, matches, options, options.reach)
-    return far if far.redetected_ratio > near.redetected_ratio else near
+    far = _aligned(gray, camera, landmarks, coarse.pose, matches, options, options.reach)
+    if far.pose is coarse.pose or far.redetected_ratio <= near.redetected_ratio:
+        return near
+    return far
 
 
 def _aligned(

@@ -15,7 +15,8 @@ from aceg_ros.geometry.poses import (
     so3_exp,
     transform_points,
 )
-from aceg_ros.landmarks.templates import planar_patches
+from aceg_ros.landmarks.templates import find_planar_patches, planar_patches
+from aceg_ros.localization import alignment
 from aceg_ros.localization.alignment import align
 from aceg_ros.localization.options import LandmarkOptions
 from aceg_ros.pose.matches import Matches
@@ -75,4 +76,24 @@ def test_a_pose_elsewhere_stays_as_it_is(queries, landmarks, truth):
     start = turned(truth, queries, 300.0)
     found = aligned(queries, landmarks, start)
     assert found.redetected_ratio < 0.1
+    assert found.pose.world_from_cam == pytest.approx(start)
+
+
+def test_a_second_look_that_finds_too_few_changes_nothing(queries, landmarks, truth, monkeypatch):
+    kept = iter([0, None, 10])  # landmarks found near, then farther away, then near that
+
+    def find(*arguments):
+        found, count = find_planar_patches(*arguments), next(kept)
+        return replace(
+            found,
+            index=found.index[:count],
+            points2d=found.points2d[:count],
+            similarity=found.similarity[:count],
+        )
+
+    monkeypatch.setattr(alignment, 'find_planar_patches', find)
+    start = turned(truth, queries, PIXELS)
+    found = aligned(queries, landmarks, start)
+    assert next(kept, 'all used') == 'all used'
+    assert len(found.pose.inliers) == len(found.matches)
     assert found.pose.world_from_cam == pytest.approx(start)
