@@ -34,6 +34,7 @@ setup(
         (f'lib/{NAME}', glob('scripts/*')),
         (f'{SHARE}/launch', glob('launch/*.launch.py')),
         (f'{SHARE}/config', glob('config/*.*')),
+        (f'{SHARE}/config/sros2', glob('config/sros2/*.*')),
         (f'{SHARE}/models', glob('models/*.*')),
     ],
     zip_safe=False,

@@ -93,6 +93,11 @@ class Engine:
         """Load the networks that a map was made with; see `Networks.for_map`."""
         return cls.load(device, (networks or Networks()).for_map(info))
 
+    def to(self, device: torch.device) -> None:
+        """Move both networks; what reads with them has to be made anew."""
+        self.encoder.to(device)
+        self.regressor.to(device)
+
 
 def check_networks(info: MapInfo, engine: Engine) -> None:
     """Raise MapCodeError when a map was made with other networks than ``engine`` has."""

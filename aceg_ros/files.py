@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 _PARTIAL = '.part'
+# Seconds after which a half-written file is nobody's: writing takes a few at most.
+_ABANDONED = 600.0
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Put ``data`` at ``path``, all of it or nothing; a file already there stays whole until then.
 
-    Raises OSError when the disk is full or the folder cannot be written.
+    The data and their name are on the disk when this returns. Raises OSError when the disk is full
+    or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    if path.exists():
+        _remove_abandoned(path)
     descriptor, partial = tempfile.mkstemp(
         dir=path.parent, prefix=f'.{path.name}.', suffix=_PARTIAL
     )
@@ -25,13 +33,21 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.chmod(partial, 0o644)
         os.replace(partial, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it that are missing; raises OSError when that fails."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        sync_folder(each.parent)
+
+
+def sync_folder(folder: Path) -> None:
     """Have the names in a folder outlive a power cut, as its files do."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -43,3 +59,11 @@ def _sync_folder(folder: Path) -> None:
 def leftovers(folder: Path) -> list[Path]:
     """Half-written files in ``folder``, left behind by a process that was killed; sorted."""
     return sorted(folder.glob(f'.*{_PARTIAL}'))
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed processes left of earlier tries to write ``path``; else they pile up."""
+    for file in path.parent.glob(f'.{glob.escape(path.name)}.*{_PARTIAL}'):
+        with suppress(OSError):  # another process removes it too
+            if time.time() - file.stat().st_mtime > _ABANDONED:
+                file.unlink()

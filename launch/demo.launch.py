@@ -82,8 +82,6 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
     camera = {
         'device': given('device'),
         'compressed': compressed,
-        # Large images get lost unless they are sent reliably.
-        'image_qos': 'sensor_data' if compressed else 'reliable',
     }
     mapping = {
         'recording': str(output / 'recording'),

@@ -8,42 +8,46 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+# Arguments that set a parameter. One that is left empty leaves the value in params_file.
+TEXTS = {
+    'map': 'Map to localize in: path, file:// or package:// URL.',
+    'device': 'Where networks run: auto, cpu, cuda or cuda:N.',
+    'encoder': 'Image encoder, by name or by its folder.',
+    'image_qos': 'Reliability of images: auto, sensor_data (best effort) or reliable.',
+    'camera_frame': "The camera's optical frame, where images name a wrong one.",
+    'map_frame': 'Frame that poses are given in.',
+    'odom_frame': 'Frame in which odometry gives the pose of the robot.',
+    'base_frame': 'Frame of the robot.',
+    'tf_mode': 'Transform to publish: auto, map_to_odom, map_to_base, map_to_camera or none.',
+}
+SWITCHES = {
+    'autostart': 'Configure and activate the node; false leaves that to a lifecycle manager.',
+    'use_sim_time': 'Take the time from /clock, as for bags and simulations.',
+    'compressed': 'Take compressed images, from <image>/compressed.',
+    'rectified': 'Images are rectified already.',
+}
+NUMBERS = {'confidence': 'Probability of being right that a pose must have: min_confidence.'}
+# What is called otherwise as a parameter.
+PARAMETERS = {'confidence': 'min_confidence'}
+# A namespace keeps its transforms to itself, as in Nav2.
+TF = [('/tf', 'tf'), ('/tf_static', 'tf_static')]
+
 
 def generate_launch_description() -> LaunchDescription:
     """Start the localizer, and rviz with `rviz:=true`."""
     config = PathJoinSubstitution([FindPackageShare('aceg_ros'), 'config'])
+    empty = 'Empty: as params_file says.'
     return LaunchDescription(
         [
-            # An argument that is left empty leaves the value in params_file.
-            DeclareLaunchArgument(
-                'map',
-                default_value='',
-                description='Map to localize in: path, file:// or package:// URL. '
-                'Empty: as params_file says.',
+            *(
+                DeclareLaunchArgument(name, default_value='', description=f'{what} {empty}')
+                for name, what in (TEXTS | NUMBERS).items()
             ),
-            DeclareLaunchArgument(
-                'autostart',
-                default_value='',
-                description='Configure and activate the node; false leaves that to a lifecycle '
-                'manager. True, false, or empty: as params_file says.',
-            ),
-            DeclareLaunchArgument(
-                'use_sim_time',
-                default_value='',
-                description='Take the time from /clock, as for bags and simulations. '
-                'True, false, or empty: as params_file says.',
-            ),
-            DeclareLaunchArgument(
-                'compressed',
-                default_value='',
-                description='Take compressed images, from <image>/compressed. '
-                'True, false, or empty: as params_file says.',
-            ),
-            DeclareLaunchArgument(
-                'device',
-                default_value='',
-                description='Where networks run: auto, cpu, cuda or cuda:N. '
-                'Empty: as params_file says.',
+            *(
+                DeclareLaunchArgument(
+                    name, default_value='', description=f'{what} True or false. {empty}'
+                )
+                for name, what in SWITCHES.items()
             ),
             DeclareLaunchArgument(
                 'image', default_value='image', description="Topic of the camera's images."
@@ -60,7 +64,14 @@ def generate_launch_description() -> LaunchDescription:
                 description='Parameters of the node. Arguments that are given override them.',
             ),
             DeclareLaunchArgument(
-                'namespace', default_value='', description='Namespace of nodes and their topics.'
+                'name',
+                default_value='aceg_localizer',
+                description='Name of the node: another one for each camera of a robot.',
+            ),
+            DeclareLaunchArgument(
+                'namespace',
+                default_value='',
+                description='Namespace of nodes, their topics and transforms: one for each robot.',
             ),
             DeclareLaunchArgument(
                 'log_level',
@@ -92,11 +103,11 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    texts = [name for name in ('map', 'device') if given(name)]
-    switches = [name for name in ('autostart', 'use_sim_time', 'compressed') if given(name)]
     parameters = {
-        **{name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in texts},
-        **{name: ParameterValue(LaunchConfiguration(name), value_type=bool) for name in switches},
+        PARAMETERS.get(name, name): ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for names, kind in ((TEXTS, str), (SWITCHES, bool), (NUMBERS, float))
+        for name in names
+        if given(name)
     }
     clock = [{'use_sim_time': parameters['use_sim_time']}] if given('use_sim_time') else []
     image = given('image')
@@ -109,16 +120,21 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration('namespace'),  # the topics in its file are relative
             arguments=['--display-config', LaunchConfiguration('rviz_config')],
             parameters=clock,
+            remappings=TF,
             condition=IfCondition(LaunchConfiguration('rviz')),
             output='screen',
         ),
         Node(
             package='aceg_ros',
             executable='aceg_localizer',
-            name='aceg_localizer',
+            name=LaunchConfiguration('name'),
             namespace=LaunchConfiguration('namespace'),
             parameters=[LaunchConfiguration('params_file'), parameters],
-            remappings=[('image', image), ('camera_info', given('camera_info') or beside_image)],
+            remappings=[
+                *TF,
+                ('image', image),
+                ('camera_info', given('camera_info') or beside_image),
+            ],
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
             respawn=LaunchConfiguration('respawn'),
             respawn_delay=2.0,

@@ -8,38 +8,42 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
+# Arguments that set a parameter. One that is left empty leaves the value in params_file.
+TEXTS = {
+    'map': 'File that maps are saved as.',
+    'recording': 'Folder of the recording, which is continued if there is one.',
+    'pose_source': 'Where poses come from: tf or topic.',
+    'pose_frame': 'Frame whose pose the topic of poses has.',
+    'map_frame': 'Frame in which TF gives the poses.',
+    'device': 'Where the fit runs: auto, cpu, cuda or cuda:N.',
+    'encoder': 'Image encoder of the map, by name or by its folder.',
+    'image_qos': 'Reliability of images: auto, sensor_data (best effort) or reliable.',
+    'camera_frame': "The camera's optical frame, where images name a wrong one.",
+}
+SWITCHES = {
+    'use_sim_time': 'Take the time from /clock, as for bags and simulations.',
+    'compressed': 'Take compressed images, from <image>/compressed.',
+    'rectified': 'Images are rectified already.',
+}
+# A namespace keeps its transforms to itself, as in Nav2.
+TF = [('/tf', 'tf'), ('/tf_static', 'tf_static')]
+
 
 def generate_launch_description() -> LaunchDescription:
     """Start the mapper, and rviz with `rviz:=true`."""
     config = PathJoinSubstitution([FindPackageShare('aceg_ros'), 'config'])
+    empty = 'Empty: as params_file says.'
     return LaunchDescription(
         [
-            # An argument that is left empty leaves the value in params_file.
-            DeclareLaunchArgument(
-                'map',
-                default_value='',
-                description='File that maps are saved as. Empty: as params_file says.',
+            *(
+                DeclareLaunchArgument(name, default_value='', description=f'{what} {empty}')
+                for name, what in TEXTS.items()
             ),
-            DeclareLaunchArgument(
-                'recording',
-                default_value='',
-                description='Folder of the recording, which is continued if there is one. '
-                'Empty: as params_file says.',
-            ),
-            DeclareLaunchArgument(
-                'pose_source',
-                default_value='',
-                description='Where poses come from: tf or topic. Empty: as params_file says.',
-            ),
-            DeclareLaunchArgument(
-                'pose_frame',
-                default_value='',
-                description='Frame whose pose the topic of poses has. Empty: as params_file says.',
-            ),
-            DeclareLaunchArgument(
-                'map_frame',
-                default_value='',
-                description='Frame in which TF gives the poses. Empty: as params_file says.',
+            *(
+                DeclareLaunchArgument(
+                    name, default_value='', description=f'{what} True or false. {empty}'
+                )
+                for name, what in SWITCHES.items()
             ),
             DeclareLaunchArgument(
                 'pose',
@@ -52,24 +56,6 @@ def generate_launch_description() -> LaunchDescription:
                 default_value='',
                 description='Topic of depth images that are registered to the images. '
                 'Given, it sets use_depth to true.',
-            ),
-            DeclareLaunchArgument(
-                'use_sim_time',
-                default_value='',
-                description='Take the time from /clock, as for bags and simulations. '
-                'True, false, or empty: as params_file says.',
-            ),
-            DeclareLaunchArgument(
-                'compressed',
-                default_value='',
-                description='Take compressed images, from <image>/compressed. '
-                'True, false, or empty: as params_file says.',
-            ),
-            DeclareLaunchArgument(
-                'device',
-                default_value='',
-                description='Where networks run: auto, cpu, cuda or cuda:N. '
-                'Empty: as params_file says.',
             ),
             DeclareLaunchArgument(
                 'image', default_value='image', description="Topic of the camera's images."
@@ -86,7 +72,9 @@ def generate_launch_description() -> LaunchDescription:
                 description='Parameters of the node. Arguments that are given override them.',
             ),
             DeclareLaunchArgument(
-                'namespace', default_value='', description='Namespace of nodes and their topics.'
+                'namespace',
+                default_value='',
+                description='Namespace of nodes, their topics and transforms: one for each robot.',
             ),
             DeclareLaunchArgument(
                 'log_level',
@@ -118,20 +106,16 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
-    texts = [
-        name
-        for name in ('map', 'recording', 'pose_source', 'pose_frame', 'map_frame', 'device')
-        if given(name)
-    ]
-    switches = [name for name in ('use_sim_time', 'compressed') if given(name)]
     parameters = {
-        **{name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in texts},
-        **{name: ParameterValue(LaunchConfiguration(name), value_type=bool) for name in switches},
+        name: ParameterValue(LaunchConfiguration(name), value_type=kind)
+        for names, kind in ((TEXTS, str), (SWITCHES, bool))
+        for name in names
+        if given(name)
     }
     clock = [{'use_sim_time': parameters['use_sim_time']}] if given('use_sim_time') else []
     image = given('image')
     beside_image = image[: image.rfind('/') + 1] + 'camera_info'
-    remappings = [('image', image), ('camera_info', given('camera_info') or beside_image)]
+    remappings = [*TF, ('image', image), ('camera_info', given('camera_info') or beside_image)]
     if given('pose'):
         remappings.append(('pose', given('pose')))
         parameters['pose_source'] = 'topic'
@@ -146,6 +130,7 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration('namespace'),  # the topics in its file are relative
             arguments=['--display-config', LaunchConfiguration('rviz_config')],
             parameters=clock,
+            remappings=TF,
             condition=IfCondition(LaunchConfiguration('rviz')),
             output='screen',
         ),

@@ -52,7 +52,8 @@ def test_launch_arguments_exist(document):
     assert calls
     for file, arguments in calls:
         code = (ROOT / 'launch' / f'{file}.launch.py').read_text(encoding='utf-8')
-        declared = re.findall(r"DeclareLaunchArgument\(\s*'(\w+)'", code)
+        # One by one, or in a table at the top.
+        declared = re.findall(r"(?:DeclareLaunchArgument\(\s*|^    |^\w+ = \{)'(\w+)'", code, re.M)
         assert set(re.findall(r'(\w+):=', arguments)) <= set(declared), (file, arguments)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Hashable
+from math import inf
 from typing import Any
 from xml.etree import ElementTree
 
@@ -22,6 +23,7 @@ _REALSENSE_REPR = re.compile(
 )
 # Characters. A calibration has some thousand; more takes minutes to be read.
 MAX_YAML = 500_000
+MAX_ENTRIES = 500_000
 # Order of COLMAP's parameters after width and height.
 COLMAP_PARAMETERS: dict[str, tuple[str, ...]] = {
     'SIMPLE_PINHOLE': ('f', 'cx', 'cy'),
@@ -122,7 +124,7 @@ def _yaml(text: str) -> Any:
     try:
         # `ros2 topic echo` ends each message with a document separator.
         documents = yaml.load_all(text.replace('\t', '    '), _Loader)
-        return next((document for document in documents if document is not None), None)
+        found = next((document for document in documents if document is not None), None)
     except yaml.MarkedYAMLError as error:
         line = '' if error.problem_mark is None else f'line {error.problem_mark.line + 1}: '
         problem = str(error.problem).replace('unhashable key', 'a list or mapping as a key')
@@ -135,6 +137,20 @@ def _yaml(text: str) -> Any:
         raise CameraError(
             'holds a date or number that does not exist; correct or remove it'
         ) from error
+    if _size(found, {}) > MAX_ENTRIES:
+        raise CameraError('repeats itself to millions of entries; keep those of the camera')
+    return found
+
+
+def _size(value: Any, known: dict[int, float]) -> float:
+    """Entries in all, those that aliases repeat included; infinite where something holds itself."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = inf
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(each, known) for each in inner)
+    return known[id(value)]
 
 
 def _xml(text: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aceg_ros.datasets.images import decode_image
+from aceg_ros.datasets import images
 from aceg_ros.errors import ImageError
 
 # Channels of a pixel, and those that make RGB of them.
@@ -147,7 +147,7 @@ def decode_compressed(data: Any, image_format: str = '') -> NDArray[np.uint8]:
             'read: record the raw images, or have them compressed as jpeg or png'
         )
     named = f' of format {image_format!r}' if image_format else ''
-    return decode_image(
+    return images.decode_image(
         BytesIO(_buffer(data)),
         f'compressed image{named}',
         'JPEG and PNG are read, and must be whole',
@@ -167,9 +167,7 @@ def decode_compressed_depth(image_format: str, data: Any) -> NDArray[np.float32]
             '(millimeters), or depth that is not compressed'
         )
     file = _buffer(data)[_COMPRESSED_DEPTH_HEADER if 'compressedDepth' in compression else 0 :]
-    raw = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED) if file else None
-    if raw is None or raw.ndim != 2:
-        raise ImageError('compressed depth image cannot be decoded')
+    raw = images.decode_depth(BytesIO(file), 'compressed depth image', 'PNG is read, must be whole')
     return _to_meters(raw, DEPTH_ENCODINGS['16UC1'])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,13 +75,16 @@ def read_depth(
     `unknown` is a raw value that, besides 0, says that nothing was measured. Raises ImageError when
     the file is missing, truncated, or not one integer a pixel.
     """
-    raw = np.array(_decode(path, str(path)))
-    if raw.ndim != 2 or not np.issubdtype(raw.dtype, np.integer):
-        raise ImageError(f'{path}: is no depth image; one 16-bit integer a pixel is expected')
+    raw = _integers(_decode(path, str(path)), str(path))
     depth = raw.astype(np.float32) / np.float32(units_per_meter)
     if unknown is not None:
         depth[raw == unknown] = 0.0
     return depth
+
+
+def decode_depth(file: BinaryIO, name: str, remedy: str) -> NDArray[np.integer[Any]]:
+    """Integers (H, W) of an open depth image; `name` and `remedy` are for the ImageError."""
+    return _integers(_decode(file, name, remedy), name)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -157,6 +160,13 @@ def _decode(
         raise ImageError(f'{name}: there is no such image') from error
     except _DAMAGE as error:
         raise ImageError(f'{name}: cannot be decoded ({_reason(error)}); {remedy}') from error
+
+
+def _integers(image: Image.Image, name: str) -> NDArray[np.integer[Any]]:
+    raw = np.array(image)
+    if raw.ndim != 2 or not np.issubdtype(raw.dtype, np.integer):
+        raise ImageError(f'{name}: is no depth image; one 16-bit integer a pixel is expected')
+    return raw
 
 
 def _reason(error: Exception) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+
+from aceg_ros.errors import ImageError
 
 
 def natural_key(name: str | Path) -> tuple[object, ...]:
@@ -38,20 +41,26 @@ def _decimal_key(name: str) -> tuple[object, ...]:
 
 
 def file_named(folder: Path, name: str) -> Path:
-    """The file `name` in `folder`.
+    """The file `name` in `folder`; it need not be there.
 
     Where there is no such file, paths with the `\\` of Windows are tried, and of paths from the
-    root of another computer what lies in `folder`.
+    root of another computer what lies in `folder`. Raises ImageError for names that lead out of
+    `folder`: a dataset must not have other pictures of this computer read.
     """
-    file = folder / name
-    if is_file(file):
-        return file
     other = name.replace('\\', '/') if '\\' in name else name
     parts = other.split('/')
     rooted = other.startswith('/') or bool(re.match('[A-Za-z]:/', other))
     tails = ['/'.join(parts[start:]) for start in range(1, len(parts))] if rooted else []
-    candidates = (folder / tail for tail in (other, *tails) if tail)
-    return next((candidate for candidate in candidates if is_file(candidate)), file)
+    inside = [folder / tail for tail in (name, other, *tails) if tail and _within(folder, tail)]
+    if not inside:
+        raise ImageError(f'{name} lies outside of {folder}; put the image there, and name it so')
+    return next((candidate for candidate in inside if is_file(candidate)), inside[0])
+
+
+def _within(folder: Path, name: str) -> bool:
+    """Whether `..` and roots in a name leave it below the folder; links are followed later."""
+    # Each as it is written: links in the folder's own path mean the same in both.
+    return Path(os.path.normpath(folder / name)).is_relative_to(os.path.normpath(folder))
 
 
 def shown(name: str) -> str:

@@ -16,7 +16,7 @@ from aceg_ros.datasets.calibration import Calibration, read_calibration, write_c
 from aceg_ros.datasets.folder import CALIBRATION_NAME, DEPTH_FOLDER, DEPTH_UNITS_PER_METER
 from aceg_ros.datasets.trajectory import INDEX_HEADER, format_tum_line, read_trajectory
 from aceg_ros.errors import DatasetError, ImageError, PoseError, StorageError
-from aceg_ros.files import leftovers, write_atomically
+from aceg_ros.files import leftovers, make_folder, sync_folder, write_atomically
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
 
@@ -127,16 +127,34 @@ class RecordingWriter:
     def _index(self) -> Path:
         return self.path / POSE_NAME
 
+    def _refuse_links(self) -> None:
+        """Raise DatasetError where writing would change what lies elsewhere."""
+        for name in (IMAGE_FOLDER, DEPTH_FOLDER, POSE_NAME, CALIBRATION_NAME):
+            if (self.path / name).is_symlink():
+                raise DatasetError(
+                    f'{self.path / name} is a link, so what is recorded would lie elsewhere; put '
+                    'there what it leads to, or record in another folder'
+                )
+
     def _begin(self) -> None:
+        self._refuse_links()
         if self._index.exists():
             raise DatasetError(f'{self.path}: holds a recording already; choose another folder')
-        (self.path / IMAGE_FOLDER).mkdir(parents=True, exist_ok=True)
-        write_calibration(self.path / CALIBRATION_NAME, self._calibration)
+        calibration = self.path / CALIBRATION_NAME
+        # It is there too when a crash came before the index; then it is mostly of the same camera.
+        if calibration.exists() and read_calibration(calibration) != self._calibration:
+            raise DatasetError(
+                f'{calibration} is of another camera, and no recording is there; choose another '
+                'folder, or remove it'
+            )
+        make_folder(self.path / IMAGE_FOLDER)
+        write_calibration(calibration, self._calibration)
         write_atomically(self._index, INDEX_HEADER.encode())
         self._index_size = len(INDEX_HEADER)
 
     def _resume(self) -> Calibration:
         """Take up what is recorded, after removing what a crash left half-done."""
+        self._refuse_links()
         if not is_recording(self.path):
             raise DatasetError(f'{self.path}: holds no recording that could be continued')
         calibration = read_calibration(self.path / CALIBRATION_NAME)
@@ -179,7 +197,9 @@ def set_aside(path: Path) -> Path:
     while (backup := path.with_name(f'{path.name}.backup-{number}')).exists():
         number += 1
     try:
-        return path.rename(backup)
+        path.rename(backup)
+        sync_folder(path.parent)
+        return backup
     except OSError as error:
         raise StorageError(f'{path}: cannot be renamed to {backup.name} ({error})') from error
 

@@ -29,9 +29,7 @@ class Nodes:
 
     def __init__(self, folder: Path, budget: float, device: str, compressed: bool) -> None:
         """Start them; recording, map and logs go into ``folder``, ``budget`` is in seconds."""
-        # Large images get lost unless they are sent reliably.
-        camera = {'compressed': True} if compressed else {'image_qos': 'reliable'}
-        common = {'device': device, **camera}
+        common = {'device': device, 'compressed': compressed}
         # Where the camera itself is what has a pose, there is no robot's TF to wait for.
         parameters: dict[str, Mapping[str, object]] = {
             'mapper': common
@@ -94,7 +92,10 @@ class Nodes:
         options = [
             option
             for key, value in parameters.items()
-            for option in ('-p', f'{key}:={str(value).lower() if value is True else value}')
+            for option in (
+                '-p',
+                f'{key}:={str(value).lower() if isinstance(value, bool) else value}',
+            )
         ]
         self._logs.append(self._log(name).open('wb'))
         self._processes[name] = subprocess.Popen(

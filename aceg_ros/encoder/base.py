@@ -60,6 +60,9 @@ class Encoder(Protocol):
         them as the network gives them.
         """
 
+    def to(self, device: torch.device) -> None:
+        """Move the network to another device, on which it works from then on."""
+
 
 def similarity(features: torch.Tensor) -> float:
     """How much patches (P, D) of an image are alike: 1 when all are the same."""

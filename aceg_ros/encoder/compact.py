@@ -139,6 +139,12 @@ class CompactEncoder:
             raise bad_weights(path, cls.name, error) from error
         return cls(network, whitening, identity, torch.device(device))
 
+    def to(self, device: torch.device) -> None:
+        """See `Encoder.to`."""
+        self.network.to(device)
+        self._mean, self.matrix = self._mean.to(device), self.matrix.to(device)
+        self.device = device
+
     @staticmethod
     def view(image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
         """See `Encoder.view`; large images are shrunk."""

@@ -85,6 +85,11 @@ class Dinov2Encoder:
             raise _unfit(folder, error) from error
         return cls(model, identity, torch.device(device), unit)
 
+    def to(self, device: torch.device) -> None:
+        """See `Encoder.to`."""
+        self.model.to(device)
+        self.device = device
+
     @staticmethod
     def view(image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
         """See `Encoder.view`: short side 480 px, cut right and bottom to whole patches."""

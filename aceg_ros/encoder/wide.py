@@ -154,6 +154,11 @@ class WideEncoder:
         network, identity = read_network(path, WideNetwork, cls.name)
         return cls(network, identity, torch.device(device))
 
+    def to(self, device: torch.device) -> None:
+        """See `Encoder.to`."""
+        self.network.to(device)
+        self.device = device
+
     @staticmethod
     def view(image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
         """See `Encoder.view`; large images are shrunk."""

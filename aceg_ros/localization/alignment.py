@@ -34,15 +34,40 @@ def align(
     matches: Matches,
     options: LandmarkOptions,
 ) -> AlignedPose:
-    """``view`` (H, W, 3) uint8 RGB is the working image, ``pose`` right to a few pixels."""
+    """``view`` (H, W, 3) uint8 RGB is the working image, ``pose`` right to a few pixels.
+
+    Where few landmarks are found near where ``pose`` expects them, it may be off by more: they are
+    sought farther away first, and the pose that more of them agree with is taken.
+    """
+    gray = np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.uint8)
+    near = _aligned(gray, camera, landmarks, pose, matches, options, options.reach)
+    if near.redetected_ratio >= options.sure_redetected:
+        return near
+    far = _aligned(gray, camera, landmarks, pose, matches, options, options.far_reach)
+    if far.pose is pose:
+        return near
+    far = _aligned(gray, camera, landmarks, far.pose, matches, options, options.reach)
+    return far if far.redetected_ratio > near.redetected_ratio else near
+
+
+def _aligned(
+    gray: np.ndarray,
+    camera: Camera,
+    landmarks: PlanarPatches,
+    pose: RefinedPose,
+    matches: Matches,
+    options: LandmarkOptions,
+    reach: int,
+) -> AlignedPose:
+    """``pose`` refined on matches and landmarks within ``reach`` px, or as it is."""
     center = pose.world_from_cam[:3, 3]
     frontal = landmarks.subset(most_frontal(landmarks, center, np.radians(options.max_angle)))
     found = find_planar_patches(
-        np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.uint8),
+        gray,
         camera,
         pose.world_from_cam,
         frontal,
-        options.reach,
+        reach,
         options.min_similarity,
         options.count,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from aceg_ros.localization.search import search_pose
 from aceg_ros.localization.verification import ConfidenceModel, gather
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
+from aceg_ros.memory import ON_THE_CPU
 from aceg_ros.readers.base import ImagePatches
 from aceg_ros.readers.registry import reader_of
 
+_LOG = logging.getLogger(__name__)
 _NOT_FOUND = {
     Reason.NO_POSE: 'no pose agrees with the map',
     Reason.UNDETERMINED: 'the matches found do not determine a pose',
@@ -49,6 +52,8 @@ class Localizer:
         """
         self.code = code
         self.options = options or LocalizationOptions()
+        self.note = ''  # what it had to do to go on working
+        self._engine = engine
         self._encoder = engine.encoder
         self._reader = reader_of(code, engine, self.options.reader)
         self._model = model or ConfidenceModel.load()
@@ -74,6 +79,29 @@ class Localizer:
         are in the frame of the mapping poses. Raises ImageError when the image is no such array,
         or has another size than ``camera``.
         """
+        try:
+            return self._localize(image, camera, prior)
+        except torch.cuda.OutOfMemoryError:
+            if self.note:
+                raise
+        self._leave_gpu()
+        return self._localize(image, camera, prior)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it works."""
+        return self._encoder.device
+
+    def _leave_gpu(self) -> None:
+        self.note = ON_THE_CPU
+        _LOG.warning(self.note)
+        self._engine.to(torch.device('cpu'))
+        torch.cuda.empty_cache()
+        self._reader = reader_of(self.code, self._engine, self.options.reader)
+
+    def _localize(
+        self, image: np.ndarray, camera: Camera, prior: np.ndarray | None
+    ) -> Localization | LocalizationFailure:
         clock = Clock()
         origin = np.array(self.code.info.origin)
         if prior is not None:

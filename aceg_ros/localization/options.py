@@ -56,6 +56,21 @@ class LandmarkOptions(Options):
         high=90,
     )
     reach: int = option(3, 'Search radius around the expected position.', 'px', low=1, high=32)
+    far_reach: int = option(
+        8,
+        'First search radius where too few are found within reach. Views from elsewhere and under '
+        'other light start farther off.',
+        'px',
+        low=1,
+        high=32,
+    )
+    sure_redetected: float = option(
+        0.5,
+        'Part of the landmarks in view that makes a wider search needless. A wider search doubles '
+        'the time of this stage.',
+        low=0,
+        high=1,
+    )
     min_similarity: float = option(0.7, 'Least correlation with the template.', low=-1, high=1)
     sigma_px: float = option(
         0.5, 'Standard deviation of the position of a landmark that was found.', 'px', low=0.01

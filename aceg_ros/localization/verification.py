@@ -31,6 +31,7 @@ from aceg_ros.readers.base import CodeReader, ImagePatches, Prediction
 
 MODEL = 'confidence.json'
 NEAREST_RIGHT, RIGHT_PART, RIGHT_DEG = 0.10, 0.05, 5.0  # m, of the scene's distance, degrees
+_GROSS, _GROSS_DEG = 0.25, 5.0  # m, degrees
 _FORMAT = 'aceg-confidence'
 _RIVAL_PX = 24.0  # matches this far from a pose's rays may belong to another pose
 _RIVAL_ITERATIONS = 300
@@ -74,6 +75,13 @@ def is_right(found: Localization, world_from_cam: np.ndarray) -> bool:
     return bool(
         distance <= max(NEAREST_RIGHT, RIGHT_PART * found.scene_distance) and degrees <= RIGHT_DEG
     )
+
+
+def is_gross(found: Localization, world_from_cam: np.ndarray) -> bool:
+    """Whether a pose is not right, and off by more than 25 cm or 5 degrees."""
+    distance, degrees = pose_error(found.world_from_cam, world_from_cam)
+    off = bool(distance > _GROSS or degrees > _GROSS_DEG)
+    return off and not is_right(found, world_from_cam)
 
 
 def gather(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
 
 from aceg_ros.datasets.base import Dataset, Frame
 from aceg_ros.engine import Engine
@@ -11,8 +15,10 @@ from aceg_ros.mapping.anchored import map_anchored
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.mapping.result import MappingResult, OnFirstMap
 from aceg_ros.maps.code import ANCHORED, FREE
+from aceg_ros.memory import ON_THE_CPU
 from aceg_ros.monitor import Monitor
 
+_LOG = logging.getLogger(__name__)
 _MAPPERS = {ANCHORED: map_anchored, FREE: map_free}
 
 
@@ -27,18 +33,25 @@ def map_scene(
     """Fit a map code to frames with poses; the map's axes and unit are those of the poses.
 
     ``metric`` says whether that unit is the meter. ``on_first_map`` is given a map that a robot can
-    drive with after one pass of the fit, which then goes on; free codes have none. Raises FitError
-    when the frames do not allow a map, FitCancelled on request.
+    drive with after one pass of the fit, which then goes on; free codes have none. When a GPU's
+    memory runs out, the networks move to the CPU and all begins anew, which `notes` says. Raises
+    FitError when the frames do not allow a map, FitCancelled on request.
     """
-    mapper = _MAPPERS[engine.regressor.kind]
-    return mapper(
-        frames,
-        engine,
-        options or MappingOptions(),
-        metric,
-        monitor or Monitor(),
-        on_first_map,
-    )
+    mapper, monitor = _MAPPERS[engine.regressor.kind], monitor or Monitor()
+
+    def fit() -> MappingResult:
+        chosen = options or MappingOptions()
+        return mapper(frames, engine, chosen, metric, monitor, on_first_map)
+
+    try:
+        return fit()
+    except torch.cuda.OutOfMemoryError:
+        _LOG.warning(ON_THE_CPU)
+    monitor.report('load', 0.0, ON_THE_CPU)
+    engine.to(torch.device('cpu'))
+    torch.cuda.empty_cache()
+    result = fit()
+    return replace(result, notes=[ON_THE_CPU, *result.notes])
 
 
 def map_dataset(

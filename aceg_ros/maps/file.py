@@ -110,12 +110,21 @@ def read_map(path: str | Path) -> MapCode:
         values = json.loads(text)
         kind = _KINDS[values['kind']]
         info = _info(values)
-    except (ValueError, KeyError, TypeError, AcegError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, AcegError) as error:
         raise MapCodeError(f'the description inside {path} cannot be read: {error}') from error
     _check_layout(path, tensors, kind.layout)
     if metadata.get('sha256') != _digest(text, tensors):
         raise MapCodeError(f'{path} was changed after it was written; copy or make it again')
     return kind.code(tensors, info)
+
+
+def holds_map(path: Path) -> bool:
+    """Whether a file is a map, of any version; only its head is read."""
+    try:
+        with safe_open(path, framework='numpy') as file:
+            return (file.metadata() or {}).get('format') == 'aceg'
+    except (SafetensorError, OSError):
+        return False
 
 
 def _free_tensors(code: FreeCode) -> dict[str, np.ndarray]:

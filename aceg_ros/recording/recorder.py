@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from aceg_ros.datasets.recording import RecordingWriter, is_recording, set_aside
 from aceg_ros.errors import CameraError, DatasetError, StorageError
+from aceg_ros.files import make_folder
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.recording.keyframes import KeyframeChooser, KeyframeRules
@@ -93,7 +94,7 @@ class Recorder:
         """
         with self._lock:
             try:
-                self.path.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path)
             except OSError as error:
                 raise StorageError(f'{self.path}: cannot record there ({error})') from error
             # It may have been moved away meanwhile, or a full disk have left half a line.

@@ -11,6 +11,7 @@ from aceg_ros.errors import AcegError, StorageError
 from aceg_ros.files import write_atomically
 from aceg_ros.mapping.background import BackgroundFit, FitJob, FitReport, FitState
 from aceg_ros.mapping.options import MIN_KEYFRAMES, MappingOptions
+from aceg_ros.maps.file import holds_map
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.recorder import Recorder
 
@@ -237,6 +238,11 @@ class Session:
 
     def _save(self) -> str:
         target = self.settings.map
+        if target.exists() and not holds_map(target):
+            raise StorageError(
+                f'{target} is no map, so it is not replaced; name another file. The map is kept as '
+                f'{self._fitted_file}'
+            )
         try:
             data = self._fitted_file.read_bytes()
             write_atomically(target, data)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from aceg_ros.maps.code import ANCHORED
+from aceg_ros.memory import in_pieces
 from aceg_ros.precision import half_precision
 from aceg_ros.regressor.attention import top_tokens
 from aceg_ros.regressor.base import SceneCoordinates
@@ -98,14 +99,15 @@ class AnchoredRegressor(nn.Module):
         prior = code.log_prior
         if hidden is not None:
             prior = prior.masked_fill(hidden, -torch.inf)
-        # in pieces whose logits stay in a CPU's cache
-        pieces = features.split(_CACHED_PATCHES if features.device.type == 'cpu' else _MANY_PATCHES)
-        found = []
-        for piece in pieces:
+
+        def most_similar(piece: torch.Tensor) -> torch.Tensor:
             with half_precision(features.device):
                 logits = torch.addmm(prior, piece, keys.T, alpha=self.config.temperature)
-            found.append(top_tokens(logits, count)[1])
-        return torch.cat(found)
+            return top_tokens(logits, count)[1]
+
+        # in pieces whose logits stay in a CPU's cache
+        most = _CACHED_PATCHES if features.device.type == 'cpu' else _MANY_PATCHES
+        return in_pieces(most_similar, features, most)
 
     def forward(
         self,

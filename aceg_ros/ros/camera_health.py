@@ -38,7 +38,8 @@ class CameraHealth:
         if waited <= self._timeout():
             return ''
         since = 'yet' if age is None else f'for {age:.1f} s'
-        return f'no image on {self.camera.topic} {since}'
+        words = f'no image on {self.camera.topic} {since}'
+        return f'{words}; {self.camera.hint}' if self.camera.hint else words
 
     @property
     def problem(self) -> str:
@@ -61,6 +62,7 @@ class CameraHealth:
                 rate_hz=round(self.camera.rate, 1),
                 images=self.camera.received,
                 dropped=self.camera.dropped,
+                lost=self.camera.lost,
                 unusable=unusable,
             )
         )
@@ -68,4 +70,6 @@ class CameraHealth:
             return Report(Level.STALE, self.silence, values)
         if self.problem:
             return Report(Level.ERROR, self.problem, values)
+        if self.camera.losing:
+            return Report(Level.WARN, f'{self.camera.topic}: {self.camera.hint}', values)
         return Report(Level.OK, 'images come', values)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Condition
 
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import (
-    DurabilityPolicy,
-    QoSProfile,
-    ReliabilityPolicy,
-    qos_profile_sensor_data,
-)
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
+from rclpy.timer import Timer
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -29,17 +27,21 @@ from aceg_ros.datasets.camera_info import (
 from aceg_ros.errors import CameraError, ImageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, make_pose
+from aceg_ros.ros.arrivals import WINDOW, Arrivals
 from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.bridge import to_rgb
+from aceg_ros.ros.middleware.subscriptions import LOOK, MatchedSubscription
 
-# Seconds over which the rate is taken.
-RATE_WINDOW = 3.0
-# Seconds after the start in which images without any calibration are passed over in silence: the
-# first image mostly comes before the first calibration.
+# Seconds after the first image in which those without any calibration are passed over in silence:
+# the first image mostly comes before the first calibration.
 CALIBRATION_PATIENCE = 1.0
 
-# Seconds between looks for publishers that leave their calibration for those who come later.
-LATCHED_INTERVAL = 0.5
+# Images that wait in a queue are old when they are worked on.
+_NEWEST = 1
+_INFO_DEPTH = 5
+_PATIENCE = 2.0  # s until images that do not come are missed
+_FEW = 8  # images in the window, of which nothing can be said
+
 # A few cameras may share a topic.
 LATCHED_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -105,46 +107,79 @@ class CameraInput:
     Messages are put down by the executor's thread and taken by another. A calibration may be
     published only once, so it need not come with an image. The last one of the same frame is used,
     for as long as this object lives.
+
+    Raw images that do not arrive are replaced by compressed ones, where those are published.
     """
 
-    def __init__(self, node: Node, compressed: bool, rectified: bool, qos: QoSProfile) -> None:
-        """Prepare for images of `image`, or of its `/compressed`, with quality of service `qos`."""
+    def __init__(
+        self,
+        node: Node,
+        compressed: bool,
+        rectified: bool,
+        reliability: ReliabilityPolicy | None = None,
+    ) -> None:
+        """Prepare for images of `image`, or of its `/compressed`; as `MatchedSubscription`."""
         self._node = node
         self._rectified = rectified
-        self._qos = qos
-        self._type = CompressedImage if compressed else Image
+        self._reliability = reliability
+        self._only_compressed = self._compressed = compressed
         # A remapping of `image` does not reach the topics below it by itself.
-        self.topic = node.resolve_topic_name('image') + ('/compressed' if compressed else '')
+        self._raw_topic = node.resolve_topic_name('image')
+        self._compressed_topic = f'{self._raw_topic}/compressed'
         self.info_topic = node.resolve_topic_name('camera_info')
+        self.hint = ''  # why images do not come, or get lost, and what to do
+        self.losing = False  # whether most images get lost on their way
         self._changed = Condition()
         self._newest: CameraImage | None = None
         self._woken = False
         self._infos: dict[str, CameraInfo] = {}
-        self._arrivals: deque[float] = deque()
-        self._last_arrival: float | None = None
+        self._arrivals = Arrivals()
+        self._losses = Arrivals()
+        self._info_arrivals = Arrivals()
         self._received = 0
         self._dropped = 0
-        self._patient_until = 0.0
+        self._lost = 0
+        self._began = 0.0
+        self._uncalibrated_since: float | None = None
         self._next_look = 0.0
-        self._subscriptions: list[Subscription] = []
+        self._timer: Timer | None = None
+        self._images: MatchedSubscription | None = None
+        self._calibrations: MatchedSubscription | None = None
+        self._latched: Subscription | None = None
+
+    @property
+    def topic(self) -> str:
+        """Where images come from at present."""
+        return self._compressed_topic if self._compressed else self._raw_topic
 
     def start(self) -> None:
         """Subscribe."""
-        if not self._subscriptions:
-            self._patient_until = time.monotonic() + CALIBRATION_PATIENCE
-            self._next_look = 0.0
-            create = self._node.create_subscription
-            self._subscriptions = [
-                create(self._type, self.topic, self._on_image, self._qos),
-                create(CameraInfo, self.info_topic, self._on_info, qos_profile_sensor_data),
-            ]
+        if self._images is not None:
+            return
+        self._uncalibrated_since = None
+        self._next_look = 0.0
+        self._subscribe()
+        self._calibrations = MatchedSubscription(
+            self._node, CameraInfo, self.info_topic, self._on_info, _INFO_DEPTH
+        )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self._node.create_timer(LOOK, self._look, clock=steady)
 
     def stop(self) -> None:
         """Unsubscribe, and forget the images that came."""
         with self._changed:
-            subscriptions, self._subscriptions = self._subscriptions, []
+            subscriptions = self._images, self._calibrations
+            self._images = self._calibrations = None
         for subscription in subscriptions:
-            self._node.destroy_subscription(subscription)
+            if subscription is not None:
+                subscription.close()
+        if self._latched is not None:
+            self._node.destroy_subscription(self._latched)
+            self._latched = None
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+        self.hint, self.losing = '', False
         self.clear()
 
     def take(self, timeout: float) -> CameraImage | None:
@@ -170,8 +205,7 @@ class CameraInput:
         """Forget the image, after a jump in time; calibrations hold, and counters go on."""
         with self._changed:
             self._newest = None
-            self._arrivals.clear()
-            self._last_arrival = None
+            self._forget_arrivals()
 
     @property
     def received(self) -> int:
@@ -184,34 +218,117 @@ class CameraInput:
         return self._dropped
 
     @property
+    def lost(self) -> int:
+        """Images that were sent and did not come, as far as the middleware tells."""
+        return self._lost
+
+    @property
     def rate(self) -> float:
         """Images per second, over the last seconds."""
         with self._changed:
-            self._forget_arrivals(time.monotonic())
-            if len(self._arrivals) < 2:
-                return 0.0
-            return (len(self._arrivals) - 1) / (self._arrivals[-1] - self._arrivals[0])
+            return self._arrivals.rate
 
     @property
     def age(self) -> float | None:
         """Seconds since the last image came; None before the first."""
-        last = self._last_arrival
+        last = self._arrivals.last
         return None if last is None else time.monotonic() - last
+
+    def _subscribe(self) -> None:
+        with self._changed:
+            self._forget_arrivals()
+        self._images = MatchedSubscription(
+            self._node,
+            CompressedImage if self._compressed else Image,
+            self.topic,
+            self._on_image,
+            _NEWEST,
+            self._reliability,
+            self._on_lost,
+        )
+
+    def _forget_arrivals(self) -> None:
+        self._began = time.monotonic()
+        for arrivals in (self._arrivals, self._losses, self._info_arrivals):
+            arrivals.clear()
+
+    def _look(self) -> None:
+        """See whether images arrive; if not, say why, or take compressed ones."""
+        with self._changed:
+            images = self._arrivals.count
+            sent = images + self._losses.count
+            if not images:
+                # Mostly there is a calibration for each image.
+                sent = max(sent, self._info_arrivals.count)
+            patient = time.monotonic() - self._began < _PATIENCE
+        before = self.losing
+        self.losing = not patient and sent >= _FEW and images < sent / 2
+        raw = self._node.get_publishers_info_by_topic(self._raw_topic)
+        compressed = self._node.count_publishers(self._compressed_topic)
+        if not self._only_compressed:
+            missed = self.losing or (not images and not patient)
+            if not self._compressed and compressed and (missed or not raw):
+                words = f'on {self._raw_topic} do not arrive' if raw else 'are not published'
+                self._switch(True, f'raw images {words}; taking those on {self._compressed_topic}')
+            elif self._compressed and raw and not compressed:
+                self._switch(False, f'compressed images ended; taking those on {self._raw_topic}')
+        self.hint = self._reason(images, sent, raw, compressed)
+        if self.losing and not before:
+            self._node.get_logger().warning(f'{self.topic}: {self.hint}')
+
+    def _switch(self, compressed: bool, words: str) -> None:
+        if self._images is None:
+            return
+        self._images.close()
+        self._compressed = compressed
+        self.losing = False
+        self._subscribe()
+        self._node.get_logger().warning(words)
+
+    def _reason(
+        self, images: int, sent: int, raw: Sequence[TopicEndpointInfo], compressed: int
+    ) -> str:
+        """Why images do not arrive as they should; empty when they do."""
+        if self._only_compressed and raw and not compressed:
+            return f'only raw images are published, on {self._raw_topic}: set compressed to false'
+        if not (compressed if self._compressed else raw):
+            return 'nobody publishes there'
+        offers = {publisher.qos_profile.reliability for publisher in raw}
+        required = self._reliability is ReliabilityPolicy.RELIABLE and not self._compressed
+        if required and offers != {ReliabilityPolicy.RELIABLE} and not images:
+            return 'a publisher there is best effort: set image_qos to auto'
+        if not self.losing:
+            return ''
+        if self._compressed:
+            remedy = 'the network is too slow: have the camera send fewer'
+        elif offers != {ReliabilityPolicy.RELIABLE}:
+            remedy = 'have the camera publish them reliably, or compressed'
+        elif self._reliability is ReliabilityPolicy.BEST_EFFORT:
+            remedy = 'set image_qos to auto'
+        else:
+            remedy = 'the network is too slow: have the camera publish them compressed'
+        return f'{images} of about {sent} images arrived in the last {WINDOW:g} s; {remedy}'
+
+    def _on_lost(self, count: int) -> None:
+        with self._changed:
+            self._lost += count
+            self._losses.add(count)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         now = time.monotonic()
         with self._changed:
             info, problem = self._info_of(message.header.frame_id.lstrip('/'))
             self._received += 1
-            self._last_arrival = now
-            self._arrivals.append(now)
-            self._forget_arrivals(now)
+            self._arrivals.add()
             if info is None and now >= self._next_look:
-                self._next_look = now + LATCHED_INTERVAL
+                self._next_look = now + LOOK
                 self._hear_latched()
-            if not self._infos and now < self._patient_until:
-                self._dropped += 1
-                return
+            if not self._infos:
+                if self._uncalibrated_since is None:
+                    self._uncalibrated_since = now
+                if now - self._uncalibrated_since < CALIBRATION_PATIENCE:
+                    self._dropped += 1
+                    return
             self._dropped += self._newest is not None
             self._newest = CameraImage(message, info, self._rectified, now, problem)
             self._changed.notify_all()
@@ -219,6 +336,7 @@ class CameraInput:
     def _on_info(self, message: CameraInfo) -> None:
         frame_id = message.header.frame_id.lstrip('/')
         with self._changed:
+            self._info_arrivals.add()
             # Zeros of a driver that does not know its camera yet replace nothing.
             if frame_id in self._infos and not holds_calibration(message):
                 return
@@ -231,7 +349,7 @@ class CameraInput:
 
         A publisher that leaves nothing and such a subscription would warn of each other.
         """
-        if len(self._subscriptions) != 2:
+        if self._images is None or self._latched is not None:
             return
         for publisher in self._node.get_publishers_info_by_topic(self.info_topic):
             offer = publisher.qos_profile
@@ -239,10 +357,8 @@ class CameraInput:
                 offer.durability == DurabilityPolicy.TRANSIENT_LOCAL
                 and offer.reliability == ReliabilityPolicy.RELIABLE
             ):
-                self._subscriptions.append(
-                    self._node.create_subscription(
-                        CameraInfo, self.info_topic, self._on_info, LATCHED_QOS
-                    )
+                self._latched = self._node.create_subscription(
+                    CameraInfo, self.info_topic, self._on_info, LATCHED_QOS
                 )
                 return
 
@@ -262,7 +378,3 @@ class CameraInput:
             f'images on {self.topic} are of frame {frame_id!r}, calibrations on {self.info_topic} '
             f'of {frames}; have the camera driver publish both with one frame_id'
         )
-
-    def _forget_arrivals(self, now: float) -> None:
-        while self._arrivals and self._arrivals[0] < now - RATE_WINDOW:
-            self._arrivals.popleft()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aceg_ros.ros.parameter_table import Parameter
 
-BEST_EFFORT, RELIABLE = 'sensor_data', 'reliable'
+MATCHED, BEST_EFFORT, RELIABLE = 'auto', 'sensor_data', 'reliable'
 
 AUTOSTART = Parameter(
     'autostart',
@@ -18,7 +18,8 @@ CAMERA_PARAMETERS = (
     Parameter(
         'compressed',
         False,
-        'Spares the network: subscribe to sensor_msgs/CompressedImage on `<image>/compressed`.',
+        'Spares the network: subscribe to sensor_msgs/CompressedImage on `<image>/compressed`. '
+        'Where raw images do not arrive, these are taken all the same if there are some.',
         read_only=True,
     ),
     Parameter(
@@ -29,10 +30,10 @@ CAMERA_PARAMETERS = (
     ),
     Parameter(
         'image_qos',
-        BEST_EFFORT,
-        'Reliability of the image subscription: `sensor_data` (best effort) hears every publisher, '
-        '`reliable` loses no large images but hears reliable publishers only.',
-        choices=(BEST_EFFORT, RELIABLE),
+        MATCHED,
+        'Reliability of images: `auto` is that of their publishers. `sensor_data` (best effort) '
+        'loses large images, `reliable` hears reliable publishers only.',
+        choices=(MATCHED, BEST_EFFORT, RELIABLE),
         read_only=True,
     ),
     Parameter(

@@ -18,18 +18,21 @@ from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from aceg_ros.errors import AcegError
-from aceg_ros.ros.common_options import BEST_EFFORT, RELIABLE
+from aceg_ros.ros.common_options import BEST_EFFORT, MATCHED, RELIABLE
 from aceg_ros.ros.parameter_table import Parameter, ParameterError
 
 # Bounds that the range of a descriptor can hold where a parameter has none.
 _LARGEST_INTEGER = 2**63 - 1
 
 _RELIABILITY = {
+    MATCHED: None,
     BEST_EFFORT: ReliabilityPolicy.BEST_EFFORT,
     RELIABLE: ReliabilityPolicy.RELIABLE,
 }
 # For what changes rarely and latecomers need too, such as maps.
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# s after a jump back in time, by which rviz has reset itself and forgotten what was latched.
+RVIZ_RESET = 1.5
 
 
 class Parameters:
@@ -107,6 +110,6 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     return made
 
 
-def image_qos(name: str) -> QoSProfile:
-    """Quality of service of an image subscription, newest only; `name` as parameter `image_qos`."""
-    return QoSProfile(depth=1, reliability=_RELIABILITY[name])
+def image_reliability(name: str) -> ReliabilityPolicy | None:
+    """Reliability of image subscriptions, None for that of the publishers; as `image_qos` names."""
+    return _RELIABILITY[name]

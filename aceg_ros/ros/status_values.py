@@ -39,6 +39,7 @@ class CameraValues:
     rate_hz: float = 0.0
     images: int = 0  # that came
     dropped: int = 0  # replaced by newer ones before there was time for them
+    lost: int = 0  # on their way here, where the middleware tells
     unusable: int = 0
 
 

@@ -13,10 +13,15 @@ from aceg_ros.ros.camera_input import CameraImage, CameraInput
 
 # Seconds after which a worker that has nothing to do looks whether it shall stop.
 _LOOK_UP = 0.5
+_RESTARTS = 1
 
 
 class Worker:
-    """Takes the newest image whenever it is done with the last one."""
+    """Takes the newest image whenever it is done with the last one.
+
+    Whatever one image brings about, the next one gets its turn. A thread that dies all the same is
+    started once more; after that only a restart of the node helps, and `problem` says so.
+    """
 
     def __init__(
         self,
@@ -30,13 +35,15 @@ class Worker:
 
         ``name`` is the thread's.
         """
+        self.problem = ''  # why the last image was given up; empty when it was not
         self._camera = camera
         self._work = work
         self._min_interval = min_interval
         self._logger = logger
+        self._name = name
+        self._restarts = 0
         self._stopping = Event()
-        self._thread = Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._thread = self._start()
 
     def stop(self, patience: float) -> None:
         """Have the thread end, and wait for that up to ``patience`` seconds."""
@@ -44,17 +51,41 @@ class Worker:
         self._camera.wake()
         self._thread.join(patience)
 
+    def _start(self) -> Thread:
+        thread = Thread(target=self._run, name=self._name, daemon=True)
+        thread.start()
+        return thread
+
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            image = self._camera.take(_LOOK_UP)
-            if image is None:
-                continue
-            began = time.monotonic()
-            try:
-                self._work(image)
-            except Exception:
-                # Whatever one image brought about, the next one gets its turn.
-                self._logger.error(
-                    f'an image was given up:\n{traceback.format_exc()}', throttle_duration_sec=5.0
-                )
-            self._stopping.wait(self._min_interval() - (time.monotonic() - began))
+        try:
+            while not self._stopping.is_set():
+                self._take()
+        except BaseException as error:
+            self._died(error)
+
+    def _take(self) -> None:
+        image = self._camera.take(_LOOK_UP)
+        if image is None:
+            return
+        began = time.monotonic()
+        try:
+            self._work(image)
+            self.problem = ''
+        except Exception as error:
+            self.problem = f'an image was given up: {type(error).__name__}: {error}'
+            self._logger.error(
+                f'an image was given up:\n{traceback.format_exc()}', throttle_duration_sec=5.0
+            )
+        self._stopping.wait(self._min_interval() - (time.monotonic() - began))
+
+    def _died(self, error: BaseException) -> None:
+        what = f'the thread {self._name!r} ended: {type(error).__name__}: {error}'
+        if self._stopping.is_set():
+            return
+        if self._restarts < _RESTARTS:
+            self._restarts += 1
+            self._logger.error(f'{what}; it is started once more\n{traceback.format_exc()}')
+            self._thread = self._start()
+            return
+        self.problem = f'{what}; restart the node'
+        self._logger.fatal(f'{self.problem}\n{traceback.format_exc()}')

@@ -28,10 +28,13 @@ class ModeChoice:
         self.mode: TfMode | None = None
         self._first: float | None = None
 
-    def observe(self, stamp: float, base_known: bool, odom_known: bool) -> None:
+    def observe(
+        self, stamp: float, base_known: bool, odom_known: bool, more_to_come: bool = True
+    ) -> None:
         """See what TF has with an image at ``stamp`` (seconds).
 
         ``base_known``: it has the base seen from the camera; ``odom_known``: from odometry too.
+        ``more_to_come``: somebody is there who may still send what is missing.
         """
         if self.mode is not None:
             return
@@ -39,5 +42,5 @@ class ModeChoice:
             self._first = stamp
         if base_known and odom_known:
             self.mode = TfMode.MAP_TO_ODOM
-        elif stamp - self._first >= PATIENCE:
+        elif not more_to_come or stamp - self._first >= PATIENCE:
             self.mode = TfMode.MAP_TO_BASE if base_known else TfMode.MAP_TO_CAMERA

@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -225,37 +222,6 @@ class TestContinuing:
             f'images/{half.name}: half-written, is removed'
         ]
         assert not half.exists()
-
-    def test_killed_at_any_time(self, tmp_path):
-        """Every frame whose writing was reported is there after `kill -9`, and it can go on."""
-        script = """if True:
-            import sys, numpy as np
-            from aceg_ros.datasets import RecordingWriter
-            from aceg_ros.geometry.cameras import Camera
-            camera = Camera.pinhole(64, 48, 60.0, 60.0, 31.5, 23.5)
-            writer = RecordingWriter(sys.argv[1], camera)
-            image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-            stamp = 0
-            while True:
-                writer.add(image, np.eye(4), float(stamp))
-                print(stamp, flush=True)
-                stamp += 1
-            """
-        path = tmp_path / 'r'
-        process = subprocess.Popen(
-            [sys.executable, '-c', script, path], stdout=subprocess.PIPE, text=True
-        )
-        process.stdout.readline()
-        time.sleep(0.3)
-        process.kill()
-        reported = int(process.stdout.read().split()[-1])
-        process.wait()
-        stamps = [frame.stamp for frame in open_dataset(path).frames]
-        assert set(range(reported + 1)) <= {int(stamp) for stamp in stamps}
-        writer = RecordingWriter(path)
-        before = len(writer)
-        writer.add(np.zeros((48, 64, 3), np.uint8), np.eye(4), 1e6)
-        assert len(open_dataset(path)) == before + 1
 
     def test_nothing_to_go_on_with(self, tmp_path, recorded):
         with pytest.raises(DatasetError, match='holds no recording'):

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from map_codes import map_code
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.errors import AcegError, StorageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose
 from aceg_ros.mapping.background import FitReport, FitState
+from aceg_ros.maps.file import holds_map, write_map
 from aceg_ros.recording import session as module
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.session import RefusedError, Session, Settings
@@ -39,7 +41,7 @@ class ScriptedFit:
 
     def end(self, state: FitState) -> None:
         if state is FitState.DONE:
-            self.job.output.write_bytes(b'a map')
+            write_map(self.job.output, map_code())
         self._listener(FitReport(state, 'fit', 1.0, '', 0.0))
 
 
@@ -80,7 +82,7 @@ def test_record_and_map(session, reports, saved):
     assert session.fitting
     fit.end(FitState.DONE)
     assert not session.fitting
-    assert session.settings.map.read_bytes() == b'a map'
+    assert holds_map(session.settings.map)
     assert saved == [session.settings.map]
     assert [report.state for report in reports] == [FitState.RUNNING, FitState.DONE]
 
@@ -107,6 +109,16 @@ def test_map_that_cannot_be_saved_is_kept(session, reports, saved, tmp_path):
     assert session.saved == tmp_path / 'm.aceg'
 
 
+def test_only_maps_are_replaced(session, tmp_path):
+    """Whoever sets the parameter `map` does not thereby choose a file to be destroyed."""
+    session.settings.map = tmp_path / 'notes.txt'
+    session.settings.map.write_text('precious')
+    recorded_and_fitting(session).end(FitState.DONE)
+    with pytest.raises(StorageError, match='is no map, so it is not replaced'):
+        session.save()
+    assert session.settings.map.read_text() == 'precious'
+
+
 def test_fit_and_save_apart(session, saved):
     session.record(True)
     take(session, 6)
@@ -114,7 +126,7 @@ def test_fit_and_save_apart(session, saved):
     assert session.recording
     ScriptedFit.started.end(FitState.DONE)
     assert session.saved is None
-    assert session.save() == f'the map is saved as {session.settings.map}, 0.00 MB'
+    assert session.save().startswith(f'the map is saved as {session.settings.map}, 0.')
     assert saved == []
     session.fit()
     ScriptedFit.started.end(FitState.FAILED)
@@ -129,7 +141,7 @@ def test_unsaved_map_outlives_a_crash(session, reports, saved):
     again = Session(session.settings, reports.append, saved.append)
     assert again.count == 5
     assert again.save().startswith('the map of an earlier fit')
-    assert session.settings.map.read_bytes() == b'a map'
+    assert holds_map(session.settings.map)
 
 
 def test_fresh_recording_keeps_the_old_one_and_its_map(session):

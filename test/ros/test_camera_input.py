@@ -5,20 +5,24 @@ from __future__ import annotations
 import time
 from threading import Thread
 
+import cv2
 import numpy as np
 import pytest
 from harness import LATCHED, wait_until
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from aceg_ros.errors import CameraError, ImageError
 from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
+from aceg_ros.ros.camera_health import CameraHealth
 from aceg_ros.ros.camera_input import CameraInput
 from aceg_ros.ros.messages import camera_info, to_stamp
 from aceg_ros.ros.middleware.bridge import from_rgb
-from aceg_ros.ros.parameters import image_qos
+from aceg_ros.ros.middleware.diagnostics import Level
 
+BEST_EFFORT, RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
 # As messages have it: all coefficients, each of them zero.
 CAMERA = Camera('plumb_bob', 8, 6, intrinsic_matrix(10.0, 10.0, 3.5, 2.5), np.zeros(5))
 
@@ -28,7 +32,7 @@ class Rig:
 
     def __init__(self, ros, name, **options):
         self.ros, self.name = ros, name
-        options = {'compressed': False, 'rectified': False, 'qos': image_qos('reliable')} | options
+        options = {'compressed': False, 'rectified': False, 'reliability': RELIABLE} | options
         self.node = Node('rig', namespace=name, context=ros.node.context)
         ros.node.executor.add_node(self.node)
         self.input = CameraInput(self.node, **options)
@@ -114,12 +118,131 @@ class TestNewest:
         assert rig.input.age > 0.0
 
 
+class TestReliability:
+    @pytest.fixture
+    def rig(self, ros, request):
+        made = Rig(ros, request.node.name, reliability=None)
+        yield made
+        made.close()
+
+    def offer(self, rig, kind, topic, reliability):
+        qos = QoSProfile(depth=1, reliability=reliability)
+        return rig.ros.node.create_publisher(kind, f'/{rig.name}/{topic}', qos)
+
+    def subscribed(self, rig):
+        (info,) = rig.ros.node.get_subscriptions_info_by_topic(f'/{rig.name}/image')
+        return info.qos_profile.reliability
+
+    def test_follows_the_publishers(self, rig):
+        wait_until(lambda: self.subscribed(rig) == BEST_EFFORT)
+        first = self.offer(rig, Image, 'image', RELIABLE)
+        wait_until(lambda: self.subscribed(rig) == RELIABLE)
+        second = self.offer(rig, Image, 'image', BEST_EFFORT)
+        wait_until(lambda: self.subscribed(rig) == BEST_EFFORT)
+        rig.ros.node.destroy_publisher(second)
+        wait_until(lambda: self.subscribed(rig) == RELIABLE)
+        rig.publish_image(1)
+        rig.ros.node.destroy_publisher(first)
+
+    def test_reliable_at_once_where_the_publisher_is_known(self, rig):
+        rig.input.stop()
+        publisher = self.offer(rig, Image, 'image', RELIABLE)
+        wait_until(lambda: rig.node.count_publishers(rig.input.topic) == 1)
+        rig.input.start()
+        assert self.subscribed_soon(rig) == RELIABLE
+        rig.ros.node.destroy_publisher(publisher)
+
+    def subscribed_soon(self, rig):
+        topic = f'/{rig.name}/image'
+        wait_until(lambda: rig.ros.node.count_subscribers(topic) == 1)
+        return self.subscribed(rig)
+
+    def test_says_that_a_required_reliability_is_not_offered(self, ros):
+        rig = Rig(ros, 'required', reliability=RELIABLE)
+        publisher = self.offer(rig, Image, 'image', BEST_EFFORT)
+        wait_until(lambda: 'set image_qos to auto' in rig.input.hint)
+        rig.close()
+        ros.node.destroy_publisher(publisher)
+
+
+class TestLoss:
+    @pytest.fixture(autouse=True)
+    def impatient(self, monkeypatch):
+        monkeypatch.setattr('aceg_ros.ros.camera_input._PATIENCE', 0.3)
+
+    def lose(self, rig, until):
+        """Publish calibrations without their images."""
+
+        def lost():
+            rig.publish_info()
+            return until()
+
+        wait_until(lost)
+
+    def test_of_all_images_shows_in_the_calibrations(self, rig):
+        health = CameraHealth(rig.input, lambda: 0.1, rig.node.get_logger())
+        publisher = rig.ros.publisher(Image, f'/{rig.name}/image', QoSProfile(depth=1))
+        self.lose(rig, lambda: rig.input.losing)
+        words = health.report().message
+        assert words.startswith(f'no image on /{rig.name}/image yet; 0 of about ')
+        assert words.endswith('have the camera publish them compressed')
+        publisher.publish(Image())  # for the others of this topic
+
+    def test_of_most_images_is_a_warning_with_a_remedy(self, rig):
+        health = CameraHealth(rig.input, lambda: 10.0, rig.node.get_logger())
+        rig.publish_info()
+        rig.publish_image(1)
+        assert health.report().level is Level.OK
+        rig.input._on_lost(20)  # as the middleware says
+        wait_until(lambda: health.report().level is Level.WARN)
+        told = health.report()
+        assert '1 of about 21 images arrived' in told.message
+        assert told.values['lost'] == 20
+
+    def test_calibrations_alone_are_no_loss_where_images_come(self, rig):
+        """A camera whose images are throttled, and its calibrations are not."""
+        rig.publish_image(1)
+        for _ in range(20):
+            rig.publish_info()
+        rig.input._look()
+        assert not rig.input.losing
+
+    def test_compressed_images_take_their_place(self, rig):
+        raw = rig.ros.publisher(Image, f'/{rig.name}/image', QoSProfile(depth=1))
+        compressed = rig.ros.node.create_publisher(
+            CompressedImage, f'/{rig.name}/image/compressed', 1
+        )
+        topic = f'/{rig.name}/image/compressed'
+        self.lose(rig, lambda: rig.input.topic == topic)
+        wait_until(lambda: compressed.get_subscription_count() == 1)
+        assert raw.get_subscription_count() == 0
+        picture = cv2.imencode('.png', np.full((6, 8, 3), 7, np.uint8))[1].tobytes()
+        header = Header(frame_id='camera', stamp=to_stamp(5.0))
+        compressed.publish(CompressedImage(header=header, format='png', data=picture))
+        image, camera = rig.input.take(5.0).decode()
+        assert (image[0, 0, 0], camera) == (7, CAMERA)
+        rig.ros.node.destroy_publisher(compressed)
+        wait_until(lambda: rig.input.topic == f'/{rig.name}/image')
+
+    def test_nobody_publishes(self, ros):
+        rig = Rig(ros, 'nobody')
+        wait_until(lambda: rig.input.hint == 'nobody publishes there')
+        rig.close()
+
+    def test_only_raw_images_where_compressed_ones_are_asked_for(self, ros):
+        rig = Rig(ros, 'onlyraw', compressed=True)
+        raw = ros.node.create_publisher(Image, '/onlyraw/image', 1)
+        wait_until(lambda: 'set compressed to false' in rig.input.hint)
+        rig.close()
+        ros.node.destroy_publisher(raw)
+
+
 class TestCalibration:
     def test_none_yet(self, rig, monkeypatch):
         rig.publish_image(1)
         assert rig.input.take(0.05) is None, 'the first calibration may still be on its way'
         assert (rig.input.received, rig.input.dropped) == (1, 1)
-        monkeypatch.setattr(rig.input, '_patient_until', 0.0)
+        monkeypatch.setattr('aceg_ros.ros.camera_input.CALIBRATION_PATIENCE', 0.0)
         rig.publish_image(2)
         with pytest.raises(CameraError, match=r'no calibration came on /.*/camera_info yet'):
             rig.input.take(1.0).decode()
@@ -235,7 +358,7 @@ class TestImages:
             context=ros.node.context,
             cli_args=['--ros-args', '-r', 'image:=/front/color'],
         )
-        camera = CameraInput(node, True, False, image_qos('sensor_data'))
+        camera = CameraInput(node, True, False)
         assert camera.topic == '/front/color/compressed'
         camera.start()
         found = dict(node.get_topic_names_and_types())
@@ -243,7 +366,7 @@ class TestImages:
         node.destroy_node()
 
     def test_best_effort_hears_reliable(self, ros):
-        rig = Rig(ros, 'effort', qos=image_qos('sensor_data'))
+        rig = Rig(ros, 'effort', reliability=BEST_EFFORT)
         rig.publish_info()
         rig.publish_image(5)
         assert rig.input.take(1.0).stamp.sec == 5

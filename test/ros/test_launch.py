@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from processes import wait_until
 
 from aceg_ros.datasets import RecordingWriter
 
@@ -17,23 +18,30 @@ if TYPE_CHECKING:
     from processes import NodeProcess
 
 ROOT = Path(__file__).resolve().parents[2]
-LAUNCHER = str(ROOT / 'test' / 'helpers' / 'launch_file.py')
-COMMON = {
+HELPERS = ROOT / 'test' / 'helpers'
+LAUNCHER = str(HELPERS / 'launch_file.py')
+CAMERA = {
+    'camera_frame',
     'camera_info',
     'compressed',
     'device',
+    'encoder',
     'image',
-    'log_level',
+    'image_qos',
+    'map',
+    'map_frame',
     'namespace',
-    'params_file',
-    'respawn',
+    'rectified',
     'rviz',
-    'rviz_config',
     'use_sim_time',
 }
+COMMON = CAMERA | {'log_level', 'params_file', 'respawn', 'rviz_config'}
+OF_LOCALIZER = {'base_frame', 'confidence', 'odom_frame', 'tf_mode'}
+OF_MAPPER = {'depth', 'pose', 'pose_frame', 'recording'}
 ARGUMENTS = {
-    'localize': COMMON | {'map', 'autostart'},
-    'map': COMMON | {'depth', 'map', 'map_frame', 'pose', 'pose_frame', 'pose_source', 'recording'},
+    'localize': COMMON | OF_LOCALIZER | {'autostart', 'name'},
+    'map': COMMON | OF_MAPPER | {'pose_source'},
+    'session': CAMERA | OF_LOCALIZER | OF_MAPPER | {'bag', 'localize_bag', 'record'},
     'demo': {
         'budget',
         'compressed',
@@ -70,7 +78,12 @@ def environment(tmp_path_factory) -> dict[str, str]:
         (prefix / link).symlink_to(ROOT / target)
     paths = [str(prefix), os.environ.get('AMENT_PREFIX_PATH')]
     # The scripts run the first python3.
-    programs = [str(Path(sys.executable).parent), os.environ['PATH']]
+    commands = prefix / 'bin'
+    commands.mkdir()
+    command = commands / 'ros2'
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} {HELPERS / "ros2_command.py"} "$@"\n')
+    command.chmod(0o755)
+    programs = [str(commands), str(Path(sys.executable).parent), os.environ['PATH']]
     return {
         'AMENT_PREFIX_PATH': os.pathsep.join(filter(None, paths)),
         'PATH': os.pathsep.join(programs),
@@ -105,9 +118,7 @@ def test_arguments_are_described(name):
 
 def test_localize(ros, launch, tmp_path):
     parameters = tmp_path / 'parameters.yaml'
-    parameters.write_text(
-        '/robot/aceg_localizer: {ros__parameters: {map_frame: hall, autostart: true}}'
-    )
+    parameters.write_text('/robot/front: {ros__parameters: {map_frame: hall, autostart: true}}')
     launch(
         'localize',
         'namespace:=robot',
@@ -115,15 +126,23 @@ def test_localize(ros, launch, tmp_path):
         'autostart:=false',
         'compressed:=true',
         'device:=cpu',
+        'image_qos:=reliable',
+        'confidence:=0.5',
+        'base_frame:=chassis',
+        'name:=front',
         f'params_file:={parameters}',
     )
-    node = '/robot/aceg_localizer'
+    node = '/robot/front'
     # The argument comes before the file.
     assert ros.state(node) == 'unconfigured'
     assert ros.change_state(node, 'configure')
     assert ros.change_state(node, 'activate')
-    assert _values(ros, node, 'map_frame', 'compressed', 'device') == ['hall', True, 'cpu']
+    names = 'map_frame', 'compressed', 'device', 'image_qos', 'min_confidence', 'base_frame'
+    assert _values(ros, node, *names) == ['hall', True, 'cpu', 'reliable', 0.5, 'chassis']
     assert _topics(ros, node) >= {'/camera/image_raw/compressed', '/camera/camera_info'}
+    # A namespace keeps its transforms to itself.
+    assert _topics(ros, node) >= {'/robot/tf', '/robot/tf_static'}
+    assert not _topics(ros, node) & {'/tf', '/tf_static'}
 
 
 def test_map(ros, launch, tmp_path):
@@ -133,14 +152,52 @@ def test_map(ros, launch, tmp_path):
         'pose:=/odometry',
         'depth:=/camera/depth',
         'camera_info:=/calibration',
+        'camera_frame:=eye',
+        'rectified:=true',
     )
     node = '/aceg_mapper'
-    assert _values(ros, node, 'pose_source', 'use_depth', 'recording') == [
-        'topic',
-        True,
-        str(tmp_path / 'recording'),
-    ]
-    assert _topics(ros, node) >= {'/image', '/calibration', '/camera/depth'}
+    names = 'pose_source', 'use_depth', 'recording', 'camera_frame', 'rectified'
+    recording = str(tmp_path / 'recording')
+    assert _values(ros, node, *names) == ['topic', True, recording, 'eye', True]
+    assert _topics(ros, node) >= {'/image', '/calibration', '/camera/depth', '/tf', '/tf_static'}
+
+
+def test_session_of_a_camera(ros, launch, tmp_path):
+    session = launch(
+        'session',
+        f'recording:={tmp_path / "recording"}',
+        'pose:=/odometry',
+        'record:=2',
+        'image:=/camera/image_raw',
+        'device:=cpu',
+        'rviz:=false',
+    )
+    session.wait_for_output(f'answer: recording to {tmp_path / "recording"}')
+    # Nobody showed it anything.
+    session.wait_for_output('answer: 0 keyframes are recorded, but a map needs')
+    for node in ('/aceg_mapper', '/aceg_localizer'):
+        assert _values(ros, node, 'use_sim_time') == [False]
+        wait_until(lambda node=node: '/camera/image_raw' in _topics(ros, node))
+    assert _values(ros, '/aceg_localizer', 'tf_mode') == ['auto']
+
+
+def test_session_of_a_bag(ros, launch, tmp_path):
+    session = launch(
+        'session',
+        f'recording:={tmp_path / "recording"}',
+        'namespace:=robot',
+        'bag:=tour',
+        'localize_bag:=other',
+        'device:=cpu',
+        'rviz:=false',
+    )
+    session.wait_for_output('playing other --delay 2 --clock --loop')
+    words = ['answer: recording to', 'playing tour --delay 2 --clock', 'answer: 0 keyframes']
+    places = [session.output.index(each) for each in [*words, 'playing other']]
+    assert places == sorted(places)
+    # The source of mapping poses goes on publishing map -> odom.
+    assert _values(ros, '/robot/aceg_localizer', 'tf_mode', 'use_sim_time') == ['none', True]
+    assert _values(ros, '/robot/aceg_mapper', 'pose_source', 'use_sim_time') == ['tf', True]
 
 
 def test_demo(ros, environment, views, tmp_path):

@@ -7,9 +7,9 @@ from processes import HELPERS
 from rcl_interfaces.srv import DescribeParameters, GetParameters
 from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 
-from aceg_ros.ros.common_options import BEST_EFFORT, CAMERA_PARAMETERS, RELIABLE
+from aceg_ros.ros.common_options import BEST_EFFORT, CAMERA_PARAMETERS, MATCHED, RELIABLE
 from aceg_ros.ros.parameter_table import Parameter
-from aceg_ros.ros.parameters import LATCHED, descriptor, image_qos
+from aceg_ros.ros.parameters import LATCHED, descriptor, image_reliability
 
 SAMPLE = str(HELPERS / 'sample_node.py')
 
@@ -95,10 +95,11 @@ class TestDescriptors:
 class TestQos:
     def test_images(self):
         (parameter,) = (entry for entry in CAMERA_PARAMETERS if entry.name == 'image_qos')
-        for name in parameter.choices:
-            assert image_qos(name).depth == 1
-        assert image_qos(BEST_EFFORT).reliability == ReliabilityPolicy.BEST_EFFORT
-        assert image_qos(RELIABLE).reliability == ReliabilityPolicy.RELIABLE
+        assert {name: image_reliability(name) for name in parameter.choices} == {
+            MATCHED: None,
+            BEST_EFFORT: ReliabilityPolicy.BEST_EFFORT,
+            RELIABLE: ReliabilityPolicy.RELIABLE,
+        }
 
     def test_latched(self):
         assert LATCHED.durability == DurabilityPolicy.TRANSIENT_LOCAL

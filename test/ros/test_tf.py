@@ -14,7 +14,7 @@ from processes import HELPERS
 from aceg_ros.errors import TransformError
 from aceg_ros.geometry.poses import inverse
 from aceg_ros.ros.messages import to_stamp
-from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.ros.middleware.tf import Transforms, TransformSender
 
 MIDDLE = to_stamp(sum(TIMES) / 2)
 
@@ -87,15 +87,25 @@ class TestWaiting:
 
     def test_until_it_comes(self, ros, transforms):
         stamp = to_stamp(300.0)
+        sending = TransformSender(ros.node)
         # After the lookup has begun.
         sender = Thread(
-            target=lambda: (time.sleep(0.3), transforms.send('odom', 'late', np.eye(4), stamp))
+            target=lambda: (time.sleep(0.3), sending.send('odom', 'late', np.eye(4), stamp))
         )
         sender.start()
         start = time.monotonic()
         transforms.lookup('odom', 'late', stamp, timeout=60.0)
         assert time.monotonic() - start < 50.0
         sender.join()
+        sending.close()
+
+
+class TestSenders:
+    def test_are_the_other_nodes(self, ros, sending, transforms):
+        own = TransformSender(ros.node)
+        (sender,) = transforms.senders()
+        assert (sender, transforms.senders('/tf_static')) == ('/frames', {'/frames'})
+        own.close()
 
 
 class TestClear:

@@ -25,6 +25,15 @@ def test_others_are_waited_for(base, mode):
     assert choice.mode is mode
 
 
+@pytest.mark.parametrize(
+    ('base', 'mode'), [(True, TfMode.MAP_TO_BASE), (False, TfMode.MAP_TO_CAMERA)]
+)
+def test_others_are_known_at_once_where_nobody_can_say_more(base, mode):
+    choice = ModeChoice()
+    choice.observe(100.0, base, False, more_to_come=False)
+    assert choice.mode is mode
+
+
 def test_parts_that_start_one_after_the_other():
     choice = ModeChoice()
     for base, odom in [(False, False), (True, False), (True, True)]:

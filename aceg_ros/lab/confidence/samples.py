@@ -7,17 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from aceg_ros.datasets.base import Frame
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, ConfigError
 from aceg_ros.files import write_atomically
-from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import GateOptions, LocalizationOptions
 from aceg_ros.localization.result import Localization
-from aceg_ros.localization.verification import EVIDENCE, is_right
+from aceg_ros.localization.verification import EVIDENCE, is_gross, is_right
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
 
@@ -65,7 +62,7 @@ def scene_samples(scene: SceneQueries, engine: Engine, options: MappingOptions) 
             if isinstance(answer, Localization):
                 truth = frame.world_from_cam
                 right = truth is not None and is_right(answer, truth)
-                gross = truth is None or (not right and _gross(answer, truth))
+                gross = truth is None or is_gross(answer, truth)
             samples.append(
                 Sample(
                     scene.place,
@@ -77,11 +74,6 @@ def scene_samples(scene: SceneQueries, engine: Engine, options: MappingOptions) 
                 )
             )
     return samples
-
-
-def _gross(answer: Localization, truth: np.ndarray) -> bool:
-    meters, degrees = pose_error(answer.world_from_cam, truth)
-    return bool(meters > 0.25 or degrees > 5.0)
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:

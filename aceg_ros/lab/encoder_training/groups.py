@@ -38,7 +38,7 @@ class ViewGroup:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return cls(arrays['images'], arrays['points'], arrays['footprint'])
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, MemoryError) as error:
             raise DatasetError(f'{path} is no group of views ({error}); remove it') from error
 
 

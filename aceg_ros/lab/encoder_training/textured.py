@@ -85,7 +85,7 @@ class TexturedWorld:
         try:
             with np.load(folder / 'world.npz') as arrays:
                 self._world = {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, MemoryError) as error:
             raise DatasetError(f'{folder} holds no textured world ({error})') from error
         self.width, self.height = width, height
         self._context = moderngl.create_context(standalone=True, backend='egl', require=330)

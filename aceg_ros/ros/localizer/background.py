@@ -25,7 +25,8 @@ class Background:
         def do() -> None:
             try:
                 future.set_result(work())
-            except Exception as error:
+            except BaseException as error:
+                # The thread has to live on, and whoever waits has to learn it.
                 future.set_exception(error)
 
         self._queue.put(do)

@@ -12,7 +12,7 @@ from aceg_ros.ros.localizer.pipeline import Hooks, Pipeline
 from aceg_ros.ros.localizer.requests import Localizer, Requests
 from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.localizer.tracked_frame import FrameNames, TrackedFrames
-from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.ros.middleware.tf import Transforms, TransformSender
 from aceg_ros.ros.parameters import Parameters
 from aceg_ros.ros.worker import Worker
 from aceg_ros.tracking.modes import TfMode
@@ -46,9 +46,12 @@ class Interface:
             None if settings['tf_mode'] == AUTO else TfMode(settings['tf_mode']),
             FrameNames(settings['odom_frame'], settings['base_frame'], settings['camera_frame']),
         )
+        # Who never sends does not seem to: `ros2 topic info -v /tf` shows who may.
+        silent = self.tracked_frames.mode is TfMode.NONE
+        self._sender = None if silent else TransformSender(node)
         self.outputs = Outputs(
             node,
-            self.transforms,
+            self._sender,
             settings['map_frame'],
             settings['odom_frame'],
             lambda: settings['path_length'],
@@ -66,7 +69,7 @@ class Interface:
             node.get_clock(),
             node.get_logger(),
         )
-        self._worker = Worker(camera, pipeline, self._min_interval, node.get_logger(), 'localize')
+        self.worker = Worker(camera, pipeline, self._min_interval, node.get_logger(), 'localize')
         # By the clock of the stamps, as TF.
         self._timer = node.create_timer(1.0 / settings['tf_rate'], self._send_odometry)
 
@@ -75,9 +78,11 @@ class Interface:
 
         Those end with `requests.close`.
         """
-        self._worker.stop(_PATIENCE)
+        self.worker.stop(_PATIENCE)
         self._node.destroy_timer(self._timer)
         self.outputs.close()
+        if self._sender is not None:
+            self._sender.close()
         self.transforms.close()
 
     def forget_past(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, NoReturn
@@ -19,17 +20,17 @@ from aceg_ros.ros.camera_input import CameraInput
 from aceg_ros.ros.common_options import AUTOSTART
 from aceg_ros.ros.localizer.interface import Interface
 from aceg_ros.ros.localizer.maps import LoadedMap, MapNotFoundError, Maps
-from aceg_ros.ros.localizer.options import PARAMETERS, gate_options
+from aceg_ros.ros.localizer.options import PARAMETERS, gate_options, initial_pose
 from aceg_ros.ros.localizer.pipeline import Hooks
 from aceg_ros.ros.localizer.report import Reports, Status
 from aceg_ros.ros.localizer.requests import InactiveError, Requests
 from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.middleware.diagnostics import Diagnostics
-from aceg_ros.ros.parameters import Parameters, image_qos
+from aceg_ros.ros.parameters import RVIZ_RESET, Parameters, image_reliability
 from aceg_ros.ros.spin import run_node
 from aceg_ros.tracking.frames import BODY_FROM_OPTICAL
 from aceg_ros.tracking.modes import TfMode
-from aceg_ros.tracking.tracker import Tracker
+from aceg_ros.tracking.tracker import State, Tracker
 
 NAME = 'aceg_localizer'
 _NO_MAP = 'no map is given; set the parameter map, or call ~/load_map'
@@ -56,13 +57,18 @@ class LocalizerNode(LifecycleNode):
         self._active = False
         self._enabled = True
         self._mirrored_map: str | None = None
+        self._start: tuple[Array, Array] | None = None  # as `start_from`, until it can be used
         self._interface: Interface | None = None  # while the node is configured
+        self._show_again: float | None = None  # when viewers that forgot the map get it again
         self._closing: list[Requests] = []  # whose last answers are still to be sent
         self._tracker = Tracker(gate_options(self._values()), settings['lost_after'])
         self._tracker.map_missing(_UNCONFIGURED)
         self._statistics = Statistics()
         self._camera = CameraInput(
-            self, settings['compressed'], settings['rectified'], image_qos(settings['image_qos'])
+            self,
+            settings['compressed'],
+            settings['rectified'],
+            image_reliability(settings['image_qos']),
         )
         self._health = CameraHealth(
             self._camera, lambda: settings['image_timeout'], self.get_logger()
@@ -79,7 +85,12 @@ class LocalizerNode(LifecycleNode):
         self._status = Status(self, self._tracker)
         self._diagnostics = Diagnostics(self, self._camera.topic)
         Reports(
-            self._tracker, self._maps, self._health, self._statistics, lambda: self._working
+            self._tracker,
+            self._maps,
+            self._health,
+            self._statistics,
+            lambda: self._working,
+            lambda: '' if self._interface is None else self._interface.worker.problem,
         ).join(self._diagnostics)
         # The watch goes on when simulated time stands still.
         self.create_timer(_WATCH, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -107,6 +118,7 @@ class LocalizerNode(LifecycleNode):
             outdated=lambda: not self._working,
             time_jumped=self._forget_past,
             examined=self._examined,
+            begins=self._begins,
             fixed=self._fixed,
         )
         self._interface = Interface(
@@ -126,6 +138,8 @@ class LocalizerNode(LifecycleNode):
         """Publish the map, and listen to the camera."""
         outcome = super().on_activate(state)
         self._active = True
+        if self._settings['set_initial_pose']:
+            self.start_from(*initial_pose(self._values()))
         self._show_map(self._maps.current)
         self._listen()
         return outcome
@@ -187,20 +201,19 @@ class LocalizerNode(LifecycleNode):
     def start_from(self, map_from_body: Array, covariance: Array) -> None:
         """Search near a pose of a body that looks along its x axis; covariance (6, 6).
 
-        Raises InactiveError before it is known whether that is the base or the camera.
+        That is kept until there is a map, and images show whether the body is base or camera.
         """
-        x, y, z = map_from_body[:3, 3]
-        mode = None if self._interface is None else self._interface.tracked_frames.mode
-        if mode is None:
-            raise InactiveError('whose pose it is shows only when images come; give it again then')
-        if mode is TfMode.MAP_TO_CAMERA:
-            map_from_body = map_from_body @ BODY_FROM_OPTICAL
-        self._tracker.expect(map_from_body, covariance)
-        self.get_logger().info(f'searching near {x:.2f}, {y:.2f}, {z:.2f} m')
+        self._start = map_from_body, covariance
+        if self._maps.current is not None and self._tf_mode is not None:
+            self._begins()
 
     @property
     def _working(self) -> bool:
         return self._active and self._enabled
+
+    @property
+    def _tf_mode(self) -> TfMode | None:
+        return None if self._interface is None else self._interface.tracked_frames.mode
 
     @property
     def _pause(self) -> str:
@@ -223,7 +236,6 @@ class LocalizerNode(LifecycleNode):
         self._maps.prepare().result()
         if not url:
             self._maps.unload(_NO_MAP)
-            self.get_logger().info(_NO_MAP)
 
     def _close(self, why: str) -> None:
         """Undo the configuration."""
@@ -257,6 +269,12 @@ class LocalizerNode(LifecycleNode):
         state, words = self._tracker.status
         if self._interface is not None:
             self._interface.requests.expire(f'no fix in time; {state.value}: {words}')
+            self._interface.outputs.retract_pose_unless(
+                lambda: self._tracker.state is State.LOCALIZED
+            )
+            if self._show_again is not None and time.monotonic() > self._show_again:
+                self._show_again = None
+                self._interface.outputs.publish_map(self._maps.current)
         self._closing = [requests for requests in self._closing if not requests.close()]
         if self._status.refresh():
             self._diagnostics.update()
@@ -304,6 +322,7 @@ class LocalizerNode(LifecycleNode):
     def _show_map(self, loaded: LoadedMap | None) -> None:
         if self._interface is not None:
             self._interface.outputs.publish_map(loaded)
+            self._interface.outputs.forget_path()
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         words = f'the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.1f} s'
@@ -314,12 +333,26 @@ class LocalizerNode(LifecycleNode):
         self._forget_past()
 
     def _forget_past(self) -> None:
+        self._show_again = time.monotonic() + RVIZ_RESET
         if self._interface is not None:
             self._interface.forget_past()
 
     def _fixed(self, words: str) -> None:
         if self._interface is not None:
             self._interface.requests.fixed(words)
+
+    def _begins(self) -> bool:
+        """Start from the pose that was given, if one was; whether there was one."""
+        start, self._start = self._start, None
+        if start is None:
+            return False
+        map_from_body, covariance = start
+        x, y, z = map_from_body[:3, 3]
+        if self._tf_mode is TfMode.MAP_TO_CAMERA:
+            map_from_body = map_from_body @ BODY_FROM_OPTICAL
+        self._tracker.expect(map_from_body, covariance)
+        self.get_logger().info(f'searching near {x:.2f}, {y:.2f}, {z:.2f} m')
+        return True
 
     def _examined(self, problem: str) -> None:
         if self._health.examined(problem):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from aceg_ros.geometry.motion import MotionLimits
+from aceg_ros.geometry.poses import Array, make_pose, so3_exp
 from aceg_ros.localization.options import GateOptions as PoseGate
 from aceg_ros.ros.common_options import AUTOSTART, CAMERA_PARAMETERS
 from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
 from aceg_ros.tracking.gate import GateOptions
 from aceg_ros.tracking.modes import TfMode
+from aceg_ros.tracking.pose_prior import believable
 
 AUTO = 'auto'
 
@@ -120,6 +124,38 @@ GROUPS = (
         ),
     ),
     Group(
+        'Starting pose',
+        (
+            Parameter(
+                'set_initial_pose',
+                False,
+                'The search begins near `initial_pose` when the node becomes active, as if it came '
+                'on `initialpose`.',
+            ),
+            *(
+                Parameter(
+                    f'initial_pose.{name}',
+                    0.0,
+                    description,
+                    unit=unit,
+                    minimum=-bound,
+                    maximum=bound,
+                )
+                for name, unit, bound, description in (
+                    ('x', 'm', 1e8, 'Where that is in the map.'),
+                    ('y', 'm', 1e8, 'The same along y.'),
+                    ('z', 'm', 1e8, 'The same along z.'),
+                    (
+                        'yaw',
+                        'rad',
+                        6.2832,
+                        'Its turn about the z axis of the map, from the x axis.',
+                    ),
+                )
+            ),
+        ),
+    ),
+    Group(
         'Acceptance of poses',
         (
             Parameter(
@@ -209,6 +245,13 @@ GROUPS = (
     ),
 )
 PARAMETERS = parameters_of(GROUPS)
+
+
+def initial_pose(values: Mapping[str, Any]) -> tuple[Array, Array]:
+    """map_from_body (4, 4) of a body that looks along its x axis, and a wide covariance (6, 6)."""
+    x, y, z, yaw = (values[f'initial_pose.{name}'] for name in ('x', 'y', 'z', 'yaw'))
+    pose = make_pose(so3_exp([0.0, 0.0, yaw]), [x, y, z])
+    return pose, believable(np.zeros((6, 6)))
 
 
 def gate_options(values: Mapping[str, Any]) -> GateOptions:

@@ -8,6 +8,7 @@ from functools import partial
 from threading import Lock
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Path
 from numpy.typing import NDArray
@@ -28,8 +29,12 @@ from aceg_ros.ros.localizer.maps import LoadedMap
 from aceg_ros.ros.localizer.tracked_frame import Placement
 from aceg_ros.ros.messages import frusta, point_cloud, pose_stamped, pose_with_covariance
 from aceg_ros.ros.middleware.bridge import from_rgb
-from aceg_ros.ros.middleware.publishers import create_publisher, destroy_publisher
-from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.ros.middleware.publishers import (
+    RetractablePublisher,
+    create_publisher,
+    destroy_publisher,
+)
+from aceg_ros.ros.middleware.tf import TransformSender
 from aceg_ros.ros.parameters import LATCHED
 from aceg_ros.tracking.gate import Fix
 from aceg_ros.tracking.modes import TfMode
@@ -47,15 +52,15 @@ class Outputs:
     def __init__(
         self,
         node: Node,
-        transforms: Transforms,
+        sender: TransformSender | None,
         map_frame: str,
         odom_frame: str,
         path_length: Callable[[], int],
     ) -> None:
-        """``path_length``: poses that the path keeps at most."""
+        """``sender`` None: no transform is sent; ``path_length``: poses the path keeps at most."""
         self._node = node
         self._clock = node.get_clock()
-        self._transforms = transforms
+        self._sender = sender
         self._map_frame = map_frame
         self._odom_frame = odom_frame
         self._path_length = path_length
@@ -64,7 +69,9 @@ class Outputs:
         self._path_lock = Lock()
         create = partial(create_publisher, node)
         self._pose = create(PoseStamped, '~/pose', _POSES)
-        self._covariance = create(PoseWithCovarianceStamped, '~/pose_with_covariance', _POSES)
+        self._covariance = RetractablePublisher(
+            node, PoseWithCovarianceStamped, '~/pose_with_covariance', LATCHED
+        )
         self._trace = create(Path, '~/path', _NEWEST)
         self._scene_points = create(PointCloud2, '~/scene_points', _NEWEST)
         self._debug_image = create(Image, '~/debug_image', _NEWEST)
@@ -75,7 +82,6 @@ class Outputs:
         """Remove the publishers."""
         for publisher in (
             self._pose,
-            self._covariance,
             self._trace,
             self._scene_points,
             self._debug_image,
@@ -83,6 +89,11 @@ class Outputs:
             self._keyframes,
         ):
             destroy_publisher(self._node, publisher)
+        self._covariance.close()
+
+    def retract_pose_unless(self, holds: Callable[[], bool]) -> None:
+        """Leave the last pose to those who come later only while it holds."""
+        self._covariance.retract_unless(holds)
 
     def publish_fix(self, image: CameraImage, placement: Placement, fix: Fix) -> None:
         """Publish an accepted fix: pose, path and, in the modes that have it at once, TF."""
@@ -91,7 +102,7 @@ class Outputs:
         self._pose.publish(pose)
         self._covariance.publish(pose_with_covariance(header, fix.map_from_body, fix.covariance))
         if placement.mode in (TfMode.MAP_TO_BASE, TfMode.MAP_TO_CAMERA):
-            self._transforms.send(self._map_frame, placement.frame, fix.map_from_body, image.stamp)
+            self._send(placement.frame, fix.map_from_body, image.stamp)
         self._extend_path(pose, fix.map_from_body)
 
     def publish_inliers(
@@ -131,7 +142,6 @@ class Outputs:
             code = loaded.localizer.code
             self._map_points.publish(point_cloud(header, world_points(code), code.colors))
             self._keyframes.publish(frusta(header, list(world_keyframes(code)), _FRUSTUM))
-        self.forget_path()
 
     def publish_odometry(self, map_from_odom: Array, tolerance: float) -> None:
         """Send where odometry is in the map, dated ``tolerance`` seconds into the future."""
@@ -139,13 +149,17 @@ class Outputs:
         # Simulated time that has not begun yet is 0, a stamp that TF takes for "the latest".
         if now.nanoseconds:
             stamp = (now + Duration(seconds=tolerance)).to_msg()
-            self._transforms.send(self._map_frame, self._odom_frame, map_from_odom, stamp)
+            self._send(self._odom_frame, map_from_odom, stamp)
 
     def forget_path(self) -> None:
         """Begin another path with the next fix."""
         with self._path_lock:
             self._path.clear()
             self._last_of_path = None
+
+    def _send(self, child: str, map_from_child: Array, stamp: Time) -> None:
+        if self._sender is not None:
+            self._sender.send(self._map_frame, child, map_from_child, stamp)
 
     def _extend_path(self, pose: PoseStamped, map_from_body: Array) -> None:
         with self._path_lock:

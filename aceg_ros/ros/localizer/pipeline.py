@@ -22,6 +22,7 @@ from aceg_ros.ros.localizer.tracked_frame import Placement, TrackedFrames
 from aceg_ros.ros.messages import to_seconds
 from aceg_ros.tracking.frames import carry
 from aceg_ros.tracking.gate import Fix
+from aceg_ros.tracking.stream import RepeatedImage
 from aceg_ros.tracking.tracker import Arrival, Tracker
 
 
@@ -33,6 +34,7 @@ class Hooks:
     outdated: Callable[[], bool]  # whether results are of no use any more
     time_jumped: Callable[[], None]  # stamps of images went back
     examined: Callable[[str], None]  # an image came, and why it cannot be used, or ''
+    begins: Callable[[], bool]  # before an image is localized; whether a pose to start from came
     fixed: Callable[[str], None]  # a fix was accepted; in words
 
 
@@ -60,6 +62,8 @@ class Pipeline:
         self._logger = logger
         self._body = ''
         self._odometry_problem = ''
+        self._repeated = RepeatedImage()
+        self._camera: Camera | None = None
 
     def __call__(self, image: CameraImage) -> None:
         """Work on one image."""
@@ -71,19 +75,36 @@ class Pipeline:
             self._statistics.unusable += 1
             self._hooks.examined(str(error))
             return
-        self._hooks.examined('')
-        arrival = self._tracker.image(stamp)
+        self._statistics.age = age
+        fault = self._repeated.check(image.message.data, self._odometry(image))
+        self._statistics.repeated = self._repeated.seconds
+        arrival = None if fault else self._tracker.image(stamp)
         if arrival is Arrival.OLD:
+            fault = f'stamps of images do not advance: {stamp:.3f} s came again, or later ones'
+        self._hooks.examined(fault)
+        if fault:
             self._statistics.unusable += 1
             return
+        self._notice_camera(camera)
         if arrival is Arrival.JUMPED_BACK:
             self._logger.warning('the time of the images jumped back; starting anew')
             self._hooks.time_jumped()
+            self._repeated.forget()
         # Before the map is read, so that another map's answer is known to be one.
         epoch = self._tracker.epoch
         loaded = self._maps.current
         if loaded is None:
             return
+        try:
+            if not self._tracked_frames.decide(image, self._hooks.tf_timeout()):
+                self._tracker.no_fix(stamp, epoch, self._tracked_frames.wait)
+                return
+        except TransformError as error:
+            self._statistics.unusable += 1
+            self._tracker.no_fix(stamp, epoch, str(error))
+            return
+        if self._hooks.begins():
+            epoch = self._tracker.epoch
         placement = self._tracked_frames.locate_now(image)
         answer = loaded.localizer.localize(rgb, camera, self._prior(placement))
         if self._hooks.outdated():
@@ -146,6 +167,20 @@ class Pipeline:
             return None
         return predicted @ inverse(placement.camera_from_body)
 
+    def _odometry(self, image: CameraImage) -> Array | None:
+        """Where odometry has the body, (4, 4), if it is known already."""
+        placement = self._tracked_frames.locate_now(image)
+        return None if placement is None else placement.odom_from_body
+
+    def _notice_camera(self, camera: Camera) -> None:
+        """Log a change of the calibration: a zoom, another mode, or a second driver."""
+        if self._camera is not None and camera != self._camera:
+            self._logger.warning(
+                f'the calibration changed: {_lens(self._camera)}, now {_lens(camera)}',
+                throttle_duration_sec=5.0,
+            )
+        self._camera = camera
+
     def _notice(self, placement: Placement) -> None:
         """Log changes of the tracked frame and of odometry."""
         if placement.frame != self._body:
@@ -159,6 +194,14 @@ class Pipeline:
 
     def _now(self) -> float:
         return self._clock.now().nanoseconds * 1e-9
+
+
+def _lens(camera: Camera) -> str:
+    K = camera.K
+    return (
+        f'{camera.width}x{camera.height}, fx {K[0, 0]:.1f}, fy {K[1, 1]:.1f}, cx {K[0, 2]:.1f}, '
+        f'cy {K[1, 2]:.1f}, {camera.model}'
+    )
 
 
 def _described(found: Localization, fix: Fix) -> str:

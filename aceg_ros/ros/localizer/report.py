@@ -21,6 +21,10 @@ from aceg_ros.tracking.tracker import State, Tracker
 _PERIOD = 1.0
 # Seconds that stamps may differ from the clock before they count as those of another one.
 _OTHER_CLOCK = 10.0
+# Seconds that they may be ahead: simulated time goes in steps.
+_AHEAD = 0.25
+# Seconds that one image may come again and again.
+_FROZEN = 5.0
 
 
 class Status:
@@ -43,7 +47,8 @@ class Status:
             return False
         self._state, self._words, self._said = state, words, now
         self._publisher.publish(String(data=f'{state.value}: {words}'))
-        if changed:
+        # What a map is waited for is all that there is to say of that state, and it changes.
+        if changed or state is State.WAITING_FOR_MAP:
             self._logger.info(f'{state.value}: {words}')
         return changed
 
@@ -58,13 +63,15 @@ class Reports:
         health: CameraHealth,
         statistics: Statistics,
         working: Callable[[], bool],
+        broken: Callable[[], str],
     ) -> None:
-        """``working``: whether images are wanted."""
+        """``working``: whether images are wanted; ``broken``: why images are given up, or ''."""
         self._tracker = tracker
         self._maps = maps
         self._health = health
         self._statistics = statistics
         self._working = working
+        self._broken = broken
 
     def join(self, diagnostics: Diagnostics) -> None:
         """Have them published."""
@@ -77,11 +84,25 @@ class Reports:
         report = self._health.report(self._statistics.unusable)
         if not self._working():
             return replace(report, level=Level.OK, message='not listening')
-        behind = self._statistics.latency
-        if report.level is Level.OK and abs(behind) > _OTHER_CLOCK:
-            words = f'stamps of images are {behind:.0f} s behind the clock: is use_sim_time right?'
+        if report.level is Level.OK and (words := self._odd):
             return replace(report, level=Level.WARN, message=words)
         return report
+
+    @property
+    def _odd(self) -> str:
+        """What a healthy camera does not do, though its images can be used."""
+        age, repeated = self._statistics.age, self._statistics.repeated
+        if abs(age) > _OTHER_CLOCK:
+            side = 'behind' if age > 0 else 'ahead of'
+            return f'stamps of images are {abs(age):.0f} s {side} the clock: is use_sim_time right?'
+        if age < -_AHEAD:
+            return f'stamps of images are {-age:.2f} s ahead of the clock: synchronize the clocks'
+        if repeated > _FROZEN:
+            return (
+                f'the same image has come for {repeated:.0f} s, bit for bit: the driver hangs, or '
+                'this is a simulation that stands still'
+            )
+        return ''
 
     def localization(self) -> Report:
         """The outcome of localization."""
@@ -101,6 +122,8 @@ class Reports:
         for stage, milliseconds in statistics.milliseconds.items():
             values[f'{stage}_ms'] = round(milliseconds, 1)
         state, words = self._tracker.status
+        if self._broken():
+            return Report(Level.ERROR, self._broken(), values)
         level = Level.WARN
         if state is State.LOCALIZED or not self._working():
             level = Level.OK
@@ -120,7 +143,10 @@ class Reports:
             'keyframes': len(code.keyframes),
             'points': len(code.anchors),
             'quality': code.info.quality.rating.value,
+            'device': loaded.localizer.device,
         }
+        if loaded.localizer.note:
+            return Report(Level.WARN, loaded.localizer.note, values)
         if problem:
             return Report(Level.WARN, f'still in use, because of this: {problem}', values)
         return Report(Level.OK, f'{loaded.path.name} is in use', values)

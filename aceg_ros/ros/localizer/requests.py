@@ -45,10 +45,7 @@ class Localizer(Protocol):
         """Forget what was known; raises InactiveError where no fix can follow."""
 
     def start_from(self, map_from_body: Array, covariance: Array) -> None:
-        """Search near a pose of a body that looks along its x axis; covariance (6, 6).
-
-        Raises InactiveError before it is known whether that is the base or the camera.
-        """
+        """Search near a pose of a body that looks along its x axis; covariance (6, 6)."""
 
 
 class Requests:

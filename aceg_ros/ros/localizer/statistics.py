@@ -22,6 +22,8 @@ class Statistics:
         self.unusable = 0  # images that could not be worked on
         self.inliers = 0  # of the last pose
         self.confidence = 0.0  # of the last pose, or of the last that was refused
+        self.age = 0.0  # seconds from the last image's stamp to the work on it; negative: ahead
+        self.repeated = 0.0  # seconds for which the same image has come again and again
         self.latency = 0.0  # seconds from the last fix's stamp to its publication
 
     def took(self, seconds: Mapping[str, float], age: float) -> None:

@@ -54,15 +54,34 @@ class TrackedFrames:
         """The mode; None while it is not decided."""
         return self._fixed or self._choice.mode
 
+    def decide(self, image: CameraImage, timeout: float) -> bool:
+        """Whether the mode is known, after a look at what TF has with an image.
+
+        Waits up to ``timeout`` seconds for transforms. Raises TransformError where images name no
+        frame.
+        """
+        if self.mode is None:
+            camera = self._camera_frame(image)
+            base = self._has(self._names.base, camera, image.stamp, timeout)
+            odom = base and self._has(self._names.odom, self._names.base, image.stamp, timeout)
+            # How a camera is mounted mostly does not move, and odometry always does.
+            topics = ('/tf',) if base else ('/tf', '/tf_static')
+            senders = any(self._transforms.senders(topic) for topic in topics)
+            self._choice.observe(to_seconds(image.stamp), base, odom, more_to_come=senders)
+        return self.mode is not None
+
+    @property
+    def wait(self) -> str:
+        """What `decide` waits for, in words."""
+        return f'waiting up to {PATIENCE:g} s for TF to place {self._names.base} and the camera'
+
     def locate(self, image: CameraImage, timeout: float) -> Placement:
         """The body at the image's stamp; waits up to ``timeout`` seconds for transforms.
 
-        Raises TransformError when TF does not say how the camera is mounted, or not yet.
+        The mode has to be known. Raises TransformError when TF does not say how the camera is
+        mounted.
         """
-        camera = self._camera_frame(image)
-        if self.mode is None:
-            self._decide(camera, image.stamp, timeout)
-        return self._placement(image, camera, timeout)
+        return self._placement(image, self._camera_frame(image), timeout)
 
     def locate_now(self, image: CameraImage) -> Placement | None:
         """As `locate`, without waiting; None where TF does not have it yet."""
@@ -74,9 +93,7 @@ class TrackedFrames:
     def _placement(self, image: CameraImage, camera: str, timeout: float) -> Placement:
         mode = self.mode
         if mode is None:
-            raise TransformError(
-                f'waiting up to {PATIENCE:g} s for TF to place {self._names.base} and {camera}'
-            )
+            raise TransformError(self.wait)
         if mode is TfMode.MAP_TO_CAMERA or (mode is TfMode.NONE and not self._names.base):
             return Placement(mode, camera, image.camera_from_optical())
         try:
@@ -96,12 +113,6 @@ class TrackedFrames:
         if mode is TfMode.NONE:
             problem = ''
         return Placement(mode, self._names.base, camera_from_base, odom_from_base, problem)
-
-    def _decide(self, camera: str, stamp: Time, timeout: float) -> None:
-        """Let the choice see what TF has."""
-        base = self._has(self._names.base, camera, stamp, timeout)
-        odom = base and self._has(self._names.odom, self._names.base, stamp, timeout)
-        self._choice.observe(to_seconds(stamp), base, odom)
 
     def _has(self, target: str, source: str, stamp: Time, timeout: float) -> bool:
         try:

@@ -8,7 +8,7 @@ from threading import Condition
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -17,6 +17,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.timeline import SAME_INSTANT
 from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.bridge import to_depth
+from aceg_ros.ros.middleware.subscriptions import MatchedSubscription
 
 _KEPT = 15  # messages; poses may come that much later than images
 _PATIENCE = 0.2  # s; depth is computed, and so comes later than images
@@ -30,11 +31,16 @@ class DepthInput:
     """
 
     def __init__(
-        self, node: Node, tolerance: float, qos: QoSProfile, camera_frame: str = ''
+        self,
+        node: Node,
+        tolerance: float,
+        reliability: ReliabilityPolicy | None,
+        camera_frame: str = '',
     ) -> None:
         """Subscribe to `depth`; images at most `tolerance` s apart belong together.
 
-        `camera_frame` is the camera's frame where images name a wrong one.
+        `reliability` as `MatchedSubscription`. `camera_frame` is the camera's frame where images
+        name a wrong one.
         """
         self.problem = ''
         self._tolerance = tolerance
@@ -43,8 +49,7 @@ class DepthInput:
         self._changed = Condition()
         self._messages: deque[Image] = deque(maxlen=_KEPT)
         self.topic = node.resolve_topic_name('depth')
-        queue = QoSProfile(depth=_KEPT, reliability=qos.reliability)
-        node.create_subscription(Image, self.topic, self._on_depth, queue)
+        MatchedSubscription(node, Image, self.topic, self._on_depth, _KEPT, reliability)
 
     def find(self, image: Header, camera: Camera) -> NDArray[np.float32] | None:
         """Meters (H, W) of an image of `camera` with this header, or None, which is logged.

@@ -24,19 +24,21 @@ from aceg_ros.ros.camera_input import CameraImage, CameraInput
 from aceg_ros.ros.mapper.depth import DepthInput
 from aceg_ros.ros.mapper.localizer_client import LocalizerClient
 from aceg_ros.ros.mapper.options import PARAMETERS, TF, limits_of, settings_of
+from aceg_ros.ros.mapper.origin import localizers
 from aceg_ros.ros.mapper.outputs import Outputs, fit_report
 from aceg_ros.ros.mapper.poses import PoseSource, TfPoses, TopicPoses
 from aceg_ros.ros.mapper.report import Counters, Reports
 from aceg_ros.ros.mapper.services import Services
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
 from aceg_ros.ros.middleware.tf import Transforms
-from aceg_ros.ros.parameters import Parameters, image_qos
+from aceg_ros.ros.parameters import RVIZ_RESET, Parameters, image_reliability
 from aceg_ros.ros.spin import run_node
 from aceg_ros.ros.worker import Worker
+from aceg_ros.tracking.stream import RepeatedImage
 
 NAME = 'aceg_mapper'
 _WATCH = 0.2  # s between looks at what does not report by itself
-_CHECK = 1.0  # s between looks at images that nobody wants
+_CHECK = 1.0  # s between looks at images that nobody wants, and at who sends poses
 _PATIENCE = 1.0  # s that the end of the node waits for the image at hand
 
 
@@ -51,20 +53,23 @@ class MapperNode(Node):
         self._published_map: Path | None = None
         self._last_stamp: float | None = None
         self._last_check = time.monotonic()
+        self._next_look = 0.0  # time.monotonic()
         self._scene_changed = True
+        self._show_again: float | None = None  # when viewers that forgot the scene get it again
+        self._repeated = RepeatedImage()
         self._outputs = Outputs(self)
         self._localizer = LocalizerClient(self, settings['localizer_service'])
         self._session = Session(settings_of(self._values()), self._on_fit, self._localizer.request)
         self._preview = ScenePreview()
         self._transforms = Transforms(self)
         self._poses = self._make_pose_source()
-        qos = image_qos(settings['image_qos'])
+        reliability = image_reliability(settings['image_qos'])
         self._depth = (
-            DepthInput(self, settings['depth_tolerance'], qos, settings['camera_frame'])
+            DepthInput(self, settings['depth_tolerance'], reliability, settings['camera_frame'])
             if settings['use_depth']
             else None
         )
-        self._camera = CameraInput(self, settings['compressed'], settings['rectified'], qos)
+        self._camera = CameraInput(self, settings['compressed'], settings['rectified'], reliability)
         self._health = CameraHealth(
             self._camera, lambda: settings['image_timeout'], self.get_logger()
         )
@@ -79,6 +84,7 @@ class MapperNode(Node):
             self._depth,
             self._counters,
             self._fit_report,
+            lambda: self._worker.problem,
         )
         self._diagnostics = Diagnostics(self, self._camera.topic)
         for name in ('camera', 'poses', 'recording', 'fit'):
@@ -136,6 +142,9 @@ class MapperNode(Node):
 
     def _offer(self, image: CameraImage, wanted: bool) -> None:
         pose = self._poses.pose(image, self._settings['pose_timeout'])
+        fault = self._repeated.check(image.message.data, pose)
+        if fault:
+            raise ImageError(fault)
         outcome = self._session.recorder.offer(
             image.seconds,
             pose,
@@ -228,11 +237,15 @@ class MapperNode(Node):
     def _watch(self) -> None:
         """Publish what changed, and answer calls that waited too long."""
         self._localizer.work()
+        self._look_for_localizers()
         if self._session.saved not in (None, self._published_map):
             self._published_map = self._session.saved
             self._outputs.publish_progress(self._fit_report())
         trouble = self._health.silence or self._counters.trouble or 'no image came'
         self._requests.wanted.expire(f'no keyframe was added: {trouble}')
+        if self._show_again is not None and time.monotonic() > self._show_again:
+            self._show_again = None
+            self._scene_changed = True
         if self._scene_changed and self._outputs.publish_scene(
             self._poses.frame or self._settings['map_frame'],
             self._session.recorder.poses,
@@ -242,6 +255,17 @@ class MapperNode(Node):
         if self._outputs.publish_status(self._reports.state, self._reports.words):
             self._diagnostics.update()
 
+    def _look_for_localizers(self) -> None:
+        if not self._session.recording or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _CHECK
+        known, self._reports.localizers = (
+            self._reports.localizers,
+            localizers(self, self._poses.senders),
+        )
+        if self._reports.localizers and self._reports.localizers != known:
+            self.get_logger().warning(self._reports.circle)
+
     def _on_clock_jump(self, jump: TimeJump) -> None:
         self._last_stamp = None
         self._camera.clear()
@@ -250,7 +274,9 @@ class MapperNode(Node):
         self._forget_past(now, f'the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.1f} s')
 
     def _forget_past(self, now: float, words: str) -> None:
+        self._show_again = time.monotonic() + RVIZ_RESET
         self._transforms.clear()
+        self._repeated.forget()
         self._poses.rewind(now)
         if self._depth is not None:
             self._depth.clear()

@@ -12,7 +12,6 @@ from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from aceg_ros.errors import PoseError, TransformError
 from aceg_ros.geometry.motion import MotionLimits
@@ -20,7 +19,8 @@ from aceg_ros.geometry.poses import Array, compose, inverse
 from aceg_ros.recording.pose_track import JumpWatch, PoseTrack
 from aceg_ros.ros.camera_input import CameraImage
 from aceg_ros.ros.messages import pose_of, to_seconds
-from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.ros.middleware.subscriptions import MatchedSubscription
+from aceg_ros.ros.middleware.tf import Transforms, senders
 
 PoseMessage: TypeAlias = PoseStamped | PoseWithCovarianceStamped | Odometry
 
@@ -65,6 +65,10 @@ class PoseSource(Protocol):
     def age(self) -> float | None:
         """Seconds that poses have been missing; None before the first."""
 
+    @property
+    def senders(self) -> set[str]:
+        """Full names of the nodes that may send the poses."""
+
     def pose(self, image: CameraImage, timeout: float) -> Array:
         """world_from_cam (4, 4) of an image; waits up to `timeout` s for it.
 
@@ -98,6 +102,11 @@ class TfPoses:
     def age(self) -> float | None:
         """Seconds for which poses were asked for in vain; None before the first was found."""
         return None if self._found is None else self._asked - self._found
+
+    @property
+    def senders(self) -> set[str]:
+        """See `PoseSource`."""
+        return self._transforms.senders()
 
     def pose(self, image: CameraImage, timeout: float) -> Array:
         """See `PoseSource`."""
@@ -152,6 +161,11 @@ class TopicPoses:
         """Seconds since the last message; None before the first."""
         return None if self._last is None else time.monotonic() - self._last
 
+    @property
+    def senders(self) -> set[str]:
+        """See `PoseSource`."""
+        return senders(self._node, self.name)
+
     def pose(self, image: CameraImage, timeout: float) -> Array:
         """See `PoseSource`."""
         stamp = to_seconds(image.stamp)
@@ -201,20 +215,8 @@ class TopicPoses:
         if known:
             self._search.cancel()
             self._problem = f'no pose came on {self.name} yet'
-            # Images in raw crowd out what is sent with best effort, and no image is of use without
-            # its pose; but a reliable subscription hears only reliable publishers.
-            offered = {info.qos_profile.reliability for info in publishers}
-            reliable = offered == {ReliabilityPolicy.RELIABLE}
-            self._node.create_subscription(
-                _TYPES[known[0]],
-                self.name,
-                self._on_pose,
-                QoSProfile(
-                    depth=_QUEUE_DEPTH,
-                    reliability=ReliabilityPolicy.RELIABLE
-                    if reliable
-                    else ReliabilityPolicy.BEST_EFFORT,
-                ),
+            MatchedSubscription(
+                self._node, _TYPES[known[0]], self.name, self._on_pose, _QUEUE_DEPTH
             )
         elif published:
             self._problem = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from threading import Lock
 
 from aceg_ros.recording.recorder import Keyframe, Refusal
@@ -14,7 +16,14 @@ from aceg_ros.ros.mapper.poses import PoseSource
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 
 _RECENT = 5.0  # s that the trouble of one image counts
+_LITTLE = 500_000_000  # bytes left on the disk that are worth a warning
 STALE = 1.5  # s without a pose after which its source counts as stopped
+
+
+def _free(path: Path) -> int:
+    """Bytes left on the disk that holds a path, or would if it were made."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free
 
 
 class Counters:
@@ -67,14 +76,17 @@ class Reports:
         depth: DepthInput | None,
         counters: Counters,
         fit: Callable[[], Report],
+        broken: Callable[[], str],
     ) -> None:
-        """`fit`: how the fit goes, or went."""
+        """`fit`: how the fit goes, or went; `broken`: why images are given up, or ''."""
         self._depth = depth
         self._session = session
         self._health = health
         self._poses = poses
         self._counters = counters
         self.fit = fit
+        self.localizers: Sequence[str] = ()  # that may send the poses; full names of nodes
+        self._broken = broken
 
     @property
     def state(self) -> str:
@@ -99,8 +111,18 @@ class Reports:
         if recorder.problem:
             said.append(f'recording stopped: {recorder.problem}')
         elif self._session.recording:
-            said += [self._health.silence, self._trouble, self._poses.jumps.last]
+            said += [self._health.silence, self._trouble, self._poses.jumps.last, self.circle]
         return '; '.join(filter(None, said))
+
+    @property
+    def circle(self) -> str:
+        """That poses may be those of a localizer, whose errors the map would have; else empty."""
+        if not self.localizers:
+            return ''
+        return (
+            f'poses may come from the localizer {", ".join(self.localizers)}, whose errors go into '
+            'the map: end it, or set its tf_mode to none'
+        )
 
     def camera(self) -> Report:
         """Whether usable images arrive."""
@@ -116,6 +138,8 @@ class Reports:
         if self._session.recording and source.age > STALE:
             words = f'no pose from {source.name} for {source.age:.1f} s'
             return Report(Level.STALE, words, values)
+        if self._session.recording and self.circle:
+            return Report(Level.WARN, self.circle, values)
         if source.jumps.count:
             words = f'{source.jumps.last}; keyframes before and after may not fit together'
             return Report(Level.WARN, words, values)
@@ -129,10 +153,16 @@ class Reports:
             'keyframes': self._session.count,
             **self._counters.counts,
         }
-        if recorder.problem:
-            return Report(Level.ERROR, recorder.problem, values)
+        free = _free(recorder.path)
+        values['free_mb'] = round(free / 1e6)
+        problem = recorder.problem or self._broken()
+        if problem:
+            return Report(Level.ERROR, problem, values)
         if self._session.recording and self._trouble:
             return Report(Level.WARN, self._trouble, values)
+        if self._session.recording and free < _LITTLE:
+            words = f'the disk has {free / 1e6:.0f} MB left; recording stops when it is full'
+            return Report(Level.WARN, words, values)
         return Report(Level.OK, self.state, values)
 
     @property

@@ -54,19 +54,18 @@ class TransformSender:
         self._publisher.publish(TFMessage(transforms=[transform]))
 
 
-class Transforms(TransformSender):
-    """Sends transforms and looks them up, through tf2_ros where it is installed."""
+class Transforms:
+    """Looks transforms up, through tf2_ros where it is installed."""
 
     def __init__(self, node: Node) -> None:
         """Begin to listen; the node's executor delivers what is heard."""
-        super().__init__(node)
+        self._node = node
         self._source: _TopicSource | _Tf2Source = (
             _TopicSource(node) if tf2_ros is None else _Tf2Source(node)
         )
 
     def close(self) -> None:
-        """Remove publisher and subscriptions."""
-        super().close()
+        """Remove the subscriptions."""
         self._source.close()
 
     def lookup(self, target: str, source: str, stamp: TimeMessage, timeout: float = 0.0) -> Array:
@@ -88,6 +87,17 @@ class Transforms(TransformSender):
     def clear(self) -> None:
         """Forget what was heard, after a jump in time; static transforms stay."""
         self._source.clear()
+
+    def senders(self, topic: str = '/tf') -> set[str]:
+        """Full names of other nodes that may send transforms, on `/tf` or `/tf_static`."""
+        return senders(self._node, topic)
+
+
+def senders(node: Node, topic: str) -> set[str]:
+    """Full names of other nodes that publish on a topic."""
+    publishers = node.get_publishers_info_by_topic(topic)
+    names = {f'{each.node_namespace.rstrip("/")}/{each.node_name}' for each in publishers}
+    return names - {node.get_fully_qualified_name()}
 
 
 class _TopicSource:

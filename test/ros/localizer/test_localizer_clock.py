@@ -8,10 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from harness import LATCHED
 from nav_msgs.msg import Path
 from robot import ANY_MOTION, BASE_FROM_CAMERA, Localizer, Robot, near
 from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import PointCloud2
 from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
 
 from aceg_ros.ros.messages import pose_of, to_seconds, transform_from_message
 
@@ -85,6 +88,12 @@ def test_stamps_are_of_that_time(simulation):
 
 def test_clock_that_jumps_back(simulation):
     simulation.stand(1, 1010.0)
+    name = simulation.localizer.name
+    points = simulation.ros.collect(PointCloud2, f'{name}/map_points', LATCHED)
+    keyframes = simulation.ros.collect(MarkerArray, f'{name}/keyframes', LATCHED)
+    for latched in (points, keyframes):
+        latched.wait()
+        latched.clear()
     simulation.localizer.statuses.clear()
     simulation.tick(500.0)
     simulation.localizer.wait_for('searching', 'the clock jumped back by 510.0 s')
@@ -102,6 +111,11 @@ def test_clock_that_jumps_back(simulation):
     map_from_base = map_from_odom @ simulation.robot.odom_from_base(3)
     assert near(map_from_base, simulation.robot.map_from_base(3))
     assert len(simulation.path.wait()[0].poses) == 1
+    # rviz resets itself then, and has forgotten what was latched.
+    cloud = points.wait()[0]
+    assert cloud.width > 0
+    assert 500.0 <= to_seconds(cloud.header.stamp) <= 502.0
+    assert keyframes.wait()[0].markers[0].points
 
 
 def test_standing_time_does_not_hide_a_camera_that_stopped(simulation):

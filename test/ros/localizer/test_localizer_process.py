@@ -151,7 +151,9 @@ def test_answers_those_who_wait_when_it_is_shut_down(ros, room_map):
 def test_starts_without_a_map_that_can_be_used(ros, room_map, tmp_path):
     path = tmp_path / 'map.aceg'
     localizer = Localizer(ros, namespace='/mapless', map=path)
+    # Both who reads the topic and who looks at the terminal learn what is waited for.
     localizer.wait_for('waiting_for_map', f'no map at {path}')
+    localizer.process.wait_for_output(f'waiting_for_map: there is no map at {path}')
     path.write_bytes(room_map.read_bytes()[:5000])
     assert localizer.load(path) == LoadMap.Response.RESULT_INVALID_MAP_DATA
     localizer.wait_for('waiting_for_map', 'not an .aceg map')

@@ -60,6 +60,7 @@ def process(ros, robot, room_map, package) -> Iterator[Localizer]:
         lost_after=0.5,
     )
     assert 'no map is given' in localizer.wait_for('waiting_for_map', 'no map')
+    localizer.process.wait_for_output('waiting_for_map: no map is given')
     assert not localizer.relocalize().success
     assert localizer.load(room_map) == LoadMap.Response.RESULT_SUCCESS
     robot.wake(localizer)
@@ -270,6 +271,21 @@ class TestStartingPose:
         assert not localized.poses.messages
         assert near(pose_of(localized.pose_at(robot.show(6))), robot.map_from_camera(6))
 
+    def test_of_the_parameters_counts_when_the_node_becomes_active(self, ros, localized, robot):
+        localized.set(**UNMOVED)
+        body = robot.map_from_camera(6) @ inverse(BODY_FROM_OPTICAL)
+        x, y, z = body[:3, 3]
+        yaw = float(np.arctan2(body[1, 0], body[0, 0]))
+        place = {'initial_pose.x': x, 'initial_pose.y': y, 'initial_pose.z': z}
+        localized.set(set_initial_pose=True, **place, **{'initial_pose.yaw': yaw})
+        since = len(localized.process.output)
+        assert ros.change_state(localized.name, 'deactivate')
+        assert ros.change_state(localized.name, 'activate')
+        localized.set(set_initial_pose=False)
+        localized.process.wait_for_output(f'searching near {x:.2f}, {y:.2f}, {z:.2f} m', since)
+        robot.listeners = 1
+        assert near(pose_of(localized.pose_at(robot.show(6))), robot.map_from_camera(6))
+
     @pytest.mark.parametrize(
         ('frame', 'spread', 'words'),
         [
@@ -328,6 +344,24 @@ class TestOutputs:
         pictures.clear()
         robot.publish(robot.blank())
         assert any(pictures.wait()[0].data)  # says in words why there is no pose
+
+    def test_pose_waits_for_latecomers_until_the_robot_is_lost(self, ros, localized, robot):
+        topic = f'{localized.name}/pose_with_covariance'
+        with robot.standing(0):
+            localized.poses.wait(2)
+            stamp = localized.poses.messages[-1].header.stamp
+            (late,) = ros.collect(PoseWithCovarianceStamped, topic, LATCHED).wait()[:1]
+            assert to_seconds(late.header.stamp) >= to_seconds(stamp)
+        with robot.repeating(robot.blank):
+            localized.wait_for('lost', 'look alike')
+        time.sleep(0.4)  # until the node looks at its state again
+        later = ros.collect(PoseWithCovarianceStamped, topic, LATCHED)
+        time.sleep(0.5)
+        assert not later.messages
+        # All who subscribe hear the next one.
+        stamp = robot.show(0)
+        for heard in (later, localized.poses):
+            heard.wait_for(lambda message: message.header.stamp == stamp)
 
     def test_refused_fix_leaves_no_points(self, ros, localized, robot):
         points = ros.collect(PointCloud2, f'{localized.name}/scene_points')

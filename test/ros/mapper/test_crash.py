@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 
 from builtin_interfaces.msg import Time
+from harness import LATCHED
 from mapper_robot import Robot, recorded
 from rosgraph_msgs.msg import Clock
+from visualization_msgs.msg import MarkerArray
 
 
 def test_killed_while_recording_and_started_again(start_mapper, ros):
@@ -69,4 +71,11 @@ def test_simulated_clock_set_back(start_mapper, ros):
         robot.drive(mapper.folder, [float(seconds)], first=seconds)
     mapper.process.wait_for_output('the clock jumped back by 8950.0 s')
     assert recorded(mapper.folder) == [50.0, 51.0, 100.0, 101.0, 9000.0]
+    # rviz resets itself then, and has forgotten what was latched.
+    scene = ros.collect(MarkerArray, f'{mapper.name}/keyframes', LATCHED)
+    for _ in range(5):
+        clock.publish(Clock(clock=Time(sec=10)))
+        time.sleep(0.02)
+    again = scene.wait_for(lambda message: message.markers[0].header.stamp.sec == 10)
+    assert again.markers[0].points
     assert mapper.process.stop() == 0

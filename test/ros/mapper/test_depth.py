@@ -9,7 +9,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from harness import wait_until
 from mapper_robot import Robot, pose_at, until_recorded
-from rclpy.qos import QoSProfile
+from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -24,7 +24,7 @@ CAMERA = Camera.pinhole(8, 6, 10.0, 10.0, 3.5, 2.5)
 
 @pytest.fixture(scope='module')
 def depth_input(ros) -> module.DepthInput:
-    return module.DepthInput(ros.node, 0.02, QoSProfile(depth=1))
+    return module.DepthInput(ros.node, 0.02, ReliabilityPolicy.RELIABLE)
 
 
 def image(stamp: float, frame: str = 'camera') -> Header:

@@ -16,6 +16,7 @@ from harness import LATCHED, wait_until
 from mapper_robot import CAMERA, picture, pose_at, recorded
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
+from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
 from aceg_ros.datasets import open_dataset
@@ -324,6 +325,19 @@ class TestBadInput:
 
         mapper.wait_for_status("in frame 'odom' now, no longer in 'map'", elsewhere)
         robot.drive(mapper.folder, [t + 2], first=9)
+
+    def test_poses_of_a_localizer(self, ros, mapper, robot, t):
+        """Its errors would go into the map; a localizer is known by its services."""
+        mapper.switch('record', True)
+        robot.drive(mapper.folder, [t])
+        assert 'the localizer' not in mapper.statuses.messages[-1].data
+        service = ros.node.create_service(Trigger, '/probe/relocalize', lambda _, answer: answer)
+        mapper.diagnostics.clear()
+        told = mapper.wait_for_report('poses', 'poses may come from the localizer /probe')
+        assert told.level == DiagnosticStatus.WARN
+        mapper.process.wait_for_output('poses may come from the localizer /probe')
+        ros.node.destroy_service(service)
+        wait_until(lambda: 'the localizer' not in mapper.reports('poses')[-1].message)
 
     def test_clock_set_back(self, mapper, robot, t):
         """As a bag that is played in a loop: views are the same, and so are their stamps."""

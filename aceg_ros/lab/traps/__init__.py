@@ -1,0 +1,1 @@
+"""Images that should fool a localizer, and how often they do; `aceg traps` runs them."""

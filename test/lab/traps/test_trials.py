@@ -1,0 +1,96 @@
+"""How answers to traps are counted, alone and behind the filter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fakes import CAMERA, FakeLocalizer, moved, numbered_frames, scene_frames
+
+from aceg_ros.errors import DatasetError
+from aceg_ros.lab.traps.sheet import draw_sheet
+from aceg_ros.lab.traps.trials import AS_IT_IS, Trap, spring, traps, twin_rooms
+
+NEAR, FAR = np.array([0.02, 0, 0, 0, 0, 0]), np.array([3.0, 0, 0, 0, 0, 0])
+COVARIANCE = 1e-4 * np.eye(6)
+
+
+def still(count: int):
+    """Numbered frames at one place."""
+    first = numbered_frames(1)[0]
+    return [replace(f, world_from_cam=first.world_from_cam) for f in numbered_frames(count)]
+
+
+class TestCounts:
+    def test_right_wrong_and_refused(self):
+        frames = still(6)
+        truth = frames[0].world_from_cam
+        answers = [truth, moved(truth, NEAR), moved(truth, FAR), None, truth, truth]
+        trap = Trap('some', frames)
+        counts = spring(FakeLocalizer(answers, COVARIANCE), trap, frames).counts()
+        assert counts['images'] == 6
+        assert (counts['right'], counts['wrong'], counts['refused']) == (4, 1, 1)
+        assert counts['solvable']
+
+    def test_the_filter_keeps_a_jump_out(self):
+        frames = still(6)
+        truth = frames[0].world_from_cam
+        answers = [truth, truth, moved(truth, FAR), truth, truth, truth]
+        counts = spring(FakeLocalizer(answers, COVARIANCE), Trap('jump', frames), frames).counts()
+        assert (counts['wrong'], counts['wrong, filtered']) == (1, 0)
+        assert (counts['right'], counts['right, filtered']) == (5, 5)
+
+    def test_any_pose_is_wrong_where_none_is_right(self):
+        frames = still(5)
+        answers = [f.world_from_cam for f in frames[:3]] + [None, None]
+        asked = [replace(frame, world_from_cam=None) for frame in frames]
+        counts = spring(FakeLocalizer(answers, COVARIANCE), Trap('none', asked), frames).counts()
+        assert (counts['right'], counts['wrong'], counts['refused']) == (0, 3, 2)
+        assert not counts['solvable']
+
+
+class TestTraps:
+    def test_all_have_the_images_asked_for(self):
+        queries, strangers = scene_frames(3), numbered_frames(2)
+        made = list(traps(queries, strangers))
+        assert made[0].name == AS_IT_IS
+        assert len({trap.name for trap in made}) == len(made) >= 16
+        for trap in made:
+            assert len(trap.frames) == 3
+            assert trap.frames[1].image().shape == (CAMERA.height, CAMERA.width, 3)
+
+    def test_deceptions_have_no_right_answer(self):
+        made = {trap.name: trap for trap in traps(scene_frames(2), numbered_frames(2))}
+        for name in ('another place', 'mirrored', 'blank wall', 'the place on a screen elsewhere'):
+            assert made[name].frames[0].world_from_cam is None
+        for name in ('motion blur', 'person in front', 'other light'):
+            assert made[name].frames[0].world_from_cam is not None
+
+    def test_strangers_are_needed(self):
+        with pytest.raises(DatasetError, match='name another dataset'):
+            next(traps(scene_frames(2), []))
+
+
+def test_twins_stand_apart():
+    frames = scene_frames(6)
+    doubled, trap = twin_rooms(frames, frames[:2])
+    centers = np.array([frame.world_from_cam[:3, 3] for frame in doubled])
+    assert np.linalg.norm(centers[6:] - centers[:6], axis=1) == pytest.approx(
+        10.0 * np.ptp(centers[:6], axis=0).max()
+    )
+    assert (doubled[7].image() == doubled[1].image()).all()
+    assert all(frame.world_from_cam is None for frame in trap.frames)
+
+
+def test_sheet_shows_the_wrong_ones_first():
+    frames = still(7)
+    truth = frames[0].world_from_cam
+    answers = [truth] * 6 + [moved(truth, FAR)]
+    outcome = spring(FakeLocalizer(answers, COVARIANCE), Trap('jump', frames), frames)
+    sheet = draw_sheet([outcome, outcome])
+    assert sheet.shape[1] == 5 * 240
+    caption = sheet[20 + 180 : 20 + 180 + 20]
+    red = (caption[..., 0] > 150) & (caption[..., 1] < 100)
+    assert red[:, :240].any()
+    assert not red[:, 240:].any()

@@ -1,0 +1,78 @@
+"""Alignment with landmarks: how far off a pose may be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from aceg_ros.geometry.poses import (
+    inverse,
+    make_pose,
+    pose_error,
+    shifted,
+    so3_exp,
+    transform_points,
+)
+from aceg_ros.landmarks.templates import planar_patches
+from aceg_ros.localization.alignment import align
+from aceg_ros.localization.options import LandmarkOptions
+from aceg_ros.pose.matches import Matches
+from aceg_ros.pose.refine import RefinedPose
+
+OPTIONS = LandmarkOptions()
+PIXELS = 6.0  # more than the reach of the first search
+
+
+@pytest.fixture(scope='module')
+def landmarks(mapped):
+    return planar_patches(mapped.code.landmarks, mapped.code.keyframes)
+
+
+@pytest.fixture(scope='module')
+def truth(mapped, queries):
+    return shifted(queries[2].world_from_cam, -np.array(mapped.code.info.origin))
+
+
+def aligned(queries, landmarks, start, options=OPTIONS):
+    """A pose aligned by landmarks: its matches are wherever the start puts them, and vague."""
+    query = queries[2]
+    points_cam = transform_points(inverse(start), landmarks.centers.astype(float))
+    pixels = query.camera.project(points_cam)
+    seen = ((pixels > 0) & (pixels < (query.camera.width, query.camera.height))).all(axis=1)
+    matches = Matches(
+        query.camera.rays(pixels[seen]),
+        pixels[seen],
+        landmarks.centers[seen].astype(float),
+        np.full(int(seen.sum()), 100.0),
+    )
+    pose = RefinedPose(start, np.eye(6), np.ones(len(matches), bool))
+    return align(query.image(), query.camera, landmarks, pose, matches, options)
+
+
+def turned(truth, queries, pixels):
+    angle = pixels / queries[2].camera.focal
+    return truth @ make_pose(so3_exp([0.0, angle, 0.0]), [0.0, 0.0, 0.0])
+
+
+def test_a_near_pose_is_made_exact(queries, landmarks, truth):
+    found = aligned(queries, landmarks, turned(truth, queries, 1.5))
+    assert found.redetected_ratio > 0.3
+    assert pose_error(found.pose.world_from_cam, truth)[0] < 0.03
+
+
+def test_a_pose_beyond_the_first_reach_is_found_too(queries, landmarks, truth):
+    start = turned(truth, queries, PIXELS)
+    short = replace(OPTIONS, far_reach=OPTIONS.reach)
+    before = aligned(queries, landmarks, start, short)
+    found = aligned(queries, landmarks, start)
+    assert found.redetected_ratio > 2 * before.redetected_ratio
+    assert pose_error(found.pose.world_from_cam, truth)[0] < 0.03
+
+
+def test_a_pose_elsewhere_stays_as_it_is(queries, landmarks, truth):
+    start = turned(truth, queries, 300.0)
+    found = aligned(queries, landmarks, start)
+    assert found.redetected_ratio < 0.1
+    assert found.pose.world_from_cam == pytest.approx(start)
