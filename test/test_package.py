@@ -268,15 +268,15 @@ def test_launch_arguments_that_set_parameters_are_parameters(name):
     (file,) = re.findall(r"'(\w+\.yaml)'", text)
     config = yaml.safe_load((ROOT / 'config' / file).read_text(encoding='utf-8'))
     known = set(config['/**']['ros__parameters'])
-    declared = set(re.findall(r"DeclareLaunchArgument\(\s*'(\w+)'", text))
-    # Names that the launch file passes on to its node, each in a tuple or as a key.
-    passed = {
-        argument
-        for names in re.findall(r'for name in \(([^)]*)\)', text)
-        for argument in re.findall(r"'(\w+)'", names)
+    tables = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
     }
+    renamed = tables.pop('PARAMETERS', {})
+    # Every argument of a table sets a parameter, mostly of its own name.
+    passed = {renamed.get(argument, argument) for table in tables.values() for argument in table}
     assert len(passed) > 4
-    assert passed <= declared
     implied = set(re.findall(r"parameters\['(\w+)'\] = ", text))
     # Every ROS node has use_sim_time.
     assert passed | implied <= known | {'use_sim_time'}

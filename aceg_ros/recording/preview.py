@@ -17,10 +17,12 @@ from aceg_ros.recording.recorder import Keyframe
 Points = NDArray[np.float64]
 Colors = NDArray[np.uint8]
 
-_FEATURES = 500
+_FEATURES = 1000
 _JUDGED_WIDTH = 640  # px; features of larger images would only cost time
-_COMPARED = 4  # keyframes that a new one is matched with
-_MIN_PARALLAX = np.radians(1.5)
+# Keyframes back that a new one is matched with: near ones look alike, far ones tell the depth.
+_COMPARED = (1, 2, 4, 8)
+_MIN_PARALLAX = np.radians(2.0)
+_AGREEMENT = 0.08  # of the distance, within which a point is found twice
 _MAX_ERROR = np.radians(0.25)  # between a point and the rays it comes from
 _DEPTH_GRID = 24  # points along an image's width, where depth is known
 
@@ -35,7 +37,9 @@ class _View:
 
 
 class ScenePreview:
-    """Points that neighboring keyframes agree on, or that depth gives; the newest are kept.
+    """Points that three keyframes agree on, or that depth gives; the newest are kept.
+
+    Two keyframes also agree on wrong matches along a line of sight, which would look like streaks.
 
     `cloud` has them, world (N, 3) meters and RGB (N, 3); it is replaced as a whole, so that another
     thread may read it.
@@ -44,7 +48,7 @@ class ScenePreview:
     def __init__(self, most: int = 20_000) -> None:
         """Keep at most `most` points."""
         self._most = most
-        self._views: deque[_View] = deque(maxlen=_COMPARED)
+        self._views: deque[_View] = deque(maxlen=max(_COMPARED))
         self._orb = cv2.ORB.create(_FEATURES)
         self._matcher = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True)
         self.cloud: tuple[Points, Colors] = _NOTHING
@@ -76,16 +80,26 @@ class ScenePreview:
         columns, rows = points2d[usable].astype(int).T
         pose = keyframe.world_from_cam
         view = _View(pose[:3, 3], rays[usable] @ pose[:3, :3].T, descriptors[usable])
-        found, colors = [_NOTHING[0]], [_NOTHING[1]]
-        for other in self._views:
-            matches = self._matcher.match(view.descriptors, other.descriptors)
-            own = np.array([match.queryIdx for match in matches], dtype=int)
-            theirs = np.array([match.trainIdx for match in matches], dtype=int)
-            points, good = intersect(view.center, view.rays[own], other.center, other.rays[theirs])
-            found.append(points[good])
-            colors.append(image[rows[own[good]], columns[own[good]]])
+        compared = [self._views[-back] for back in _COMPARED if back <= len(self._views)]
         self._views.append(view)
-        return np.concatenate(found), np.concatenate(colors)
+        if len(compared) < 2:
+            return _NOTHING
+        distances = np.stack([self._distances(view, other) for other in compared])
+        nearest, farthest = np.sort(distances, axis=0)[:2]  # nan comes last
+        agreed = farthest - nearest < _AGREEMENT * nearest
+        along = (nearest + farthest)[agreed] / 2
+        points = view.center + along[:, None] * view.rays[agreed]
+        return points, image[rows[agreed], columns[agreed]]
+
+    def _distances(self, view: _View, other: _View) -> NDArray[np.float64]:
+        """Of the points that two views see, from the first, (N,); nan for rays without one."""
+        matches = self._matcher.match(view.descriptors, other.descriptors)
+        own = np.array([match.queryIdx for match in matches], dtype=int)
+        theirs = np.array([match.trainIdx for match in matches], dtype=int)
+        points, good = intersect(view.center, view.rays[own], other.center, other.rays[theirs])
+        distances = np.full(len(view.rays), np.nan)
+        distances[own[good]] = np.linalg.norm(points[good] - view.center, axis=1)
+        return distances
 
 
 def intersect(

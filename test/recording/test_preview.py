@@ -38,11 +38,14 @@ def test_from_matches(views):
     for keyframe in keyframes(views, depth=False):
         preview.add(keyframe)
         counts.append(len(preview.cloud[0]))
-    assert counts[0] == 0
+    assert counts[:2] == [0, 0]
     assert counts[-1] > 50
     assert (np.diff(counts) >= 0).all()
     assert len(preview.cloud[1]) == len(preview.cloud[0])
-    assert np.median(off_surface(preview.cloud[0], views[3])) < 0.05
+    off = off_surface(preview.cloud[0], views[3])
+    assert np.median(off) < 0.05
+    # No streaks along lines of sight, as of matches that only two keyframes agree on.
+    assert np.quantile(off, 0.9) < 0.15
 
 
 def test_from_depth(views):
