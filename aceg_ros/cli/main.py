@@ -25,7 +25,7 @@ COMMANDS = {
     'export': 'Write the colored points of a map as PLY.',
     'benchmark': 'Compare methods on the same images.',
     'light-benchmark': 'Compare methods in worlds mapped by day and queried by night.',
-    'traps': 'Count wrong poses of images that are made to deceive.',
+    'traps': 'Count wrong poses of deceptive images, and draw the worst.',
     'train-encoder': 'Train an encoder.',
     'train-confidence': 'Train the model that estimates how likely a pose is right.',
     'pretrain': 'Pre-train blocks of the regressor on many scenes.',

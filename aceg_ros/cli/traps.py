@@ -1,4 +1,4 @@
-"""Count the wrong poses that images made to deceive get, alone and behind the node's filter."""
+"""Count wrong poses of deceptive images, alone and behind the filter of the node."""
 
 from __future__ import annotations
 
@@ -55,9 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '-o', '--output', type=Path, required=True, help='folder for the table and the picture'
     )
-    parser.add_argument('--worlds', type=int, default=0, help='procedural worlds to add')
-    parser.add_argument('--first', type=int, default=_FIRST, help='the first of them')
-    parser.add_argument('--images', type=int, default=20, help='of each trap and place')
+    parser.add_argument('--worlds', type=int, default=0, help='number of procedural worlds to add')
+    parser.add_argument(
+        '--first', type=int, default=_FIRST, help='seed of the first procedural world'
+    )
+    parser.add_argument('--images', type=int, default=20, help='images for each trap and place')
     parser.add_argument('--budget', type=float, default=30.0, help='seconds to map a place')
     add_device(parser)
     add_networks(parser)

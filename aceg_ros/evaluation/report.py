@@ -88,17 +88,17 @@ def _body(evaluation: Evaluation) -> str:
     parts = [
         _table(*_summary_cells(evaluation)),
         _notes(evaluation),
-        '<h2>Where the frames are, and where they were found</h2>',
+        '<h2>True and estimated positions</h2>',
         '<p class="note">Circles are true poses; a line leads to each estimate, colored by its '
-        'error. Gray dots and strokes are the mapped images and where they look.</p>',
+        'error. Gray dots and strokes are the mapped images and their viewing directions.</p>',
         '<img src="trajectory.png" alt="Map, true and estimated positions from above">',
-        '<h2>How many frames reach which accuracy</h2>',
+        '<h2>Cumulative errors</h2>',
         '<img src="errors.png" alt="Cumulative errors in position and rotation">',
-        '<h2>What the poses rest on</h2>',
-        '<p class="note">From the best frame to the worst. Dots are the pixels of inliers, rings '
-        'where the map says they should be.</p>',
+        '<h2>Inliers</h2>',
+        '<p class="note">From the best frame to the worst. Dots are inliers in the image, rings '
+        'the reprojections of their scene coordinates.</p>',
         '<img src="images.png" alt="Query images with inliers and their reprojections">',
-        '<h2>Is the covariance honest?</h2>',
+        '<h2>Calibration of the covariance</h2>',
         _calibration(evaluation),
         '<h2>The worst frames</h2>',
         _worst(evaluation.results),
@@ -133,7 +133,7 @@ def _notes(evaluation: Evaluation) -> str:
     """What failed or was left out, in a list that is empty in the best case."""
     notes = [f'{count} frames failed: {reason}' for reason, count in evaluation.failures().items()]
     if evaluation.without_pose:
-        notes.append(f'{evaluation.without_pose} frames have no true pose and were passed over')
+        notes.append(f'{evaluation.without_pose} frames have no true pose and were left out')
     notes += [f'left out: {skipped}' for skipped in evaluation.skipped]
     items = ''.join(f'<li>{html.escape(note)}</li>\n' for note in notes)
     return f'<ul>\n{items}</ul>' if notes else ''
@@ -153,14 +153,14 @@ def _calibration(evaluation: Evaluation) -> str:
         )
     header = [
         '',
-        'median of the normalized error squared (honest)',
+        'median of the normalized squared error (expected)',
         'in 50 %',
         'in 90 %',
         'in 95 %',
     ]
     return (
-        '<p class="note">How many of the localized frames lie inside the ellipsoid that should '
-        'hold 50, 90 and 95 % of them. Fewer: the covariance is too small.</p>'
+        '<p class="note">Part of the localized frames inside the ellipsoid that should hold '
+        '50, 90 and 95 % of them. If it is less, the covariance is too small.</p>'
         + _table(header, rows)
     )
 

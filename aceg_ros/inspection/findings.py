@@ -168,8 +168,8 @@ def _of_poses(summary: Summary, usable: int) -> list[Finding]:
             Finding(
                 Severity.FAULT,
                 f'only {100 * summary.agreement:.0f} % of what neighboring images show agrees with '
-                'the poses, in whatever convention they are read: check that poses and images '
-                'belong together (times!), and that the calibration is right',
+                'the poses, in any convention: check that the times of poses and images agree, '
+                'and that the calibration is right',
             )
         ]
     return []

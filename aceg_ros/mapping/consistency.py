@@ -39,7 +39,7 @@ def consistent_frames(
     if consensus.against > _MOST or len(consensus.lost) > _MOST * len(views.frames):
         raise FitError(
             f'{100 * consensus.against:.0f} % of the pairs of neighboring images disagree with '
-            'their poses, in whatever convention these are read: check that poses and images '
+            'their poses, in any convention: check that poses and images '
             'belong together, that their clocks agree and that the calibration is right; '
             '"aceg check" shows where'
         )
