@@ -81,10 +81,10 @@ setup(
     # The same names are in scripts/.
     entry_points={
         'console_scripts': [
-            'aceg = aceg_ros.cli.main:main',
+            'aceg = aceg_ros.__main__:main',
             'aceg_demo = aceg_ros.demo.__main__:main',
-            'aceg_localizer = aceg_ros.ros.localizer.node:main',
-            'aceg_mapper = aceg_ros.ros.mapper.node:main',
+            'aceg_localizer = aceg_ros.ros.localizer.__main__:main',
+            'aceg_mapper = aceg_ros.ros.mapper.__main__:main',
         ]
     },
 )

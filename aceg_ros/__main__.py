@@ -1,8 +1,22 @@
-"""Lets `python -m aceg_ros` do what the command `aceg` does."""
+"""`python -m aceg_ros`, and the command `aceg`."""
 
+from __future__ import annotations
+
+import signal
 import sys
 
-from aceg_ros.cli.main import main
+from aceg_ros.interrupts import ending_quietly
+
+
+def main() -> int:
+    """Run one command; its exit status."""
+    with ending_quietly(130, 'aceg: stopped'):
+        from aceg_ros.cli.main import main as run
+    status = run()
+    # The launch file's comes beside the terminal's, and the interpreter takes a while to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return status
+
 
 if __name__ == '__main__':
     sys.exit(main())

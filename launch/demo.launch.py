@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
+# A namespace keeps its transforms to itself, as in Nav2.
+TF = [('/tf', 'tf'), ('/tf_static', 'tf_static')]
 CONFIG = PathJoinSubstitution([FindPackageShare('aceg_ros'), 'config'])
 # Options of `aceg demo`; an argument that is left empty leaves the option out.
 OPTIONS = {
@@ -18,18 +20,22 @@ OPTIONS = {
     'query_split': 'Split of the dataset that is found.',
     'query_every': 'Of it, every n-th frame is shown.',
     'rate': 'Images per second.',
-    'minutes': 'Minutes that the second tour is gone to and fro, instead of once.',
     'seed': 'Seed of the procedural world.',
 }
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Start mapper, localizer and a camera, and rviz with `rviz:=true`; all end with the camera."""
+    """Start mapper, localizer, a camera, and rviz with `rviz:=true`; all end with one of those."""
     return LaunchDescription(
         [
             *(
                 DeclareLaunchArgument(name, default_value='', description=description)
                 for name, description in OPTIONS.items()
+            ),
+            DeclareLaunchArgument(
+                'minutes',
+                default_value='1.0',
+                description='Minutes that the second tour is gone to and fro. 0: once.',
             ),
             DeclareLaunchArgument(
                 'output',
@@ -89,9 +95,12 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
         'pose_source': 'topic',
         'budget': float(given('budget')),
     }
-    options = [f'--output={output}', f'--device={given("device")}']
+    options = [f'--output={output}', f'--device={given("device")}', f'--minutes={given("minutes")}']
     options.append('--compressed' if compressed else '--no-compressed')
     options += [f'--{name.replace("_", "-")}={given(name)}' for name in OPTIONS if given(name)]
+    rviz = given('rviz').lower() == 'true'
+    # Who looks at it may look on.
+    over = LogInfo(msg='The demo is over; close rviz, or press Ctrl-C here.')
     # rviz comes first: where it is not installed, nothing has been started yet.
     return [
         Node(
@@ -99,8 +108,10 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             executable='rviz2',
             namespace=LaunchConfiguration('namespace'),  # the topics in its file are relative
             arguments=['--display-config', LaunchConfiguration('rviz_config')],
+            remappings=TF,
             condition=IfCondition(LaunchConfiguration('rviz')),
             output='screen',
+            on_exit=Shutdown(reason='rviz was closed'),
         ),
         Node(
             package='aceg_ros',
@@ -108,6 +119,7 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             name='aceg_mapper',
             namespace=LaunchConfiguration('namespace'),
             parameters=[PathJoinSubstitution([CONFIG, 'mapper.yaml']), camera, mapping],
+            remappings=TF,
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
             output='screen',
             on_exit=Shutdown(reason='aceg_mapper has ended'),
@@ -122,6 +134,7 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
                 camera,
                 {'tf_mode': 'map_to_camera'},  # the camera itself is what has a pose
             ],
+            remappings=TF,
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
             output='screen',
             on_exit=Shutdown(reason='aceg_localizer has ended'),
@@ -134,6 +147,6 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             arguments=options,
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
             output='screen',
-            on_exit=Shutdown(reason='aceg_demo has ended'),
+            on_exit=over if rviz else Shutdown(reason='aceg_demo has ended'),
         ),
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1] / 'aceg_ros'
 LAYERS = (
-    ('errors', 'files', 'threads', 'precision', 'memory'),
+    ('errors', 'files', 'interrupts', 'threads', 'precision', 'memory'),
     ('options', 'monitor', 'models', 'weights', 'learning'),
     ('geometry',),
     ('datasets', 'encoder', 'landmarks', 'pose'),

@@ -105,6 +105,11 @@ def _missing_ros() -> str:
 
 def _tours(arguments: argparse.Namespace, monitor: Monitor) -> Tours:
     if arguments.dataset is None:
+        print(
+            f'aceg: rendering world {arguments.seed} and two tours of it; this takes a while',
+            file=sys.stderr,
+            flush=True,
+        )
         return world_tours(WorldTours(seed=arguments.seed), monitor)
     dataset = open_dataset(arguments.dataset)
     tours = held(

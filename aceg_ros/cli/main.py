@@ -14,6 +14,7 @@ from importlib import import_module
 
 from aceg_ros import __version__
 from aceg_ros.errors import AcegError
+from aceg_ros.interrupts import ending_quietly
 
 # Each is a module beside this one, with `add_arguments` and `run`.
 COMMANDS = {
@@ -38,6 +39,7 @@ COMMANDS = {
     'check-models': 'Check that the networks load and fit together.',
 }
 INTERRUPTED = 130  # what shells report for Ctrl-C
+STOPPED = 'aceg: stopped; nothing is left half-written'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary)
         if name == called:
-            command = import_module(f'aceg_ros.cli.{name.replace("-", "_")}')
+            with ending_quietly(INTERRUPTED, STOPPED):
+                command = import_module(f'aceg_ros.cli.{name.replace("-", "_")}')
             command.add_arguments(subparser)
             subparser.set_defaults(run=command.run)
     parsed = parser.parse_args(given)
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f'aceg: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('aceg: stopped; nothing is left half-written', file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output, such as `head`, has seen enough; the rest goes nowhere.

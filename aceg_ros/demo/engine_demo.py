@@ -147,7 +147,7 @@ def describe(figures: Mapping[str, Any]) -> str:
     lines = [
         f'{name:>26}: {_short(value)}'
         for name, value in figures.items()
-        if name not in alone and not isinstance(value, dict | list)
+        if name not in alone and value is not None and not isinstance(value, dict | list)
     ]
     lines += [f'{name:>26}: {count}' for name, count in figures.get('images', {}).items()]
     if alone:

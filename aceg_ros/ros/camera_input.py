@@ -136,6 +136,7 @@ class CameraInput:
         self._arrivals = Arrivals()
         self._losses = Arrivals()
         self._info_arrivals = Arrivals()
+        self._frame_id = ''
         self._received = 0
         self._dropped = 0
         self._lost = 0
@@ -206,6 +207,11 @@ class CameraInput:
         with self._changed:
             self._newest = None
             self._forget_arrivals()
+
+    @property
+    def name(self) -> str:
+        """Frame of the last image; before there is one, the topic."""
+        return self._frame_id or self.topic
 
     @property
     def received(self) -> int:
@@ -317,7 +323,8 @@ class CameraInput:
     def _on_image(self, message: Image | CompressedImage) -> None:
         now = time.monotonic()
         with self._changed:
-            info, problem = self._info_of(message.header.frame_id.lstrip('/'))
+            self._frame_id = message.header.frame_id.lstrip('/')
+            info, problem = self._info_of(self._frame_id)
             self._received += 1
             self._arrivals.add()
             if info is None and now >= self._next_look:

@@ -83,7 +83,7 @@ class Gate:
             self._last_odom = odom_from_body
         if self._pose_prior is not None:
             fix = Fix(stamp, *self._pose_prior, odom_from_body)
-            self._reference = _Reference(fix, self._way)
+            self._reference = _Reference(fix, self._way, given=True)
             self._pose_prior = None
 
     def predicted(self, odom_from_body: Array | None) -> Array | None:
@@ -120,7 +120,7 @@ class Gate:
 
     def _step(self, earlier: _Reference, present: _Reference) -> _Step:
         if earlier.fix.odom_from_body is None or present.fix.odom_from_body is None:
-            return self._bounded_step(earlier.fix, present.fix)
+            return self._bounded_step(earlier, present.fix)
         return self._odometry_step(earlier, present)
 
     def _odometry_step(self, earlier: _Reference, present: _Reference) -> _Step:
@@ -136,24 +136,25 @@ class Gate:
         error = pose_residual(now.map_from_body, moved)
         spread = covariance + np.diag(drifted) + now.covariance
         distance, angle = pose_error(now.map_from_body, moved)
-        where = f'the last fix and {meters:.2f} m of odometry lead'
+        where = f'{earlier.name} and {meters:.2f} m of odometry lead'
         return _Step(math.sqrt(mahalanobis2(error, spread)), float(distance), float(angle), where)
 
-    def _bounded_step(self, before: Fix, now: Fix) -> _Step:
+    def _bounded_step(self, earlier: _Reference, now: Fix) -> _Step:
         """How far a fix is beyond what the body can reach from an earlier one."""
+        before, motion = earlier.fix, self.options.motion
         seconds = abs(now.stamp - before.stamp)
         error = pose_residual(now.map_from_body, before.map_from_body)
         beyond = np.concatenate(
             [
-                _shortened(error[:3], self.options.motion.speed * seconds),
-                _shortened(error[3:], math.radians(self.options.motion.turn) * seconds),
+                _shortened(error[:3], motion.speed * seconds),
+                _shortened(error[3:], math.radians(motion.turn) * seconds),
             ]
         )
         spread = before.covariance + now.covariance
         distance, angle = pose_error(now.map_from_body, before.map_from_body)
         where = (
-            f'the last fix was {seconds:.2f} s ago, at most {self.options.motion.speed:g} m/s and '
-            f'{self.options.motion.turn:.0f} deg/s'
+            f'{earlier.name} was {seconds:.2f} s ago, at most {motion.speed:g} m/s and '
+            f'{motion.turn:.0f} deg/s'
         )
         return _Step(math.sqrt(mahalanobis2(beyond, spread)), float(distance), float(angle), where)
 
@@ -176,6 +177,15 @@ class _Reference:
 
     fix: Fix
     way: _Way
+    given: bool = False  # from outside, rather than localized
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+        if not self.given:
+            return 'the last fix'
+        x, y, z = self.fix.map_from_body[:3, 3]
+        return f'the given pose ({x:.2f}, {y:.2f}, {z:.2f})'
 
     def moved(self, odom_from_body: Array | None) -> Array:
         """map_from_body (4, 4) when odometry has come to ``odom_from_body``; None: not moved."""

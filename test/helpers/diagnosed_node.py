@@ -12,7 +12,7 @@ class DiagnosedNode(Node):
     def __init__(self) -> None:
         super().__init__('diagnosed')
         self.reports = 0
-        self.diagnostics = Diagnostics(self, 'camera 7')
+        self.diagnostics = Diagnostics(self, lambda: 'camera 7')
         self.diagnostics.add('camera', self.camera)
         self.diagnostics.add('map', lambda: Report(Level.STALE, 'nothing yet'))
         self.diagnostics.update()

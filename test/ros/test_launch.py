@@ -204,6 +204,16 @@ def test_demo(ros, environment, views, tmp_path):
     writer = RecordingWriter(tmp_path / 'room', views[0].camera)
     for index, view in enumerate(views[:3]):
         writer.add(view.image(), view.world_from_cam, 100.05 + index)
+    # Stays open until somebody closes it.
+    closed = tmp_path / 'closed'
+    package = tmp_path / 'rviz2'
+    (package / 'share' / 'ament_index' / 'resource_index' / 'packages').mkdir(parents=True)
+    (package / 'share' / 'ament_index' / 'resource_index' / 'packages' / 'rviz2').touch()
+    program = package / 'lib' / 'rviz2' / 'rviz2'
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nuntil [ -e {closed} ]; do sleep 0.2; done\n')
+    program.chmod(0o755)
+    paths = os.pathsep.join([str(package), environment['AMENT_PREFIX_PATH']])
     process = ros.start(
         LAUNCHER,
         str(ROOT / 'launch' / 'demo.launch.py'),
@@ -212,12 +222,16 @@ def test_demo(ros, environment, views, tmp_path):
         'namespace:=robot',
         'device:=cpu',
         'rate:=5',
-        environment=environment,
+        'rviz:=true',
+        environment=environment | {'AMENT_PREFIX_PATH': paths},
     )
-    # All ends with the camera.
-    process.wait(timeout=120.0)
+    over = 'The demo is over; close rviz'
+    wait_until(lambda: over in process.output or not process.alive, timeout=120.0)
+    assert process.alive
     assert 'playing room: 3 frames at 5 Hz on /robot/image' in process.output
     assert 'keyframes are recorded, but a map needs at least 5' in process.output
+    closed.touch()
+    process.wait()
     assert 'Traceback' not in process.output
 
 

@@ -51,6 +51,13 @@ class TestWithoutOdometry:
         assert '0.10 s ago, at most 2 m/s and 180 deg/s' in words
         assert '1 of 3 consistent fixes' in words
 
+    def test_refusal_names_the_pose_that_was_given(self):
+        gate = Gate()
+        gate.expect(at(1.0, 2.0), COVARIANCE)
+        gate.advance(10.0, None)
+        words = show(gate, fix(10.1, at(9.0, 2.0))).words
+        assert 'from where the given pose (1.00, 2.00, 0.00) was 0.10 s ago' in words
+
 
 class TestWithOdometry:
     def test_long_drive_is_followed(self):

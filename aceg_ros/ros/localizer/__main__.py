@@ -1,5 +1,18 @@
-"""`python -m aceg_ros.ros.localizer` runs the node."""
+"""`python -m aceg_ros.ros.localizer`, and the command `aceg_localizer`, run the node."""
 
-from aceg_ros.ros.localizer.node import main
+from __future__ import annotations
 
-main()
+from typing import NoReturn
+
+from aceg_ros.interrupts import ending_quietly
+
+
+def main() -> NoReturn:
+    """Run the node, and end the process with it."""
+    with ending_quietly(0):
+        from aceg_ros.ros.localizer.node import main as run
+    run()
+
+
+if __name__ == '__main__':
+    main()

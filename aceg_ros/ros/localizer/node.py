@@ -83,7 +83,7 @@ class LocalizerNode(LifecycleNode):
         )
         self._maps.warm_up()
         self._status = Status(self, self._tracker)
-        self._diagnostics = Diagnostics(self, self._camera.topic)
+        self._diagnostics = Diagnostics(self, lambda: self._camera.name)
         Reports(
             self._tracker,
             self._maps,

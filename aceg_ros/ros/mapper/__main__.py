@@ -1,5 +1,18 @@
-"""`python -m aceg_ros.ros.mapper` runs the node."""
+"""`python -m aceg_ros.ros.mapper`, and the command `aceg_mapper`, run the node."""
 
-from aceg_ros.ros.mapper.node import main
+from __future__ import annotations
 
-main()
+from typing import NoReturn
+
+from aceg_ros.interrupts import ending_quietly
+
+
+def main() -> NoReturn:
+    """Run the node, and end the process with it."""
+    with ending_quietly(0):
+        from aceg_ros.ros.mapper.node import main as run
+    run()
+
+
+if __name__ == '__main__':
+    main()

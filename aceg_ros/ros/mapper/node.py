@@ -86,7 +86,7 @@ class MapperNode(Node):
             self._fit_report,
             lambda: self._worker.problem,
         )
-        self._diagnostics = Diagnostics(self, self._camera.topic)
+        self._diagnostics = Diagnostics(self, lambda: self._camera.name)
         for name in ('camera', 'poses', 'recording', 'fit'):
             self._diagnostics.add(name, getattr(self._reports, name))
         self._worker = Worker(self._camera, self._work, lambda: 0.0, self.get_logger(), 'record')

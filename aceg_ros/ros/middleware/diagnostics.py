@@ -42,12 +42,12 @@ class Report:
 class Diagnostics:
     """Asks for reports once a second and publishes them."""
 
-    def __init__(self, node: Node, hardware_id: str) -> None:
-        """`hardware_id` names the device or file that the node works with."""
+    def __init__(self, node: Node, hardware_id: Callable[[], str]) -> None:
+        """`hardware_id` names the device that the node works with, as far as it is known."""
         self._backend: _Publisher | _Updater = (
             _Publisher(node) if diagnostic_updater is None else _Updater(node)
         )
-        self._backend.set_hardware(hardware_id)
+        self._hardware_id = hardware_id
         # Goes on when simulated time stands still, which is when a report is wanted.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         node.create_timer(self._backend.period, self.update, clock=steady)
@@ -58,6 +58,7 @@ class Diagnostics:
 
     def update(self) -> None:
         """Publish at once."""
+        self._backend.set_hardware(self._hardware_id())
         self._backend.update()
 
 

@@ -6,12 +6,16 @@ import signal
 import time
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from harness import LATCHED, TIMEOUT
 from nav_msgs.srv import LoadMap
 from processes import wait_until
 from robot import Localizer, Robot
 from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
+
+from aceg_ros.ros.status_values import LocalizationValues, read_values
 
 
 def test_ends_while_it_is_loading(ros, room_map):
@@ -77,6 +81,32 @@ def test_ends_by_itself_where_it_can_never_start(ros, tmp_path):
     assert localizer.process.wait() == 1
     assert 'not an .aceg map' in localizer.process.output
     assert 'Traceback' not in localizer.process.output
+
+
+def test_images_are_no_failures_while_it_waits_for_transforms(ros, queries, room_map):
+    """Somebody sends some, so what the camera is mounted on may still show."""
+    sender = ros.node.create_publisher(TFMessage, '/tf', 1)
+    localizer = Localizer(ros, '/undecided', map=room_map)
+    diagnostics = ros.collect(DiagnosticArray, '/diagnostics')
+    robot = Robot(ros, queries)
+
+    def report(message: DiagnosticArray) -> DiagnosticStatus | None:
+        return next((s for s in message.status if s.name.endswith(': localization')), None)
+
+    localizer.wait_for('waiting_for_images')
+    with robot.standing(0):
+        localizer.wait_for(
+            'searching', 'waiting up to 3 s for TF to place base_link and the camera'
+        )
+        waiting = diagnostics.wait_for(
+            lambda m: 'waiting up to' in getattr(report(m), 'message', '')
+        )
+        assert read_values(LocalizationValues, report(waiting)).failed == 0
+        # In vain; the first image after that has a pose.
+        localizer.poses.wait()
+    assert 'map_to_camera: poses are those of camera' in localizer.process.output
+    assert localizer.process.stop() == 0
+    ros.node.destroy_publisher(sender)
 
 
 def interface(ros, localizer) -> set[str]:

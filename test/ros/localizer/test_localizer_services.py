@@ -267,7 +267,8 @@ class TestStartingPose:
         localized.process.wait_for_output('searching near')
         localized.poses.clear()
         with robot.standing(0):
-            localized.wait_for('searching', 'no fix yet: jump of')
+            refusal = localized.wait_for('searching', 'no fix yet: jump of')
+        assert 'from where the given pose (' in refusal
         assert not localized.poses.messages
         assert near(pose_of(localized.pose_at(robot.show(6))), robot.map_from_camera(6))
 
