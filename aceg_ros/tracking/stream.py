@@ -31,9 +31,12 @@ class RepeatedImage:
         self._first: Array | None = None
 
     @property
-    def seconds(self) -> float:
-        """How long the same image has come again and again; 0 for images that differ."""
-        return self._now() - self._since if self._count else 0.0
+    def unexplained(self) -> float:
+        """Seconds for which the same image has come while nothing tells whether the camera moves.
+
+        0 for images that differ, and where a pose comes with them.
+        """
+        return self._now() - self._since if self._count and self._first is None else 0.0
 
     def check(self, data: bytes | memoryview, pose: Array | None) -> str:
         """What is wrong when an image with these bytes comes; empty when nothing is.
@@ -54,8 +57,9 @@ class RepeatedImage:
         distance, angle = (float(value) for value in pose_error(self._first, pose))
         if distance <= _STILL_M and angle <= _STILL_DEG:
             return ''
+        seconds = self._now() - self._since
         return (
-            f'the camera has shown the same image for {self.seconds:.1f} s, bit for bit, while it '
+            f'the camera has shown the same image for {seconds:.1f} s, bit for bit, while it '
             f'moved by {distance:.2f} m and {angle:.0f} deg; restart its driver'
         )
 

@@ -119,6 +119,16 @@ def test_only_maps_are_replaced(session, tmp_path):
     assert session.settings.map.read_text() == 'precious'
 
 
+def test_writes_only_where_it_is_told(session, tmp_path):
+    recorded_and_fitting(session).end(FitState.DONE)
+    session.save()
+    session.reset()
+    session.record(True)
+    take(session, 2)
+    session.record(False)
+    assert {file.name for file in tmp_path.iterdir()} == {'r', 'r.backup-1', 'm.aceg'}
+
+
 def test_fit_and_save_apart(session, saved):
     session.record(True)
     take(session, 6)

@@ -77,7 +77,7 @@ class Pipeline:
             return
         self._statistics.age = age
         fault = self._repeated.check(image.message.data, self._odometry(image))
-        self._statistics.repeated = self._repeated.seconds
+        self._statistics.repeated = self._repeated.unexplained
         arrival = None if fault else self._tracker.image(stamp)
         if arrival is Arrival.OLD:
             fault = f'stamps of images do not advance: {stamp:.3f} s came again, or later ones'

@@ -23,8 +23,8 @@ _PERIOD = 1.0
 _OTHER_CLOCK = 10.0
 # Seconds that they may be ahead: simulated time goes in steps.
 _AHEAD = 0.25
-# Seconds that one image may come again and again.
-_FROZEN = 5.0
+# Seconds that one image may come again and again while nothing tells of motion.
+_FROZEN = 30.0
 
 
 class Status:

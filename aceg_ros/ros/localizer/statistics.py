@@ -23,7 +23,7 @@ class Statistics:
         self.inliers = 0  # of the last pose
         self.confidence = 0.0  # of the last pose, or of the last that was refused
         self.age = 0.0  # seconds from the last image's stamp to the work on it; negative: ahead
-        self.repeated = 0.0  # seconds for which the same image has come again and again
+        self.repeated = 0.0  # seconds, see `RepeatedImage.unexplained`
         self.latency = 0.0  # seconds from the last fix's stamp to its publication
 
     def took(self, seconds: Mapping[str, float], age: float) -> None:

@@ -109,10 +109,10 @@ def test_the_same_image_for_long(bench):
     bench.show(NOW)
     bench.show(NOW + 0.1)
     assert bench.reports.camera().level is Level.OK
-    bench.statistics.repeated = 6.0
+    bench.statistics.repeated = 40.0
     report = bench.reports.camera()
     assert report.level is Level.WARN
-    assert 'the same image has come for 6 s' in report.message
+    assert 'the same image has come for 40 s' in report.message
 
 
 @pytest.mark.parametrize(
