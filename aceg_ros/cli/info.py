@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from aceg_ros.maps.file import read_map
+from aceg_ros.maps.sessions import session_reports
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     description = asdict(code.info) | {
         'quality': code.info.quality.to_dict(),
         'cameras': [camera.to_dict() for camera in code.info.cameras],
+        'sessions': session_reports(code),
         'kind': code.kind,
         'tokens': len(code.embeddings),
         'keyframes': len(code.keyframes),

@@ -19,6 +19,8 @@ from aceg_ros.errors import AcegError
 COMMANDS = {
     'check': 'Look at posed images before mapping them; fits nothing.',
     'map': 'Fit a map to posed images.',
+    'merge': 'Join two maps of one place, or of places in one frame.',
+    'drop': 'Take one session out of a map of several.',
     'localize': 'Give the pose of each image; needs no poses.',
     'evaluate': 'Localize images whose poses are known, and compare.',
     'info': 'Say what is in a map, and how good it found itself.',

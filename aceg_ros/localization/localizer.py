@@ -23,6 +23,7 @@ from aceg_ros.localization.search import search_pose
 from aceg_ros.localization.verification import ConfidenceModel, gather
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
+from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.readers.base import ImagePatches
 from aceg_ros.readers.registry import reader_of
 
@@ -52,7 +53,9 @@ class Localizer:
         self._encoder = engine.encoder
         self._reader = reader_of(code, engine, self.options.reader)
         self._model = model or ConfidenceModel.load()
-        self._landmarks = planar_patches(code.landmarks, code.keyframes)
+        self._landmarks = [
+            planar_patches(landmarks, code.keyframes) for landmarks in session_landmarks(code)
+        ]
 
     @classmethod
     def open(

@@ -23,12 +23,14 @@ def map_scene(
     metric: bool = True,
     monitor: Monitor | None = None,
     on_first_map: OnFirstMap | None = None,
+    session: str = '',
 ) -> MappingResult:
     """Fit a map code to frames with poses; the map's axes and unit are those of the poses.
 
     ``metric`` says whether that unit is the meter. ``on_first_map`` is given a map that a robot can
-    drive with after one pass of the fit, which then goes on; free codes have none. Raises FitError
-    when the frames do not allow a map, FitCancelled on request.
+    drive with after one pass of the fit, which then goes on; free codes have none. ``session`` is
+    what the map calls the recording, by default the time. Raises FitError when the frames do not
+    allow a map, FitCancelled on request.
     """
     mapper = _MAPPERS[engine.regressor.kind]
     return mapper(
@@ -38,6 +40,7 @@ def map_scene(
         metric,
         monitor or Monitor(),
         on_first_map,
+        session,
     )
 
 
@@ -53,5 +56,11 @@ def map_dataset(
     Raises what `map_scene` does, and WeightsError where a network is missing.
     """
     return map_scene(
-        dataset.frames, engine or Engine.load(), options, dataset.metric, monitor, on_first_map
+        dataset.frames,
+        engine or Engine.load(),
+        options,
+        dataset.metric,
+        monitor,
+        on_first_map,
+        dataset.name,
     )

@@ -154,6 +154,9 @@ class MappingOptions(Options):
     budget: float = option(
         60.0, 'For all of mapping; the fit ends in time, or when it has converged.', 's', low=0.001
     )
+    extension_budget: float = option(
+        20.0, 'The same for images that join a map, by "aceg map --extend".', 's', low=0.001
+    )
     max_keyframes: int = option(
         400, 'Keyframes that are mapped, evenly chosen where a recording has more.', low=1
     )

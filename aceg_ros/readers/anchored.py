@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from aceg_ros.engine import Engine
 from aceg_ros.maps.code import AnchoredCode
+from aceg_ros.maps.sessions import session_masks
 from aceg_ros.pose.matches import Matches
 from aceg_ros.precision import half_precision
 from aceg_ros.readers.base import ImagePatches, Prediction
@@ -38,6 +39,7 @@ class AnchoredReader:
         self._regressor: AnchoredRegressor = engine.regressor  # type: ignore[assignment]
         self._tensors = anchored_tensors(code, self._device)
         self._center = code.mean
+        self._sessions = [np.flatnonzero(mask) for mask in session_masks(code)]
         self._keys = F.normalize(self._tensors.embeddings, dim=1)
 
     @torch.inference_mode()
@@ -81,8 +83,18 @@ class AnchoredReader:
 
     @torch.inference_mode()
     def expected_ratio(self, patches: ImagePatches, world_from_cam: np.ndarray) -> float | None:
-        """See `CodeReader.expected_ratio`."""
-        tokens, row, column = self._in_view(patches, world_from_cam)
+        """See `CodeReader.expected_ratio`; the greatest of the sessions.
+
+        An image is of one light and one time, so that it need not have what other sessions show.
+        """
+        ratios = [self._session_ratio(patches, world_from_cam, tokens) for tokens in self._sessions]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+    def _session_ratio(
+        self, patches: ImagePatches, world_from_cam: np.ndarray, session: np.ndarray
+    ) -> float | None:
+        """The ratio for the tokens (S,) of one session; None where few are in view."""
+        tokens, row, column = self._in_view(patches, world_from_cam, session)
         if len(tokens) < _MIN_EXPECTED:
             return None
         keys = self._keys[torch.from_numpy(tokens).to(self._device)]
@@ -98,11 +110,14 @@ class AnchoredReader:
         return float((there / best).mean())
 
     def _in_view(
-        self, patches: ImagePatches, world_from_cam: np.ndarray
+        self, patches: ImagePatches, world_from_cam: np.ndarray, session: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokens that a camera should see, nothing before them, and their row and column."""
+        """Tokens of ``session`` (S,) that a camera should see, none of them before another.
+
+        Also their row and column.
+        """
         camera, stride = patches.camera, patches.stride
-        local = (self.code.anchors - world_from_cam[:3, 3]) @ world_from_cam[:3, :3]
+        local = (self.code.anchors[session] - world_from_cam[:3, 3]) @ world_from_cam[:3, :3]
         pixels = np.nan_to_num(camera.project(local.astype(np.float64)), nan=-1e6)
         rows, columns = patches.grid.shape[1:]
         # Pixel centers are whole numbers, so that the first patch begins at -0.5.
@@ -115,7 +130,7 @@ class AnchoredReader:
         index = index[distance < _HIDDEN * nearest[cell]]
         if len(index) > _ASKED:
             index = index[np.linspace(0, len(index) - 1, _ASKED).astype(int)]
-        return index, row[index], column[index]
+        return session[index], row[index], column[index]
 
     def _surest(
         self, rays: np.ndarray, centers: np.ndarray, read: SceneCoordinates, focal: float

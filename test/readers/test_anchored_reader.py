@@ -14,7 +14,7 @@ from aceg_ros.engine import Engine
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, make_pose, so3_exp, transform_points
-from aceg_ros.maps.code import AnchoredCode, MapInfo
+from aceg_ros.maps.code import AnchoredCode, MapInfo, Session
 from aceg_ros.readers.anchored import AnchoredReader, anchored_tensors
 from aceg_ros.readers.base import ImagePatches, Prediction
 from aceg_ros.readers.options import AnchoredOptions, ReaderOptions
@@ -45,7 +45,15 @@ def code() -> AnchoredCode:
         log_prior=np.zeros(MARKS, np.float32),
         colors=np.zeros((MARKS, 3), np.uint8),
         keyframes=np.stack([POSE, np.eye(4)]),
-        info=MapInfo('marks-1', AnchoredRegressor(READER).codes(), metric=True, cameras=()),
+        token_sessions=np.ones(MARKS, np.uint32),
+        keyframe_sessions=np.zeros(2, np.uint8),
+        info=MapInfo(
+            'marks-1',
+            AnchoredRegressor(READER).codes(),
+            metric=True,
+            cameras=(),
+            sessions=(Session('first'),),
+        ),
     )
 
 
