@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from aceg_ros.maps.file import read_map, write_map
-from aceg_ros.maps.sessions import require_anchored, without_session
+from aceg_ros.maps.sessions import without_session
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the map without the session, and say what is left."""
-    code = require_anchored(read_map(arguments.map), str(arguments.map))
-    rest = without_session(code, arguments.session)
+    rest = without_session(read_map(arguments.map), arguments.session)
     size = write_map(arguments.output, rest)
     print(
         f'{arguments.output}: {len(rest.keyframes)} keyframes, {len(rest.anchors)} tokens, '

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,17 @@ _NOT_FOUND = {
     Reason.NO_POSE: 'no pose agrees with the map',
     Reason.UNDETERMINED: 'the matches found do not determine a pose',
 }
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """One image, ready to be asked for in a map."""
+
+    camera: Camera  # of the image as given
+    view: np.ndarray  # (H, W, 3) uint8 RGB, the working image
+    view_camera: Camera
+    patches: ImagePatches
+    seconds: float  # that it took
 
 
 class Localizer:
@@ -77,13 +88,35 @@ class Localizer:
         relative to the map's origin. Raises ImageError when the image is none or not of the
         camera's size.
         """
+        return self.localize_encoded(self.encode(image, camera), prior)
+
+    def encode(self, image: np.ndarray, camera: Camera) -> EncodedImage:
+        """The image as maps are asked for it; raises ImageError as `localize` does.
+
+        Other localizers with the same `encoding` take it too.
+        """
         clock = Clock()
-        origin = np.array(self.code.info.origin)
-        if prior is not None:
-            prior = shifted(prior, -origin)
         view, view_camera = self._encoder.view(image, camera)
         patches = self._encode(view, view_camera)
         clock.lap('encode')
+        return EncodedImage(camera, view, view_camera, patches, clock.seconds['encode'])
+
+    @property
+    def encoding(self) -> tuple[str, int | None]:
+        """What an encoded image depends on: the encoder, and how many patches the map is asked."""
+        return self._encoder.identity, self._reader.max_patches
+
+    def localize_encoded(
+        self, encoded: EncodedImage, prior: np.ndarray | None = None
+    ) -> Localization | LocalizationFailure:
+        """As `localize`, of an image that a localizer with the same `encoding` has encoded."""
+        clock = Clock()
+        clock.seconds['encode'] = encoded.seconds
+        origin = np.array(self.code.info.origin)
+        if prior is not None:
+            prior = shifted(prior, -origin)
+        camera, view = encoded.camera, encoded.view
+        view_camera, patches = encoded.view_camera, encoded.patches
         if similarity(patches.features) > self._encoder.max_similarity:
             return LocalizationFailure(
                 Reason.FEATURELESS,

@@ -47,6 +47,7 @@ class Localization:
     confidence: float = math.nan  # probability that it is right, `verification`; nan: not judged
     evidence: dict[str, float] = field(default_factory=dict)  # that the confidence rests on
     seconds: dict[str, float] = field(default_factory=dict)  # time of each stage
+    map_name: str = ''  # which of several maps it is in, `several`
 
     @property
     def scene_distance(self) -> float:

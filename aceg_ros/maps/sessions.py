@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.poses import make_pose, shifted, transform_points
@@ -31,9 +30,9 @@ from aceg_ros.maps.code import (
 )
 
 # Tokens of two sessions are one where they are as close as this, by the deviation of the one that
-# stays, and as alike.
-_SAME_PLACE, _SAME_LOOK = 2.0, 0.9
-_COMPARED = 8  # tokens of the other session around one
+# stays, and as alike (cosine).
+_SAME_PLACE, _SAME_LOOK = 2.0, 0.7
+_ROWS = 1024  # tokens compared at a time
 _FARTHEST = 10_000.0  # map units from the origin; float32 holds a millimeter there
 _MOST_KEYFRAMES = 65_535  # as the landmarks number them
 _TOKEN_PARTS = ('embeddings', 'anchors', 'log_sigma', 'log_prior', 'colors', 'token_sessions')
@@ -79,13 +78,15 @@ def check_joinable(first: MapInfo, second: MapInfo) -> None:
         )
 
 
-def joined(first: AnchoredCode, second: AnchoredCode) -> AnchoredCode:
+def joined(first: MapCode, second: MapCode) -> AnchoredCode:
     """Both maps as one, in the same world; ``first`` stays as it is.
 
     A token of ``second`` that a token of ``first`` is like in place and look is left out, and that
     one marked for its sessions. Sessions whose name ``first`` has are renamed. Raises MapCodeError
     where the maps do not fit together.
     """
+    first = require_anchored(first, 'the first map')
+    second = require_anchored(second, 'the second map')
     check_joinable(first.info, second.info)
     keyframes = len(first.keyframes) + len(second.keyframes)
     if keyframes > _MOST_KEYFRAMES:
@@ -139,8 +140,9 @@ def moved(code: AnchoredCode, new_from_old: NDArray[np.float64]) -> AnchoredCode
     )
 
 
-def without_session(code: AnchoredCode, name: str) -> AnchoredCode:
+def without_session(code: MapCode, name: str) -> AnchoredCode:
     """The map less what only the session ``name`` has; raises MapCodeError where that is not."""
+    code = require_anchored(code, 'the map')
     sessions = code.info.sessions
     names = [session.name for session in sessions]
     if name not in names:
@@ -277,16 +279,21 @@ def _names(name: str) -> Iterator[str]:
 
 
 def _same_tokens(first: AnchoredCode, second: AnchoredCode) -> NDArray[np.int64]:
-    """For each token of ``second`` the one of ``first`` that it is the same as, or -1."""
-    compared = min(_COMPARED, len(first.anchors))
-    distance, near = cKDTree(first.anchors).query(second.anchors, k=[*range(1, compared + 1)])
+    """For each token of ``second`` the one of ``first`` that stands for it as well, or -1.
+
+    That is the one most like it of all, where it also has the place: the first map alone knows what
+    the second would add.
+    """
     one, other = _unit(first.embeddings), _unit(second.embeddings)
-    cosine = np.einsum('nd,nkd->nk', other, one[near])
-    close = distance < _SAME_PLACE * np.exp(first.log_sigma)[near]
-    cosine = np.where(close, cosine, -1.0)
-    best = cosine.argmax(axis=1)[:, None]
-    alike = np.take_along_axis(cosine, best, axis=1)[:, 0] > _SAME_LOOK
-    return np.where(alike, np.take_along_axis(near, best, axis=1)[:, 0], -1)
+    like = np.full(len(other), -1)
+    for rows in np.array_split(np.arange(len(other)), len(other) // _ROWS + 1):
+        cosine = other[rows] @ one.T
+        best = cosine.argmax(axis=1)
+        distance = np.linalg.norm(first.anchors[best] - second.anchors[rows], axis=1)
+        same = distance < _SAME_PLACE * np.exp(first.log_sigma[best])
+        same &= cosine.max(axis=1) > _SAME_LOOK
+        like[rows[same]] = best[same]
+    return like
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
