@@ -61,7 +61,7 @@ def session_scenes(
     spots: int,
     seed: int,
     views: int = 80,
-    queries: int = 24,
+    queries: int = 30,
 ) -> Iterator[SessionScene]:
     """Scenes recorded by `SESSIONS` and asked by `SESSION_GROUPS`; see `light_scenes`.
 

@@ -251,7 +251,7 @@ def _check_sessions(path: Path, tensors: dict[str, np.ndarray], info: MapInfo) -
     wrong |= not cameras <= set(range(len(info.cameras)))
     if 'token_sessions' in tensors:
         bits, keyframes = tensors['token_sessions'], tensors['keyframe_sessions']
-        wrong |= not 1 <= count <= MOST_SESSIONS or bool((keyframes >= count).any())
+        wrong |= not 1 <= count <= MOST_SESSIONS or {*keyframes.tolist()} != {*range(count)}
         wrong |= bool(((bits == 0) | (bits.astype(np.uint64) >> np.uint64(count) > 0)).any())
     if wrong:
         raise MapCodeError(f'{path}: what it says of its sessions does not fit together, damaged')

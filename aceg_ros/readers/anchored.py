@@ -38,8 +38,21 @@ class AnchoredReader:
         self._device = engine.encoder.device
         self._regressor: AnchoredRegressor = engine.regressor  # type: ignore[assignment]
         self._tensors = anchored_tensors(code, self._device)
-        self._center = code.mean
+        # (S, 3) mean of the camera centers of each session: rooms far apart do not meet in between
+        self._centers = np.stack(
+            [
+                code.keyframes[code.keyframe_sessions == index, :3, 3].mean(axis=0)
+                for index in range(len(code.info.sessions))
+            ]
+        )
         self._sessions = [np.flatnonzero(mask) for mask in session_masks(code)]
+        self._bits = torch.from_numpy(code.token_sessions.astype(np.int64)).to(self._device)
+        # (n,) how far the session of a token spreads, the widest where it has several
+        self._reach = torch.zeros(len(code.anchors), device=self._device)
+        for session in self._sessions:
+            anchors = code.anchors[session]
+            spread = np.linalg.norm(anchors - np.median(anchors, axis=0), axis=1)
+            self._reach[session] = self._reach[session].clamp_min(float(np.median(spread)))
         self._keys = F.normalize(self._tensors.embeddings, dim=1)
 
     @torch.inference_mode()
@@ -50,7 +63,9 @@ class AnchoredReader:
             around = Surroundings.of(torch.from_numpy(patches.rays).to(patches.features))
         count = self._regressor.config.tokens_read
         tokens = self._regressor.similar_tokens(patches.features, self._tensors, count)
-        read = self._regressor(patches.features, self._tensors, around, tokens)
+        apart = len(self._sessions) > 1 and around is None
+        together = self._of_one_place(tokens) if apart else tokens
+        read = self._regressor(patches.features, self._tensors, around, together)
         matches = self._surest(patches.rays, patches.centers, read, patches.focal)
         return Prediction(matches, read.similarity, tokens)
 
@@ -109,6 +124,19 @@ class AnchoredReader:
         best = similarity.amax(dim=1).clamp_min(_MIN_SIMILARITY)
         return float((there / best).mean())
 
+    def _of_one_place(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The tokens (P, k) without those of sessions elsewhere than the most similar one, -1.
+
+        A reading is a mean of places: a token of a room a kilometer away would pull it by meters
+        with a thousandth of the weight. Of other sessions only tokens as near as the most similar
+        one's own session is wide are read along.
+        """
+        best = tokens[:, :1]
+        shared = (self._bits[tokens] & self._bits[best]) != 0
+        anchors = self._tensors.anchors
+        distance = (anchors[tokens] - anchors[best]).norm(dim=2)
+        return tokens.masked_fill(~shared & (distance > self._reach[best]), -1)
+
     def _in_view(
         self, patches: ImagePatches, world_from_cam: np.ndarray, session: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -138,7 +166,8 @@ class AnchoredReader:
         sigma = read.sigma.cpu().double().numpy()
         points3d = read.points3d.cpu().double().numpy()
         best = np.argsort(sigma)[: self._options.matches]
-        distance = np.linalg.norm(points3d[best] - self._center, axis=1)
+        offsets = points3d[best, None] - self._centers
+        distance = np.linalg.norm(offsets, axis=2).min(axis=1)
         best = best[sigma[best] * focal < self._options.max_sigma_px * distance]
         return Matches(rays[best], centers[best], points3d[best], sigma[best])
 
