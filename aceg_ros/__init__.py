@@ -33,11 +33,14 @@ if TYPE_CHECKING:
     from aceg_ros.localization.localizer import Localizer
     from aceg_ros.localization.options import LocalizationOptions
     from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
+    from aceg_ros.localization.several import MapSet
+    from aceg_ros.mapping.extension import extend_map
     from aceg_ros.mapping.mapper import map_dataset
     from aceg_ros.mapping.options import MappingOptions
     from aceg_ros.maps.code import MapCode
     from aceg_ros.maps.file import read_map as load_map
     from aceg_ros.maps.file import write_map as save_map
+    from aceg_ros.maps.sessions import joined as merge_maps
     from aceg_ros.monitor import Monitor
 
 __version__ = '0.1.0'
@@ -54,12 +57,15 @@ _PUBLIC = {
     'LocalizationOptions': 'localization.options',
     'Localizer': 'localization.localizer',
     'MapCode': 'maps.code',
+    'MapSet': 'localization.several',
     'MappingOptions': 'mapping.options',
     'Monitor': 'monitor',
     'Reason': 'localization.result',
     'evaluate': 'evaluation.metrics',
+    'extend_map': 'mapping.extension',
     'load_map': 'maps.file:read_map',
     'map_dataset': 'mapping.mapper',
+    'merge_maps': 'maps.sessions:joined',
     'open_dataset': 'datasets.detect',
     'read_camera': 'datasets.calibration',
     'read_image': 'datasets.images',
@@ -77,12 +83,15 @@ __all__ = [
     'LocalizationOptions',
     'Localizer',
     'MapCode',
+    'MapSet',
     'MappingOptions',
     'Monitor',
     'Reason',
     'evaluate',
+    'extend_map',
     'load_map',
     'map_dataset',
+    'merge_maps',
     'open_dataset',
     'read_camera',
     'read_image',

@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from aceg_ros.config import Config
-from aceg_ros.datasets import Dataset, open_dataset, read_camera
+from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera, rosbag
 from aceg_ros.datasets.bag_poses import PoseChoice
 from aceg_ros.datasets.conventions import Convention, parse_conventions, reread_dataset
 from aceg_ros.datasets.rosbag import BagTopics
 from aceg_ros.engine import Networks
-from aceg_ros.errors import AcegError
+from aceg_ros.errors import AcegError, DatasetError
 from aceg_ros.files import write_atomically
 from aceg_ros.options import configured_by_file, configured_by_text
 
@@ -123,6 +124,25 @@ def selected(arguments: argparse.Namespace, path: Path) -> Dataset:
     warn_notes(dataset.notes)
     warn_skipped(dataset.skipped)
     return reread_dataset(dataset, parse_conventions(arguments.pose_convention))
+
+
+def images_at(path: Path, camera_file: Path | None, exif: bool) -> Dataset:
+    """The images, of a plain folder where a camera is given, else of a dataset if it is one."""
+    camera = None if camera_file is None else read_camera(camera_file)
+    if rosbag.recognize(path):
+        return open_dataset(path, camera=camera, exif=exif)
+    ways: list[Callable[[], Dataset]] = [
+        partial(open_dataset, path, camera=camera, exif=exif),
+        partial(images_only, path, camera, exif),
+    ]
+    first, second = ways if camera is None else reversed(ways)
+    try:
+        return first()
+    except DatasetError as error:
+        try:
+            return second()
+        except DatasetError:
+            raise error from None
 
 
 def warn_notes(notes: list[str]) -> None:

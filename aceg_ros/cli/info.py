@@ -12,6 +12,7 @@ import numpy as np
 from aceg_ros.cli.common import add_json, print_figures
 from aceg_ros.maps.code import MapCode, MapQuality
 from aceg_ros.maps.file import read_map
+from aceg_ros.maps.sessions import session_reports
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +35,7 @@ def to_dict(code: MapCode, size: int) -> dict[str, Any]:
     return asdict(code.info) | {
         'quality': code.info.quality.to_dict(),
         'cameras': [camera.to_dict() for camera in code.info.cameras],
+        'sessions': session_reports(code),
         'kind': code.kind,
         'tokens': len(code.embeddings),
         'keyframes': len(code.keyframes),

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from functools import reduce
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from aceg_ros.cli.common import add_device, add_networks, networks, write_json
+from aceg_ros.engine import Engine
 from aceg_ros.evaluation.methods import AcegMethod, Method, SiftMethod
-from aceg_ros.evaluation.metrics import evaluate
+from aceg_ros.evaluation.metrics import Evaluation, evaluate
 from aceg_ros.lab.encoder_training.spots import read_environments
-from aceg_ros.lab.light_scenes import GROUPS, light_scenes
+from aceg_ros.lab.light_scenes import (
+    GROUPS,
+    SESSION_GROUPS,
+    SessionScene,
+    light_scenes,
+    session_scenes,
+)
 from aceg_ros.lab.pretraining.poses import right_and_wrong
+from aceg_ros.localization.localizer import Localizer
+from aceg_ros.mapping.mapper import map_scene
+from aceg_ros.mapping.options import MappingOptions
+from aceg_ros.maps.code import MapCode
+from aceg_ros.maps.file import write_map
+from aceg_ros.maps.sessions import joined
 
 _SEED = 1
 
@@ -28,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--spots', type=int, default=1, help='spots in each world')
     parser.add_argument('--seed', type=int, default=_SEED, help='seed of spots, light and views')
     parser.add_argument('--budget', type=float, default=60.0, help='seconds that aceg may map')
+    parser.add_argument(
+        '--sessions',
+        action='store_true',
+        help='instead, compare maps of a day, of an evening and of both, queried at noon as well',
+    )
     parser.add_argument('--json', type=Path, help='JSON file for the figures')
     add_device(parser)
     add_networks(parser)
@@ -35,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print, for each world and method, right and wrong poses of each group."""
+    if arguments.sessions:
+        return _compare_sessions(arguments)
     known: dict[str, Method] = {
         'aceg': AcegMethod(arguments.device, arguments.budget, networks(arguments)),
         'sift': SiftMethod(),
@@ -56,3 +80,63 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f'| {scene.name}, {method.name} | {" | ".join(cells)} |', flush=True)
     write_json(arguments.json, figures)
     return 0
+
+
+def _compare_sessions(arguments: argparse.Namespace) -> int:
+    """Print, for each map of a scene, the same, its tokens, and its query time beside the first's.
+
+    Each view is asked of all maps in turn, so that times compare on a busy machine as well.
+    """
+    engine = Engine.load(arguments.device, networks(arguments))
+    options = MappingOptions(budget=arguments.budget)
+    figures: dict[str, Any] = {}
+    heads = [*SESSION_GROUPS, 'tokens', 'MB', 'query time']
+    print(f'| map, right / wrong | {" | ".join(heads)} |\n| --- |{" --- |" * len(heads)}')
+    light = read_environments(arguments.environments)
+    for folder in arguments.worlds:
+        for scene in session_scenes(folder, light, arguments.spots, arguments.seed):
+            codes = {
+                name: map_scene(frames, engine, options, session=name).code
+                for name, frames in scene.sessions.items()
+            }
+            codes['merged'] = reduce(joined, codes.values())
+            found = _answers(scene, codes, engine)
+            first = next(iter(codes))
+            for name, groups in found.items():
+                counted = {group: right_and_wrong(groups[group]) for group in SESSION_GROUPS}
+                ratio = float(np.median(_seconds(groups) / _seconds(found[first])))
+                size = _map_bytes(codes[name])
+                figures[f'{scene.name}, {name}'] = {
+                    **counted,
+                    'tokens': len(codes[name].anchors),
+                    'map_bytes': size,
+                    'query_time_ratio': ratio,
+                }
+                cells = [f'{count["right"]} / {count["wrong"]}' for count in counted.values()]
+                cells += [str(len(codes[name].anchors)), f'{size / 1e6:.2f}', f'{ratio:.2f} x']
+                print(f'| {scene.name}, {name} | {" | ".join(cells)} |', flush=True)
+    write_json(arguments.json, figures)
+    return 0
+
+
+def _answers(
+    scene: SessionScene, codes: dict[str, MapCode], engine: Engine
+) -> dict[str, dict[str, Evaluation]]:
+    """By map and group, what each map answered."""
+    localizers = {name: Localizer(code, engine) for name, code in codes.items()}
+    found: dict[str, dict[str, Evaluation]] = {name: {} for name in codes}
+    for group, frames in scene.groups.items():
+        answers = [{n: evaluate(each, [f]) for n, each in localizers.items()} for f in frames]
+        for name in codes:
+            found[name][group] = reduce(Evaluation.joined, [answer[name] for answer in answers])
+    return found
+
+
+def _seconds(groups: dict[str, Evaluation]) -> np.ndarray:
+    """Time of every answer (N,)."""
+    return np.array([result.seconds for found in groups.values() for result in found.results])
+
+
+def _map_bytes(code: MapCode) -> int:
+    with TemporaryDirectory() as folder:
+        return write_map(Path(folder) / 'map.aceg', code)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from aceg_ros.cli.common import (
@@ -14,14 +12,14 @@ from aceg_ros.cli.common import (
     add_networks,
     add_options,
     configuration,
+    images_at,
     networks,
     warn_notes,
     warn_skipped,
 )
-from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera, rosbag
 from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
 from aceg_ros.engine import Engine
-from aceg_ros.errors import AcegError, DatasetError, ImageError
+from aceg_ros.errors import AcegError, ImageError
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import LocalizationFailure
 from aceg_ros.maps.file import read_map
@@ -46,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Localize every image; the exit status is 1 when none could be."""
     code = read_map(arguments.map)
-    images = _images(arguments.images, arguments.camera, arguments.exif)
+    images = images_at(arguments.images, arguments.camera, arguments.exif)
     warn_notes(images.notes)
     warn_skipped(images.skipped)
     engine = Engine.for_map(code.info, arguments.device, networks(arguments))
@@ -71,22 +69,3 @@ def run(arguments: argparse.Namespace) -> int:
             raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     print(f'{len(poses)} of {len(images.frames)} images localized', file=sys.stderr)
     return 0 if poses else 1
-
-
-def _images(path: Path, camera_file: Path | None, exif: bool) -> Dataset:
-    """The images, of a plain folder where a camera is given, else of a dataset if it is one."""
-    camera = None if camera_file is None else read_camera(camera_file)
-    if rosbag.recognize(path):
-        return open_dataset(path, camera=camera, exif=exif)
-    ways: list[Callable[[], Dataset]] = [
-        partial(open_dataset, path, camera=camera, exif=exif),
-        partial(images_only, path, camera, exif),
-    ]
-    first, second = ways if camera is None else reversed(ways)
-    try:
-        return first()
-    except DatasetError as error:
-        try:
-            return second()
-        except DatasetError:
-            raise error from None

@@ -20,6 +20,8 @@ from aceg_ros.interrupts import ending_quietly
 COMMANDS = {
     'check': 'Check posed images before mapping them.',
     'map': 'Fit a map to posed images.',
+    'merge': 'Join two maps of one place, or of places in one frame.',
+    'drop': 'Take one session out of a map of several.',
     'localize': 'Print the pose of each image in a map.',
     'evaluate': 'Localize images whose poses are known, and print the errors.',
     'info': 'Describe a map: its contents and its rating.',

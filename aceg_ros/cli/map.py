@@ -25,10 +25,11 @@ from aceg_ros.engine import PUBLISHED, Engine
 from aceg_ros.errors import FitError
 from aceg_ros.evaluation.benchmark import peak_rss_mb
 from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
+from aceg_ros.mapping.extension import extend_map
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.maps.code import FREE, MapCode
-from aceg_ros.maps.file import write_map
+from aceg_ros.maps.file import read_map, write_map
 from aceg_ros.monitor import Monitor
 from aceg_ros.options import configured
 
@@ -44,12 +45,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     add_networks(parser)
     parser.add_argument(
-        '--budget', type=float, help=f'seconds for the whole of mapping ({defaults.budget:g})'
+        '--budget',
+        type=float,
+        help=f'seconds for the whole of mapping ({defaults.budget:g}, '
+        f'with --extend {defaults.extension_budget:g})',
     )
     parser.add_argument(
         '--first',
         action='store_true',
         help='write a first, coarser map after one pass; the refined map replaces it',
+    )
+    parser.add_argument(
+        '--extend',
+        type=Path,
+        metavar='MAP.aceg',
+        help='add the images to this map, without its own images; poses are in its frame',
+    )
+    parser.add_argument(
+        '--session', default='', help='name of the recording in the map (that of the dataset)'
     )
     parser.add_argument('--tokens', type=int, help='number of vectors in the map code')
     parser.add_argument('--depth', action='store_true', help='use depth images if there are any')
@@ -71,24 +84,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Map, write the map, say how good it is."""
     dataset = selected(arguments, arguments.dataset)
-    chosen = networks(arguments)
-    if arguments.schedule and not chosen.regressor:
-        chosen = replace(chosen, regressor=PUBLISHED)
-    engine = Engine.load(arguments.device, chosen)
-    if arguments.schedule and engine.regressor.kind != FREE:
-        raise FitError(
-            f'{arguments.schedule} is for a regressor that reads free codes: name one '
-            '(--regressor, docs/published-aceg.md), or map without a schedule'
-        )
+    base = None if arguments.extend is None else read_map(arguments.extend)
+    engine = _engine(arguments, base)
+    session = arguments.session or dataset.name
+    mapper = map_scene if base is None else partial(extend_map, base)
     bar = ProgressBar()
     try:
-        result = map_scene(
+        result = mapper(
             dataset.frames,
             engine,
             _options(arguments),
             dataset.metric,
             Monitor(bar),
             partial(_write_first, arguments.output) if arguments.first else None,
+            session,
         )
     finally:
         bar.close()
@@ -112,6 +121,22 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _engine(arguments: argparse.Namespace, base: MapCode | None) -> Engine:
+    """The networks asked for, or those of the map to extend, or the usual ones."""
+    chosen = networks(arguments)
+    if base is not None:
+        return Engine.for_map(base.info, arguments.device, chosen)
+    if arguments.schedule and not chosen.regressor:
+        chosen = replace(chosen, regressor=PUBLISHED)
+    engine = Engine.load(arguments.device, chosen)
+    if arguments.schedule and engine.regressor.kind != FREE:
+        raise FitError(
+            f'{arguments.schedule} is for a regressor that reads free codes: name one '
+            '(--regressor, docs/published-aceg.md), or map without a schedule'
+        )
+    return engine
+
+
 def _write_first(output: Path, code: MapCode) -> None:
     write_map(output, code)
     print(f'{output}: a first map; it is being refined', file=sys.stderr)
@@ -119,9 +144,9 @@ def _write_first(output: Path, code: MapCode) -> None:
 
 def _options(arguments: argparse.Namespace) -> MappingOptions:
     """Options by their dotted names, then those that have a flag of their own."""
-    options = configuration(arguments).mapping
+    options, budget = configuration(arguments).mapping, arguments.budget
     flags = {
-        'budget': arguments.budget,
+        'budget': options.extension_budget if budget is None and arguments.extend else budget,
         'tokens': arguments.tokens,
         'use_depth': arguments.depth or None,
         'seed': arguments.seed,

@@ -3,6 +3,9 @@
 Someone stands at a spot and turns one and a half times; that is the map. Queries are taken within
 the same reach of the spot ('near') or 1.2 to 2.2 m away ('far'), under the light of the map ('day')
 or under three warm lamps in the dark ('night'). Poses are exact.
+
+`session_scenes` are for maps that grow: the same spot is recorded by day and again in the evening,
+on another path, and asked by day, in the evening and at noon, which nobody recorded.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from aceg_ros.lab.encoder_training.textured import LampLight, TexturedWorld
 from aceg_ros.lab.worlds import look
 
 GROUPS = ('day near', 'night near', 'day far', 'night far')
+SESSIONS = ('day', 'evening')
+SESSION_GROUPS = ('day near', 'evening near', 'noon near', 'day far', 'evening far', 'noon far')
 _CAMERA = Camera.pinhole(640, 480, 525.0, 525.0, 319.5, 239.5)
 _GLANCE = _CAMERA.scaled(80, 60)  # enough to see whether there is room
 _TURNS = 1.5
@@ -29,6 +34,7 @@ _HEIGHTS = (1.1, 1.7)  # m
 _NIGHT_NOISE, _DAY_NOISE = 5.0, 1.5  # of 255
 _LAMPS = 3
 _TRIES = 400
+_HIGH_SUN = np.array([[1.0], [1.0], [1.0], [1.0], [2.5], [0.5]])  # light from +x, -x, ... +z, -z
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,58 @@ class LightScene:
     name: str
     mapping: list[Frame]
     groups: dict[str, list[Frame]]
+
+
+@dataclass(frozen=True)
+class SessionScene:
+    """A spot of a world, its mapping views by session, and groups of queries by name."""
+
+    name: str
+    sessions: dict[str, list[Frame]]
+    groups: dict[str, list[Frame]]
+
+
+def session_scenes(
+    folder: Path,
+    environments: Sequence[np.ndarray],
+    spots: int,
+    seed: int,
+    views: int = 80,
+    queries: int = 30,
+) -> Iterator[SessionScene]:
+    """Scenes recorded by `SESSIONS` and asked by `SESSION_GROUPS`; see `light_scenes`.
+
+    Noon is another sky than the day's, with more light from above.
+    """
+    world = TexturedWorld(folder, _CAMERA.width, _CAMERA.height)
+    glance = TexturedWorld(folder, _GLANCE.width, _GLANCE.height)
+    for number in range(spots):
+        rng = np.random.default_rng([seed, number, len(SESSIONS)])
+        by_day, at_noon = rng.choice(len(environments), 2, replace=False)
+        day = _day(environments[by_day], rng)
+        spot = _free_place(glance, rng, day)
+        lights = {
+            'day': (day, _DAY_NOISE),
+            'evening': (_night(spot, rng), _NIGHT_NOISE),
+            'noon': (_day(environments[at_noon] * _HIGH_SUN, rng), _DAY_NOISE),
+        }
+        name = f'{folder.name}-{seed + number}'
+        sessions = {
+            session: [
+                _shot(world, f'{name}-{session}-{view:03d}', pose, *lights[session], rng)
+                for view, pose in enumerate(_turning(glance, spot, views, rng, day))
+            ]
+            for session in SESSIONS
+        }
+        groups = {}
+        for group in SESSION_GROUPS:
+            light, reach = group.split()
+            around = _poses(glance, spot, _NEAR if reach == 'near' else _FAR, queries, rng, day)
+            groups[group] = [
+                _shot(world, f'{name}-{group}-{view:03d}', pose, *lights[light], rng)
+                for view, pose in enumerate(around)
+            ]
+        yield SessionScene(name, sessions, groups)
 
 
 def light_scenes(

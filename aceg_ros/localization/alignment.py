@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.landmarks.templates import PlanarPatches, find_planar_patches, most_frontal
+from aceg_ros.landmarks.templates import (
+    Detections,
+    PlanarPatches,
+    find_planar_patches,
+    most_frontal,
+)
 from aceg_ros.localization.options import LandmarkOptions
 from aceg_ros.pose.matches import Matches
 from aceg_ros.pose.refine import RefinedPose, refine_pose
 
 _FEW_LANDMARKS = 50  # fewer say little about a pose
+_MOST_SESSIONS = 3  # that an image is measured in
+_LIKE_BEST = 0.5  # of the best session's part of landmarks found, that another must reach
 _FLOOR_PX = 0.3  # deviation that even the best of matches have
 
 
@@ -23,30 +31,33 @@ class AlignedPose:
 
     pose: RefinedPose
     matches: Matches
-    redetected_ratio: float  # part of the landmarks in view that agree with the pose
+    redetected_ratio: float  # part of a session's landmarks in view that agree with the pose
 
 
 def align(
     view: np.ndarray,
     camera: Camera,
-    landmarks: PlanarPatches,
+    sessions: Sequence[PlanarPatches],
     pose: RefinedPose,
     matches: Matches,
     options: LandmarkOptions,
 ) -> AlignedPose:
     """``view`` (H, W, 3) uint8 RGB is the working image, ``pose`` right to a few pixels.
 
+    ``sessions`` are the landmarks of each session of the map. Those of the sessions that the image
+    is most like are measured, and the part found again is that of the session where it is greatest.
+
     Where few landmarks are found near where ``pose`` expects them, it may be off by more: they are
     sought farther away first, and the pose that more of them agree with is taken.
     """
     gray = np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.uint8)
-    near = _aligned(gray, camera, landmarks, pose, matches, options, options.reach)
+    near = _aligned(gray, camera, sessions, pose, matches, options, options.reach)
     if near.redetected_ratio >= options.sure_redetected:
         return near
-    coarse = _aligned(gray, camera, landmarks, pose, matches, options, options.far_reach)
+    coarse = _aligned(gray, camera, sessions, pose, matches, options, options.far_reach)
     if coarse.pose is pose:
         return near
-    far = _aligned(gray, camera, landmarks, coarse.pose, matches, options, options.reach)
+    far = _aligned(gray, camera, sessions, coarse.pose, matches, options, options.reach)
     if far.pose is coarse.pose or far.redetected_ratio <= near.redetected_ratio:
         return near
     return far
@@ -55,7 +66,7 @@ def align(
 def _aligned(
     gray: np.ndarray,
     camera: Camera,
-    landmarks: PlanarPatches,
+    sessions: Sequence[PlanarPatches],
     pose: RefinedPose,
     matches: Matches,
     options: LandmarkOptions,
@@ -63,19 +74,34 @@ def _aligned(
 ) -> AlignedPose:
     """``pose`` refined on matches and landmarks within ``reach`` px, or as it is."""
     center = pose.world_from_cam[:3, 3]
-    frontal = landmarks.subset(most_frontal(landmarks, center, np.radians(options.max_angle)))
-    found = find_planar_patches(
-        gray,
-        camera,
-        pose.world_from_cam,
-        frontal,
-        reach,
-        options.min_similarity,
-        options.count,
-    )
-    points3d = frontal.centers[found.index]
-    sigma = options.sigma_px * np.linalg.norm(points3d - center, axis=1) / camera.focal
-    together = matches.joined(Matches(camera.rays(found.points2d), found.points2d, points3d, sigma))
+
+    def find(landmarks: PlanarPatches, count: int) -> Detections:
+        return find_planar_patches(
+            gray,
+            camera,
+            pose.world_from_cam,
+            landmarks,
+            reach,
+            options.min_similarity,
+            count,
+        )
+
+    frontal = [
+        landmarks.subset(most_frontal(landmarks, center, np.radians(options.max_angle)))
+        for landmarks in sessions
+    ]
+    if len(frontal) > 1:
+        tried = [find(landmarks, _FEW_LANDMARKS) for landmarks in frontal]
+        likeness = [len(found.index) / max(found.sought, _FEW_LANDMARKS) for found in tried]
+        order = np.argsort(likeness)[::-1][:_MOST_SESSIONS]
+        frontal = [frontal[i] for i in order if likeness[i] >= _LIKE_BEST * max(likeness)]
+    found = [find(landmarks, options.count) for landmarks in frontal]
+    together = matches
+    for landmarks, seen in zip(frontal, found, strict=True):
+        points3d = landmarks.centers[seen.index]
+        sigma = options.sigma_px * np.linalg.norm(points3d - center, axis=1) / camera.focal
+        rays = camera.rays(seen.points2d)
+        together = together.joined(Matches(rays, seen.points2d, points3d, sigma))
     refined = refine_pose(
         pose.world_from_cam,
         together.rays,
@@ -87,8 +113,12 @@ def _aligned(
     )
     if refined is None:
         return AlignedPose(pose, matches, 0.0)
-    agreeing = float(refined.inliers[len(matches) :].sum())
-    ratio = agreeing / max(found.sought, _FEW_LANDMARKS)
+    ends = len(matches) + np.cumsum([len(seen.index) for seen in found], dtype=int)
+    agreeing = [part.sum() for part in np.split(refined.inliers, [len(matches), *ends])[1:-1]]
+    ratio = max(
+        float(count) / max(seen.sought, _FEW_LANDMARKS)
+        for count, seen in zip(agreeing, found, strict=True)
+    )
     if ratio < options.min_redetected:
         return AlignedPose(pose, matches, ratio)
     return AlignedPose(refined, together, ratio)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from aceg_ros.localization.search import search_pose
 from aceg_ros.localization.verification import ConfidenceModel, gather
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
+from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.memory import ON_THE_CPU
 from aceg_ros.readers.base import ImagePatches
 from aceg_ros.readers.registry import reader_of
@@ -33,6 +34,17 @@ _NOT_FOUND = {
     Reason.NO_POSE: 'no pose agrees with the map',
     Reason.UNDETERMINED: 'the matches found do not determine a pose',
 }
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """One image, ready to be asked for in a map."""
+
+    camera: Camera  # of the image as given
+    view: np.ndarray  # (H, W, 3) uint8 RGB, the working image
+    view_camera: Camera
+    patches: ImagePatches
+    seconds: float  # that it took
 
 
 class Localizer:
@@ -57,7 +69,9 @@ class Localizer:
         self._encoder = engine.encoder
         self._reader = reader_of(code, engine, self.options.reader)
         self._model = model or ConfidenceModel.load()
-        self._landmarks = planar_patches(code.landmarks, code.keyframes)
+        self._landmarks = [
+            planar_patches(landmarks, code.keyframes) for landmarks in session_landmarks(code)
+        ]
 
     @classmethod
     def open(
@@ -80,12 +94,12 @@ class Localizer:
         or has another size than ``camera``.
         """
         try:
-            return self._localize(image, camera, prior)
+            return self.localize_encoded(self.encode(image, camera), prior)
         except torch.cuda.OutOfMemoryError:
             if self.note:
                 raise
         self._leave_gpu()
-        return self._localize(image, camera, prior)
+        return self.localize_encoded(self.encode(image, camera), prior)
 
     @property
     def device(self) -> torch.device:
@@ -99,16 +113,33 @@ class Localizer:
         torch.cuda.empty_cache()
         self._reader = reader_of(self.code, self._engine, self.options.reader)
 
-    def _localize(
-        self, image: np.ndarray, camera: Camera, prior: np.ndarray | None
-    ) -> Localization | LocalizationFailure:
+    def encode(self, image: np.ndarray, camera: Camera) -> EncodedImage:
+        """The image as maps are asked for it; raises ImageError as `localize` does.
+
+        Other localizers with the same `encoding` take it too.
+        """
         clock = Clock()
-        origin = np.array(self.code.info.origin)
-        if prior is not None:
-            prior = shifted(prior, -origin)
         view, view_camera = self._encoder.view(image, camera)
         patches = self._encode(view, view_camera)
         clock.lap('encode')
+        return EncodedImage(camera, view, view_camera, patches, clock.seconds['encode'])
+
+    @property
+    def encoding(self) -> tuple[str, int | None]:
+        """What an encoded image depends on: the encoder, and how many patches the map is asked."""
+        return self._encoder.identity, self._reader.max_patches
+
+    def localize_encoded(
+        self, encoded: EncodedImage, prior: np.ndarray | None = None
+    ) -> Localization | LocalizationFailure:
+        """As `localize`, of an image that a localizer with the same `encoding` has encoded."""
+        clock = Clock()
+        clock.seconds['encode'] = encoded.seconds
+        origin = np.array(self.code.info.origin)
+        if prior is not None:
+            prior = shifted(prior, -origin)
+        camera, view = encoded.camera, encoded.view
+        view_camera, patches = encoded.view_camera, encoded.patches
         if similarity(patches.features) > self._encoder.max_similarity:
             return LocalizationFailure(
                 Reason.FEATURELESS,

@@ -47,6 +47,7 @@ class Localization:
     confidence: float = math.nan  # probability that the pose is right; nan if not estimated
     evidence: dict[str, float] = field(default_factory=dict)  # input of the confidence model
     seconds: dict[str, float] = field(default_factory=dict)  # time of each stage
+    map_name: str = ''  # which of several maps it is in, `several`
 
     @property
     def scene_distance(self) -> float:

@@ -26,7 +26,8 @@ from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.mapping.views import ViewPairs, compare_views
-from aceg_ros.maps.code import AnchoredCode, MapInfo, Vector3
+from aceg_ros.maps.code import AnchoredCode, MapInfo, Session, Vector3
+from aceg_ros.maps.sessions import joined
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 
@@ -43,8 +44,10 @@ def map_anchored(
     metric: bool,
     monitor: Monitor,
     on_first_map: OnFirstMap | None = None,
+    session: str = '',
+    base: AnchoredCode | None = None,
 ) -> MappingResult:
-    """See `mapping.mapper.map_scene`."""
+    """See `mapping.mapper.map_scene`; ``base`` is a map that the new one becomes a part of."""
     regressor: AnchoredRegressor = engine.regressor  # type: ignore[assignment]
     encoder = engine.encoder
     began = time.monotonic()
@@ -83,7 +86,9 @@ def map_anchored(
         return fit_code(which, buffer, regressor, how, options.seed, deadline, monitor)
 
     def finished(fitted: AnchoredTensors, skipped: list[str]) -> AnchoredCode:
-        code = _assemble(fitted, start, landmarks, keyframes, engine, metric, origin)
+        code = _assemble(fitted, start, landmarks, keyframes, engine, metric, origin, session)
+        if base is not None:
+            code = joined(base, code)
         return validate_map(
             code, kept_out, start.depths, engine, options.validation, skipped, monitor
         )
@@ -171,8 +176,10 @@ def _assemble(
     engine: Engine,
     metric: bool,
     origin: Vector3,
+    session: str,
 ) -> AnchoredCode:
     cameras = tuple(dict.fromkeys(keyframe.frame.camera for keyframe in keyframes))
+    created = datetime.now(timezone.utc).isoformat(timespec='seconds')
     return AnchoredCode(
         embeddings=torch.nn.functional.normalize(fitted.embeddings, dim=1).cpu().numpy(),
         anchors=fitted.anchors.cpu().numpy(),
@@ -180,13 +187,16 @@ def _assemble(
         log_prior=fitted.log_prior.cpu().numpy(),
         colors=start.candidates.colors[start.chosen].numpy(),
         keyframes=np.stack([keyframe.world_from_cam for keyframe in keyframes]),
+        token_sessions=np.ones(len(fitted.anchors), np.uint32),
+        keyframe_sessions=np.zeros(len(keyframes), np.uint8),
         info=MapInfo(
             encoder=engine.encoder.identity,
             regressor=engine.regressor.codes(),
             metric=metric,
             cameras=cameras,
-            created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+            created=created,
             origin=origin,
+            sessions=(Session(session or created, created, tuple(range(len(cameras)))),),
         ),
         landmarks=landmarks,
     )

@@ -29,11 +29,13 @@ def map_scene(
     metric: bool = True,
     monitor: Monitor | None = None,
     on_first_map: OnFirstMap | None = None,
+    session: str = '',
 ) -> MappingResult:
     """Fit a map code to frames with poses; the map's axes and unit are those of the poses.
 
     ``metric`` says whether that unit is the meter. ``on_first_map`` is given a map that a robot can
-    drive with after one pass of the fit, which then goes on; free codes have none. When a GPU's
+    drive with after one pass of the fit, which then goes on; free codes have none. ``session`` is
+    what the map calls the recording, by default the time. When a GPU's
     memory runs out, the networks move to the CPU and all begins anew, which `notes` says. Raises
     FitError when the frames do not allow a map, FitCancelled on request.
     """
@@ -41,7 +43,7 @@ def map_scene(
 
     def fit() -> MappingResult:
         chosen = options or MappingOptions()
-        return mapper(frames, engine, chosen, metric, monitor, on_first_map)
+        return mapper(frames, engine, chosen, metric, monitor, on_first_map, session)
 
     try:
         return fit()
@@ -68,5 +70,11 @@ def map_dataset(
     missing.
     """
     return map_scene(
-        dataset.frames, engine or Engine.load(), options, dataset.metric, monitor, on_first_map
+        dataset.frames,
+        engine or Engine.load(),
+        options,
+        dataset.metric,
+        monitor,
+        on_first_map,
+        dataset.name,
     )

@@ -190,6 +190,9 @@ class MappingOptions(Options):
         's',
         low=0.001,
     )
+    extension_budget: float = option(
+        20.0, 'The same for images that join a map, by "aceg map --extend".', 's', low=0.001
+    )
     max_keyframes: int = option(
         400, 'Highest number of keyframes. Of a longer recording they are chosen evenly.', low=1
     )

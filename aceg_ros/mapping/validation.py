@@ -20,6 +20,7 @@ from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MIN_KEYFRAMES, ValidationOptions
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.maps.code import AnchoredCode, FreeCode, MapQuality, Rating, ThinPlace
+from aceg_ros.maps.sessions import judged
 from aceg_ros.monitor import Monitor
 from aceg_ros.pose.consistency import mahalanobis2, pose_residual
 
@@ -54,7 +55,7 @@ def validate_map(
     skipped: list[str],
     monitor: Monitor,
 ) -> Code:
-    """``code`` with its quality and angular error, from keyframes it has not seen.
+    """``code`` with its quality and angular error, from keyframes its last session has not seen.
 
     The angular error is added to covariances. Errors common to a whole view, such as those of the
     map, do not show in the residuals of one image, but they do against true poses. Frames that
@@ -77,11 +78,8 @@ def validate_map(
             localized.append((found, pose))
         else:
             tested.append(_Tested(frame.name, pose, np.inf, np.inf, 0))
-    info = replace(
-        code.info,
-        quality=_quality(tested, depths, options),
-        angular_error=_angular_error(localized, options),
-    )
+    quality = _quality(tested, depths, options)
+    info = judged(code.info, quality, _angular_error(localized, options))
     return replace(code, info=info)
 
 

@@ -96,6 +96,7 @@ def _fit(job: dict[str, Any], report: _Reporter, cancelled: threading.Event) -> 
         dataset.metric,
         Monitor(report, cancelled.is_set),
         on_first_map,
+        dataset.name,
     )
     size = write_map(job['output'], result.code)
     return {

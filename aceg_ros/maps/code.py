@@ -25,6 +25,7 @@ from aceg_ros.landmarks.landmarks import Landmarks
 ANCHORED, FREE = 'anchored', 'free'  # kinds of codes, and of what fits and reads them
 # Origins are multiples of this, so that maps nearer to zero than half of it have none.
 _ORIGIN_STEP = 100.0
+MOST_SESSIONS = 32  # bits of `AnchoredCode.token_sessions`
 
 Vector3: TypeAlias = tuple[float, float, float]
 
@@ -76,6 +77,32 @@ class MapQuality:
 
 
 @dataclass(frozen=True)
+class Session:
+    """One recording that a map was made from, and how well the map found views of it."""
+
+    name: str  # unique in its map
+    created: str = ''  # when it was mapped, ISO 8601, UTC
+    cameras: tuple[int, ...] = ()  # which of `MapInfo.cameras` took it
+    quality: MapQuality = field(default_factory=MapQuality)
+    angular_error: float = 0.0  # rad
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self) | {'quality': self.quality.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Session:
+        """What `to_dict` gave; raises KeyError, TypeError or ValueError for anything else."""
+        return cls(
+            str(values['name']),
+            str(values['created']),
+            tuple(int(camera) for camera in values['cameras']),
+            MapQuality.from_dict(values['quality']),
+            float(values['angular_error']),
+        )
+
+
+@dataclass(frozen=True)
 class MapInfo:
     """What a map was made from and for."""
 
@@ -89,13 +116,16 @@ class MapInfo:
     angular_error: float = 0.0  # rad, of the map as a whole view shows it; `mapping.validation`
     # What the numbers of the code are relative to, in the frame of the mapping poses, map units.
     origin: Vector3 = (0.0, 0.0, 0.0)
+    sessions: tuple[Session, ...] = ()  # what it was made from, `MOST_SESSIONS` at most
 
 
 @dataclass(frozen=True)
 class AnchoredCode:
     """n tokens, each an embedding and an anchor in the scene, and landmarks.
 
-    Everything has the axes of the mapping poses and is relative to `info.origin`.
+    Everything has the axes of the mapping poses and is relative to `info.origin`. A token may be of
+    several sessions: what looks the same in two of them is one token. A landmark is of its
+    keyframe's session.
     """
 
     kind: ClassVar[str] = ANCHORED
@@ -106,6 +136,8 @@ class AnchoredCode:
     log_prior: np.ndarray  # (n,) float32
     colors: np.ndarray  # (n, 3) uint8 RGB
     keyframes: np.ndarray  # (K, 4, 4) float64, world_from_cam
+    token_sessions: np.ndarray  # (n,) uint32, bit s is set where session s has the token
+    keyframe_sessions: np.ndarray  # (K,) uint8, the session of each keyframe
     info: MapInfo
     landmarks: Landmarks = field(default_factory=Landmarks.none)
 

@@ -25,15 +25,18 @@ from aceg_ros.landmarks.landmarks import SIDE, Landmarks
 from aceg_ros.maps.code import (
     ANCHORED,
     FREE,
+    MOST_SESSIONS,
     AnchoredCode,
     FreeCode,
     MapCode,
     MapInfo,
     MapQuality,
+    Session,
     Vector3,
 )
 
-VERSION = '4'
+VERSION = '5'
+_BEFORE_SESSIONS = '4'  # a version that knew of one session only; it is read as well
 _Layout = dict[str, tuple[str, type, tuple[int | None, ...]]]
 # name -> (what there is one for each of, type, shape after the first axis)
 _ANCHORED: _Layout = {
@@ -44,6 +47,8 @@ _ANCHORED: _Layout = {
     'log_prior': ('token', np.float16, ()),
     'colors': ('token', np.uint8, (3,)),
     'keyframes': ('keyframe', np.float64, (4, 4)),
+    'token_sessions': ('token', np.uint32, ()),
+    'keyframe_sessions': ('keyframe', np.uint8, ()),
     'landmarks': ('landmark', np.float32, (3,)),
     'landmark_templates': ('landmark', np.uint8, (SIDE, SIDE)),
     'landmark_keyframes': ('landmark', np.uint16, ()),
@@ -69,6 +74,7 @@ def write_map(path: str | Path, code: MapCode) -> int:
         'kind': code.kind,
         'quality': code.info.quality.to_dict(),
         'cameras': [camera.to_dict() for camera in code.info.cameras],
+        'sessions': [session.to_dict() for session in code.info.sessions],
         'mean': (code.mean + np.array(code.info.origin)).tolist(),
         'extent': (code.extent + np.array(code.info.origin)).tolist(),
         'keyframe_count': len(code.keyframes),
@@ -105,15 +111,18 @@ def read_map(path: str | Path) -> MapCode:
         raise MapCodeError(
             f'{path} is not an .aceg map, or only part of one ({error}); copy or make it again'
         ) from error
-    text = metadata.get('map', '')
+    text, digest = metadata.get('map', ''), _digest(metadata.get('map', ''), tensors)
     try:
         values = json.loads(text)
         kind = _KINDS[values['kind']]
+        if metadata['version'] == _BEFORE_SESSIONS:
+            _upgrade(values, tensors)
         info = _info(values)
     except (ValueError, KeyError, TypeError, RecursionError, AcegError) as error:
         raise MapCodeError(f'the description inside {path} cannot be read: {error}') from error
     _check_layout(path, tensors, kind.layout)
-    if metadata.get('sha256') != _digest(text, tensors):
+    _check_sessions(path, tensors, info)
+    if metadata.get('sha256') != digest:
         raise MapCodeError(f'{path} was changed after it was written; copy or make it again')
     return kind.code(tensors, info)
 
@@ -125,6 +134,16 @@ def holds_map(path: Path) -> bool:
             return (file.metadata() or {}).get('format') == 'aceg'
     except (SafetensorError, OSError):
         return False
+
+
+def _upgrade(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """Complete what was read of a map that was made before there were sessions."""
+    kept = {name: values[name] for name in ('created', 'quality', 'angular_error')}
+    cameras = [*range(len(values['cameras']))]
+    values['sessions'] = [kept | {'name': values['created'] or 'first', 'cameras': cameras}]
+    if values['kind'] == ANCHORED:
+        tensors['token_sessions'] = np.ones(len(tensors['anchors']), np.uint32)
+        tensors['keyframe_sessions'] = np.zeros(len(tensors['keyframes']), np.uint8)
 
 
 def _free_tensors(code: FreeCode) -> dict[str, np.ndarray]:
@@ -147,6 +166,8 @@ def _anchored_tensors(code: AnchoredCode) -> dict[str, np.ndarray]:
         'log_prior': code.log_prior.astype(np.float16),
         'colors': code.colors.astype(np.uint8),
         'keyframes': code.keyframes.astype(np.float64),
+        'token_sessions': code.token_sessions.astype(np.uint32),
+        'keyframe_sessions': code.keyframe_sessions.astype(np.uint8),
         'landmarks': code.landmarks.points3d.astype(np.float32),
         'landmark_templates': code.landmarks.templates.astype(np.uint8),
         'landmark_keyframes': code.landmarks.keyframe.astype(np.uint16),
@@ -163,6 +184,8 @@ def _anchored_code(tensors: dict[str, np.ndarray], info: MapInfo) -> AnchoredCod
         log_prior=tensors['log_prior'].astype(np.float32),
         colors=tensors['colors'],
         keyframes=tensors['keyframes'],
+        token_sessions=tensors['token_sessions'],
+        keyframe_sessions=tensors['keyframe_sessions'],
         info=info,
         landmarks=Landmarks(
             tensors['landmarks'],
@@ -198,10 +221,11 @@ def _check_format(path: Path, metadata: dict[str, str]) -> None:
             f'{path} is a safetensors file but no .aceg map; make one with "aceg map"'
         )
     version = metadata.get('version', '')
-    if version != VERSION:
+    if version not in (VERSION, _BEFORE_SESSIONS):
         raise MapCodeError(
-            f'{path} has format version {version or "unknown"}, this program reads {VERSION}: '
-            'update aceg_ros, or make the map again with "aceg map"'
+            f'{path} has format version {version or "unknown"}, this program reads '
+            f'{_BEFORE_SESSIONS} and {VERSION}: update aceg_ros, or make the map again with '
+            '"aceg map"'
         )
 
 
@@ -228,6 +252,20 @@ def _check_layout(path: Path, tensors: dict[str, np.ndarray], layout: _Layout) -
         raise MapCodeError(f'{path}: landmarks are of keyframes that it does not have, damaged')
 
 
+def _check_sessions(path: Path, tensors: dict[str, np.ndarray], info: MapInfo) -> None:
+    """Raise MapCodeError where tokens, keyframes or sessions refer to what is not there."""
+    count = len(info.sessions)
+    wrong = len({session.name for session in info.sessions}) != count
+    cameras = {camera for session in info.sessions for camera in session.cameras}
+    wrong |= not cameras <= set(range(len(info.cameras)))
+    if 'token_sessions' in tensors:
+        bits, keyframes = tensors['token_sessions'], tensors['keyframe_sessions']
+        wrong |= not 1 <= count <= MOST_SESSIONS or {*keyframes.tolist()} != {*range(count)}
+        wrong |= bool(((bits == 0) | (bits.astype(np.uint64) >> np.uint64(count) > 0)).any())
+    if wrong:
+        raise MapCodeError(f'{path}: what it says of its sessions does not fit together, damaged')
+
+
 def _digest(text: str, tensors: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
@@ -247,6 +285,7 @@ def _info(values: dict[str, Any]) -> MapInfo:
         quality=MapQuality.from_dict(values['quality']),
         angular_error=float(values['angular_error']),
         origin=_vector(values['origin']),
+        sessions=tuple(Session.from_dict(session) for session in values['sessions']),
     )
 
 

@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from aceg_ros.engine import Engine
 from aceg_ros.maps.code import AnchoredCode
+from aceg_ros.maps.sessions import session_masks
 from aceg_ros.pose.matches import Matches
 from aceg_ros.precision import half_precision
 from aceg_ros.readers.base import ImagePatches, Prediction
@@ -37,7 +38,21 @@ class AnchoredReader:
         self._device = engine.encoder.device
         self._regressor: AnchoredRegressor = engine.regressor  # type: ignore[assignment]
         self._tensors = anchored_tensors(code, self._device)
-        self._center = code.mean
+        # (S, 3) mean of the camera centers of each session: rooms far apart do not meet in between
+        self._centers = np.stack(
+            [
+                code.keyframes[code.keyframe_sessions == index, :3, 3].mean(axis=0)
+                for index in range(len(code.info.sessions))
+            ]
+        )
+        self._sessions = [np.flatnonzero(mask) for mask in session_masks(code)]
+        self._bits = torch.from_numpy(code.token_sessions.astype(np.int64)).to(self._device)
+        # (n,) how far the session of a token spreads, the widest where it has several
+        self._reach = torch.zeros(len(code.anchors), device=self._device)
+        for session in self._sessions:
+            anchors = code.anchors[session]
+            spread = np.linalg.norm(anchors - np.median(anchors, axis=0), axis=1)
+            self._reach[session] = self._reach[session].clamp_min(float(np.median(spread)))
         self._keys = F.normalize(self._tensors.embeddings, dim=1)
 
     @torch.inference_mode()
@@ -48,7 +63,9 @@ class AnchoredReader:
             around = Surroundings.of(torch.from_numpy(patches.rays).to(patches.features))
         count = self._regressor.config.tokens_read
         tokens = self._regressor.similar_tokens(patches.features, self._tensors, count)
-        read = self._regressor(patches.features, self._tensors, around, tokens)
+        apart = len(self._sessions) > 1 and around is None
+        together = self._of_one_place(tokens) if apart else tokens
+        read = self._regressor(patches.features, self._tensors, around, together)
         matches = self._surest(patches.rays, patches.centers, read, patches.focal)
         return Prediction(matches, read.similarity, tokens)
 
@@ -81,8 +98,18 @@ class AnchoredReader:
 
     @torch.inference_mode()
     def expected_ratio(self, patches: ImagePatches, world_from_cam: np.ndarray) -> float | None:
-        """See `CodeReader.expected_ratio`."""
-        tokens, row, column = self._in_view(patches, world_from_cam)
+        """See `CodeReader.expected_ratio`; the greatest of the sessions.
+
+        An image is of one light and one time, so that it need not have what other sessions show.
+        """
+        ratios = [self._session_ratio(patches, world_from_cam, tokens) for tokens in self._sessions]
+        return max((ratio for ratio in ratios if ratio is not None), default=None)
+
+    def _session_ratio(
+        self, patches: ImagePatches, world_from_cam: np.ndarray, session: np.ndarray
+    ) -> float | None:
+        """The ratio for the tokens (S,) of one session; None where few are in view."""
+        tokens, row, column = self._in_view(patches, world_from_cam, session)
         if len(tokens) < _MIN_EXPECTED:
             return None
         keys = self._keys[torch.from_numpy(tokens).to(self._device)]
@@ -97,12 +124,28 @@ class AnchoredReader:
         best = similarity.amax(dim=1).clamp_min(_MIN_SIMILARITY)
         return float((there / best).mean())
 
+    def _of_one_place(self, tokens: torch.Tensor) -> torch.Tensor:
+        """The tokens (P, k) without those of sessions elsewhere than the most similar one, -1.
+
+        A reading is a mean of places: a token of a room a kilometer away would pull it by meters
+        with a thousandth of the weight. Of other sessions only tokens as near as the most similar
+        one's own session is wide are read along.
+        """
+        best = tokens[:, :1]
+        shared = (self._bits[tokens] & self._bits[best]) != 0
+        anchors = self._tensors.anchors
+        distance = (anchors[tokens] - anchors[best]).norm(dim=2)
+        return tokens.masked_fill(~shared & (distance > self._reach[best]), -1)
+
     def _in_view(
-        self, patches: ImagePatches, world_from_cam: np.ndarray
+        self, patches: ImagePatches, world_from_cam: np.ndarray, session: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Tokens that a camera should see, nothing before them, and their row and column."""
+        """Tokens of ``session`` (S,) that a camera should see, none of them before another.
+
+        Also their row and column.
+        """
         camera, stride = patches.camera, patches.stride
-        local = (self.code.anchors - world_from_cam[:3, 3]) @ world_from_cam[:3, :3]
+        local = (self.code.anchors[session] - world_from_cam[:3, 3]) @ world_from_cam[:3, :3]
         pixels = np.nan_to_num(camera.project(local.astype(np.float64)), nan=-1e6)
         rows, columns = patches.grid.shape[1:]
         # Pixel centers are whole numbers, so that the first patch begins at -0.5.
@@ -115,7 +158,7 @@ class AnchoredReader:
         index = index[distance < _HIDDEN * nearest[cell]]
         if len(index) > _ASKED:
             index = index[np.linspace(0, len(index) - 1, _ASKED).astype(int)]
-        return index, row[index], column[index]
+        return session[index], row[index], column[index]
 
     def _surest(
         self, rays: np.ndarray, centers: np.ndarray, read: SceneCoordinates, focal: float
@@ -123,7 +166,8 @@ class AnchoredReader:
         sigma = read.sigma.cpu().double().numpy()
         points3d = read.points3d.cpu().double().numpy()
         best = np.argsort(sigma)[: self._options.matches]
-        distance = np.linalg.norm(points3d[best] - self._center, axis=1)
+        offsets = points3d[best, None] - self._centers
+        distance = np.linalg.norm(offsets, axis=2).min(axis=1)
         best = best[sigma[best] * focal < self._options.max_sigma_px * distance]
         return Matches(rays[best], centers[best], points3d[best], sigma[best])
 

@@ -17,7 +17,15 @@ from aceg_ros.engine import Engine
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
-from aceg_ros.maps.code import AnchoredCode, FreeCode, MapInfo, MapQuality, Rating, ThinPlace
+from aceg_ros.maps.code import (
+    AnchoredCode,
+    FreeCode,
+    MapInfo,
+    MapQuality,
+    Rating,
+    Session,
+    ThinPlace,
+)
 from aceg_ros.regressor.anchored import AnchoredRegressor
 
 
@@ -27,6 +35,7 @@ def map_code(
     """A well-formed code that maps nothing."""
     rng = np.random.default_rng(seed)
     embeddings = rng.normal(size=(tokens, 64)).astype(np.float32)
+    quality = MapQuality(Rating.GOOD, thin=(ThinPlace('ü', (1.0, 2.0, 3.0)),))
     poses = [make_pose(so3_exp(rng.normal(size=3)), rng.normal(size=3)) for _ in range(keyframes)]
     return AnchoredCode(
         embeddings=embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True),
@@ -35,6 +44,8 @@ def map_code(
         log_prior=rng.normal(0, 1, tokens).astype(np.float32),
         colors=rng.integers(0, 256, (tokens, 3), np.uint8),
         keyframes=np.stack(poses),
+        token_sessions=np.ones(tokens, np.uint32),
+        keyframe_sessions=np.zeros(keyframes, np.uint8),
         info=MapInfo(
             encoder='encoder-1',
             regressor=AnchoredRegressor().codes(),
@@ -42,7 +53,8 @@ def map_code(
             cameras=(Camera.pinhole(320, 240, 262.0, 263.0, 158.5, 121.0),),
             frame_id='kitchen',
             created='2026-01-02T03:04:05+00:00',
-            quality=MapQuality(Rating.GOOD, thin=(ThinPlace('ü', (1.0, 2.0, 3.0)),)),
+            quality=quality,
+            sessions=(Session('first visit', '2026-01-02T03:04:05+00:00', (0,), quality),),
         ),
         landmarks=Landmarks(
             points3d=rng.normal(size=(landmarks, 3)).astype(np.float32),

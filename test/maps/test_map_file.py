@@ -444,6 +444,62 @@ class TestRefused:
             read_map(path)
 
 
+class TestBeforeSessions:
+    """Maps of version 4 knew nothing of sessions; they are read as maps of one."""
+
+    @pytest.mark.parametrize('code', [map_code(), free_code()], ids=['anchored', 'free'])
+    def test_is_of_one_session(self, tmp_path, code):
+        path = tmp_path / 'old.aceg'
+        write_map(path, code)
+
+        def older(metadata):
+            values = json.loads(metadata['map'])
+            del values['sessions']
+            metadata.update(map=json.dumps(values), version='4')
+
+        def fewer(tensors):
+            for name in ('token_sessions', 'keyframe_sessions'):
+                tensors.pop(name, None)
+
+        resealed(path, tensors=fewer, metadata=older)
+        read = read_map(path)
+        (session,) = read.info.sessions
+        assert session == replace(code.info.sessions[0], name=code.info.created)
+        assert replace(read.info, sessions=code.info.sessions) == code.info
+        np.testing.assert_array_equal(read.keyframes, code.keyframes)
+        if code.kind == 'anchored':
+            np.testing.assert_array_equal(read.token_sessions, code.token_sessions)
+
+
+class TestSessionsThatDoNotFit:
+    @pytest.mark.parametrize(
+        ('name', 'value'), [('token_sessions', 0), ('token_sessions', 2), ('keyframe_sessions', 1)]
+    )
+    def test_marks_of_a_session_that_is_not_there(self, path, name, value):
+        resealed(path, tensors=lambda tensors: tensors[name].__setitem__(0, value))
+        with pytest.raises(MapCodeError, match='of its sessions does not fit together'):
+            read_map(path)
+
+    @pytest.mark.parametrize(
+        'change',
+        [
+            lambda sessions: sessions.clear(),
+            lambda sessions: sessions.append(sessions[0]),
+            lambda sessions: sessions[0].update(cameras=[1]),
+        ],
+        ids=['none', 'one name twice', 'a camera that is not there'],
+    )
+    def test_descriptions(self, path, change):
+        def changed(metadata):
+            values = json.loads(metadata['map'])
+            change(values['sessions'])
+            metadata['map'] = json.dumps(values)
+
+        resealed(path, metadata=changed)
+        with pytest.raises(MapCodeError, match='of its sessions does not fit together'):
+            read_map(path)
+
+
 class TestIdentity:
     def test_fits(self, path):
         check_networks(read_map(path).info, engine_of('encoder-1'))

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from aceg_ros.engine import Engine
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import inverse, make_pose, so3_exp, transform_points
-from aceg_ros.maps.code import AnchoredCode, MapInfo
+from aceg_ros.geometry.poses import inverse, make_pose, shifted, so3_exp, transform_points
+from aceg_ros.maps.code import AnchoredCode, MapInfo, Session
+from aceg_ros.maps.sessions import joined
 from aceg_ros.readers.anchored import AnchoredReader, anchored_tensors
 from aceg_ros.readers.base import ImagePatches, Prediction
 from aceg_ros.readers.options import AnchoredOptions, ReaderOptions
@@ -45,7 +46,15 @@ def code() -> AnchoredCode:
         log_prior=np.zeros(MARKS, np.float32),
         colors=np.zeros((MARKS, 3), np.uint8),
         keyframes=np.stack([POSE, np.eye(4)]),
-        info=MapInfo('marks-1', AnchoredRegressor(READER).codes(), metric=True, cameras=()),
+        token_sessions=np.ones(MARKS, np.uint32),
+        keyframe_sessions=np.zeros(2, np.uint8),
+        info=MapInfo(
+            'marks-1',
+            AnchoredRegressor(READER).codes(),
+            metric=True,
+            cameras=(),
+            sessions=(Session('first'),),
+        ),
     )
 
 
@@ -290,3 +299,46 @@ class TestExpected:
         )
         one, both = (reader(c).expected_ratio(self.seen(code), POSE) for c in (code, more))
         assert both > one - 0.03
+
+
+class TestSessions:
+    @pytest.fixture(scope='class')
+    def both(self, code):
+        """The wall, and another one half a kilometer away, of other marks."""
+        rng = np.random.default_rng(5)
+        marks = torch.from_numpy(rng.normal(size=(MARKS, 64))).float()
+        away = np.array([500.0, 0.0, 0.0])
+        other = replace(
+            code,
+            embeddings=F.normalize(marks).numpy(),
+            anchors=(code.anchors + away).astype(np.float32),
+            keyframes=shifted(code.keyframes, away),
+        )
+        return joined(code, other)
+
+    def test_uncertain_ones_are_left_out_by_the_nearest_session(self, both, patches):
+        matches = reader(both, max_sigma_px=5.0).predict(patches).matches
+        centers = [both.keyframes[:2, :3, 3].mean(axis=0), both.keyframes[2:, :3, 3].mean(axis=0)]
+        distance = np.min([np.linalg.norm(matches.points3d - c, axis=1) for c in centers], axis=0)
+        assert len(matches) > 50
+        assert (matches.sigma * FOCAL < 5.0 * distance).all()
+
+    def test_one_far_away_moves_no_reading(self, code, both, patches):
+        """At a temperature at which every token that is read has some weight."""
+        soft = AnchoredRegressor(replace(READER, temperature=10.0))
+        places = []
+        for which in (code, both):
+            which = replace(which, info=replace(which.info, regressor=soft.codes()))
+            matches = reader(which, soft, max_sigma_px=1e6).predict(patches).matches
+            owner = owners(matches, patches)
+            of_mark = np.full((MARKS, 3), np.nan)
+            of_mark[owner] = matches.points3d
+            places.append(of_mark[:-100])
+        shift = np.linalg.norm(places[0] - places[1], axis=1)
+        assert np.isfinite(shift).mean() > 0.9
+        assert np.nanmax(shift) < 0.5
+
+    def test_what_should_be_in_view_is_asked_of_each(self, code, both, patches):
+        seen = replace(patches, grid=torch.rand(64, 60, 80, generator=torch.Generator()))
+        alone, together = (reader(which).expected_ratio(seen, POSE) for which in (code, both))
+        assert together == pytest.approx(alone, abs=1e-6)

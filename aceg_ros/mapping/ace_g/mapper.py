@@ -21,7 +21,7 @@ from aceg_ros.mapping.origin import local_frames
 from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.mapping.validation import held_out_frames, validate_map
-from aceg_ros.maps.code import FreeCode, MapInfo
+from aceg_ros.maps.code import FreeCode, MapInfo, Session
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.ace_g import AceGRegressor
 
@@ -36,6 +36,7 @@ def map_free(
     metric: bool,
     monitor: Monitor,
     on_first_map: OnFirstMap | None = None,
+    session: str = '',
 ) -> MappingResult:
     """See `mapping.mapper.map_scene`; before its end a free code is of no use."""
     regressor: AceGRegressor = engine.regressor  # type: ignore[assignment]
@@ -76,6 +77,8 @@ def map_free(
         losses.append(step.loss)
         embeddings, close = step.embeddings, step.close
         monitor.report('fit', (step.index + 1) / schedule.steps, f'loss {step.loss:.2f}')
+    cameras = tuple(dict.fromkeys(frame.camera for frame in used))
+    created = datetime.now(timezone.utc).isoformat(timespec='seconds')
     history = FitHistory(losses, close, time.monotonic() - fit_began, converged=False)
     code = FreeCode(
         embeddings.cpu().numpy(),
@@ -85,9 +88,10 @@ def map_free(
             encoder=encoder.identity,
             regressor=regressor.codes(),
             metric=metric,
-            cameras=tuple(dict.fromkeys(frame.camera for frame in used)),
-            created=datetime.now(timezone.utc).isoformat(timespec='seconds'),
+            cameras=cameras,
+            created=created,
             origin=origin,
+            sessions=(Session(session or created, created, tuple(range(len(cameras)))),),
         ),
     )
     depths = _depths(code, buffer, regressor, device, generator)

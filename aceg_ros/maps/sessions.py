@@ -1,0 +1,336 @@
+"""Maps of several recordings: joined, moved into another frame, and taken apart again.
+
+Nothing here needs a network or an image. What a session has is marked in the code, so that it can
+be taken out later; what looks the same in two sessions is held once, and marked for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aceg_ros.errors import MapCodeError
+from aceg_ros.geometry.poses import make_pose, shifted, transform_points
+from aceg_ros.landmarks.landmarks import Landmarks
+from aceg_ros.maps.code import (
+    ANCHORED,
+    MOST_SESSIONS,
+    AnchoredCode,
+    MapCode,
+    MapInfo,
+    MapQuality,
+    Rating,
+    Session,
+    Vector3,
+)
+
+# Tokens of two sessions are one where they are as close as this, by the deviation of the one that
+# stays, and as alike (cosine).
+_SAME_PLACE, _SAME_LOOK = 2.0, 0.7
+_ROWS = 1024  # tokens compared at a time
+_FARTHEST = 10_000.0  # map units from the origin; float32 holds a millimeter there
+_MOST_KEYFRAMES = 65_535  # as the landmarks number them
+_TOKEN_PARTS = ('embeddings', 'anchors', 'log_sigma', 'log_prior', 'colors', 'token_sessions')
+_BEST_FIRST = (Rating.GOOD, Rating.FAIR, Rating.POOR)
+
+
+def require_anchored(code: MapCode, what: str) -> AnchoredCode:
+    """The code, where it has tokens of its own; raises MapCodeError where it is a free one."""
+    if code.kind != ANCHORED:
+        raise MapCodeError(
+            f'{what} is a free code (of the published ACE-G), which cannot be joined with another '
+            'or taken apart: map all images together, or map with the anchored regressor'
+        )
+    return cast(AnchoredCode, code)
+
+
+def check_joinable(first: MapInfo, second: MapInfo) -> None:
+    """Raise MapCodeError, with the cause, where two maps cannot be one."""
+    for what, one, other in (
+        ('encoder', first.encoder, second.encoder),
+        ('regressor', first.regressor, second.regressor),
+    ):
+        if one != other:
+            raise MapCodeError(
+                f'one map was made with {what} {one}, the other with {other}: make one of them '
+                f'again with the {what} of the other'
+            )
+    if first.metric != second.metric:
+        raise MapCodeError(
+            'the unit of one map is the meter, that of the other is not known: give poses in '
+            'meters to both'
+        )
+    if first.frame_id != second.frame_id:
+        raise MapCodeError(
+            f'one map has the frame {first.frame_id}, the other {second.frame_id}: make one of '
+            'them again'
+        )
+    sessions = len(first.sessions) + len(second.sessions)
+    if sessions > MOST_SESSIONS:
+        raise MapCodeError(
+            f'the map would have {sessions} sessions, but it holds {MOST_SESSIONS}: take old ones '
+            'out with "aceg drop"'
+        )
+
+
+def joined(first: MapCode, second: MapCode) -> AnchoredCode:
+    """Both maps as one, in the same world; ``first`` stays as it is.
+
+    A token of ``second`` that a token of ``first`` is like in place and look is left out, and that
+    one marked for its sessions. Sessions whose name ``first`` has are renamed. Raises MapCodeError
+    where the maps do not fit together.
+    """
+    first = require_anchored(first, 'the first map')
+    second = require_anchored(second, 'the second map')
+    check_joinable(first.info, second.info)
+    keyframes = len(first.keyframes) + len(second.keyframes)
+    if keyframes > _MOST_KEYFRAMES:
+        raise MapCodeError(
+            f'the map would have {keyframes} keyframes, but it holds {_MOST_KEYFRAMES}: keep two '
+            'maps'
+        )
+    second = _with_origin(second, first.info.origin)
+    own = len(first.info.sessions)
+    bits = second.token_sessions << np.uint32(own)
+    like = _same_tokens(first, second)
+    new = like < 0
+    marks = first.token_sessions.copy()
+    np.bitwise_or.at(marks, like[~new], bits[~new])
+    marked = replace(first, token_sessions=marks)
+    added = replace(_tokens(second, new), token_sessions=bits[new])
+    tokens = {
+        name: np.concatenate([getattr(marked, name), getattr(added, name)]) for name in _TOKEN_PARTS
+    }
+    later = replace(second.landmarks, keyframe=second.landmarks.keyframe + len(first.keyframes))
+    landmarks = Landmarks(
+        *(
+            np.concatenate([value, getattr(later, name)]).astype(value.dtype)
+            for name, value in vars(first.landmarks).items()
+        )
+    )
+    return replace(
+        first,
+        **tokens,
+        keyframes=np.concatenate([first.keyframes, second.keyframes]),
+        keyframe_sessions=np.concatenate(
+            [first.keyframe_sessions, second.keyframe_sessions + np.uint8(own)]
+        ),
+        landmarks=landmarks,
+        info=_joined_info(first.info, second.info),
+    )
+
+
+def moved(code: AnchoredCode, new_from_old: NDArray[np.float64]) -> AnchoredCode:
+    """The map in another frame; ``new_from_old`` (4, 4) takes places in its world there."""
+    x, y, z = transform_points(new_from_old, np.array([code.info.origin]))[0].tolist()
+    turn = make_pose(new_from_old[:3, :3], np.zeros(3))  # of what is relative to the origin
+    sessions = tuple(_moved_session(session, new_from_old) for session in code.info.sessions)
+    landmarks = replace(code.landmarks, points3d=_turned(code.landmarks.points3d, turn))
+    return replace(
+        code,
+        anchors=_turned(code.anchors, turn),
+        keyframes=turn @ code.keyframes,
+        landmarks=landmarks,
+        info=_with_sessions(replace(code.info, origin=(x, y, z)), sessions),
+    )
+
+
+def without_session(code: MapCode, name: str) -> AnchoredCode:
+    """The map less what only the session ``name`` has; raises MapCodeError where that is not."""
+    code = require_anchored(code, 'the map')
+    sessions = code.info.sessions
+    names = [session.name for session in sessions]
+    if name not in names:
+        raise MapCodeError(f'the map has no session {name!r}; it has {", ".join(names)}')
+    if len(names) == 1:
+        raise MapCodeError(f'{name!r} is the only session of the map; delete the file instead')
+    dropped = names.index(name)
+    kept = [index for index in range(len(names)) if index != dropped]
+    bits = np.zeros_like(code.token_sessions)
+    for place, index in enumerate(kept):
+        bits |= (code.token_sessions >> np.uint32(index) & np.uint32(1)) << np.uint32(place)
+    frames = code.keyframe_sessions != dropped
+    number = np.cumsum(frames) - 1  # of each keyframe that stays
+    of_kept = frames[code.landmarks.keyframe]
+    landmarks = code.landmarks.subset(of_kept)
+    landmarks = replace(landmarks, keyframe=number[landmarks.keyframe].astype(np.uint16))
+    session = code.keyframe_sessions[frames]
+    rest = replace(_tokens(code, bits > 0), token_sessions=bits[bits > 0])
+    return replace(
+        rest,
+        keyframes=code.keyframes[frames],
+        keyframe_sessions=session - (session > dropped).astype(np.uint8),
+        landmarks=landmarks,
+        info=_with_sessions(code.info, tuple(sessions[index] for index in kept)),
+    )
+
+
+def judged(info: MapInfo, quality: MapQuality, angular_error: float) -> MapInfo:
+    """The info with what a test found of the session that came last."""
+    last = replace(info.sessions[-1], quality=quality, angular_error=angular_error)
+    return _with_sessions(info, (*info.sessions[:-1], last))
+
+
+def session_masks(code: AnchoredCode) -> list[NDArray[np.bool_]]:
+    """For each session, which tokens (n,) it has."""
+    bits = code.token_sessions
+    return [
+        (bits >> np.uint32(index) & np.uint32(1)).astype(bool)
+        for index in range(len(code.info.sessions))
+    ]
+
+
+def session_landmarks(code: MapCode) -> list[Landmarks]:
+    """The landmarks of each session; of a free code none, once."""
+    if code.kind != ANCHORED:
+        return [code.landmarks]
+    session = cast(AnchoredCode, code).keyframe_sessions[code.landmarks.keyframe]
+    return [code.landmarks.subset(session == index) for index in range(len(code.info.sessions))]
+
+
+def session_reports(code: MapCode) -> list[dict[str, Any]]:
+    """For people and programs, what each session is and how much of the map it has."""
+    reports = [session.to_dict() for session in code.info.sessions]
+    if code.kind == ANCHORED:
+        anchored = cast(AnchoredCode, code)
+        for index, mask in enumerate(session_masks(anchored)):
+            reports[index] |= {
+                'keyframes': int((anchored.keyframe_sessions == index).sum()),
+                'tokens': int(mask.sum()),
+                'tokens_of_its_own': int((anchored.token_sessions == 1 << index).sum()),
+            }
+    return reports
+
+
+def _with_sessions(info: MapInfo, sessions: tuple[Session, ...]) -> MapInfo:
+    """The info of such sessions: their cameras, and what they say of the map together."""
+    used = sorted({camera for session in sessions for camera in session.cameras})
+    cameras = tuple(info.cameras[index] for index in used)
+    sessions = tuple(
+        replace(session, cameras=tuple(used.index(camera) for camera in session.cameras))
+        for session in sessions
+    )
+    return replace(
+        info,
+        cameras=cameras,
+        sessions=sessions,
+        quality=_quality(sessions),
+        angular_error=max(session.angular_error for session in sessions),
+    )
+
+
+def _quality(sessions: Sequence[Session]) -> MapQuality:
+    """The report of several sessions: sums, and of what has no sum the worst."""
+    reports = [session.quality for session in sessions]
+    if len(reports) == 1:
+        return reports[0]
+    rated = [report.rating for report in reports if report.rating != Rating.UNKNOWN]
+    advice = [
+        f'{session.name}: {session.quality.advice}'
+        for session in sessions
+        if session.quality.rating not in (Rating.GOOD, Rating.UNKNOWN)
+    ]
+    return MapQuality(
+        rating=max(rated, key=_BEST_FIRST.index, default=Rating.UNKNOWN),
+        advice='; '.join(advice) or 'none needed',
+        held_out=sum(report.held_out for report in reports),
+        localized=sum(report.localized for report in reports),
+        median_error=_worst(report.median_error for report in reports if report.held_out),
+        median_error_deg=_worst(report.median_error_deg for report in reports if report.held_out),
+        median_inliers=min(
+            (report.median_inliers for report in reports if report.held_out), default=0
+        ),
+        median_depth=max(report.median_depth for report in reports),
+        thin=tuple(place for report in reports for place in report.thin),
+    )
+
+
+def _worst(errors: Iterable[float | None]) -> float | None:
+    """The largest; None where one is None, which is worse than any number, or none is given."""
+    given = list(errors)
+    known = [error for error in given if error is not None]
+    return max(known) if known and len(known) == len(given) else None
+
+
+def _joined_info(first: MapInfo, second: MapInfo) -> MapInfo:
+    cameras = tuple(dict.fromkeys((*first.cameras, *second.cameras)))
+    names = [session.name for session in first.sessions]
+    added = []
+    for session in second.sessions:
+        name = next(name for name in _names(session.name) if name not in names)
+        names.append(name)
+        places = tuple(cameras.index(second.cameras[camera]) for camera in session.cameras)
+        added.append(replace(session, name=name, cameras=places))
+    created = max(first.created, second.created)
+    together = replace(first, cameras=cameras, created=created)
+    return _with_sessions(together, (*first.sessions, *added))
+
+
+def _names(name: str) -> Iterator[str]:
+    """The name, then the same with a number."""
+    yield name
+    for number in count(2):
+        yield f'{name} ({number})'
+
+
+def _same_tokens(first: AnchoredCode, second: AnchoredCode) -> NDArray[np.int64]:
+    """For each token of ``second`` the one of ``first`` that stands for it as well, or -1.
+
+    That is the one most like it of all, where it also has the place: the first map alone knows what
+    the second would add.
+    """
+    one, other = _unit(first.embeddings), _unit(second.embeddings)
+    like = np.full(len(other), -1)
+    for rows in np.array_split(np.arange(len(other)), len(other) // _ROWS + 1):
+        cosine = other[rows] @ one.T
+        best = cosine.argmax(axis=1)
+        distance = np.linalg.norm(first.anchors[best] - second.anchors[rows], axis=1)
+        same = distance < _SAME_PLACE * np.exp(first.log_sigma[best])
+        same &= cosine.max(axis=1) > _SAME_LOOK
+        like[rows[same]] = best[same]
+    return like
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-6))
+
+
+def _tokens(code: AnchoredCode, chosen: NDArray[np.bool_]) -> AnchoredCode:
+    """The code with only these of its tokens."""
+    return replace(code, **{name: getattr(code, name)[chosen] for name in _TOKEN_PARTS})
+
+
+def _with_origin(code: AnchoredCode, origin: Vector3) -> AnchoredCode:
+    """The same map relative to another origin; raises MapCodeError where that is too far away."""
+    offset = np.array(code.info.origin) - np.array(origin)
+    reach = np.abs(code.keyframes[:, :3, 3] + offset).max(initial=0.0)
+    if reach > _FARTHEST:
+        raise MapCodeError(
+            f'the maps are {reach:.0f} apart; one map holds places up to {_FARTHEST:.0f} from '
+            'its origin exactly: keep two maps, or check that both are in the same frame'
+        )
+    points3d = code.landmarks.points3d.astype(np.float64) + offset
+    return replace(
+        code,
+        anchors=(code.anchors.astype(np.float64) + offset).astype(np.float32),
+        keyframes=shifted(code.keyframes, offset),
+        landmarks=replace(code.landmarks, points3d=points3d.astype(np.float32)),
+        info=replace(code.info, origin=origin),
+    )
+
+
+def _moved_session(session: Session, new_from_old: NDArray[np.float64]) -> Session:
+    places = []
+    for place in session.quality.thin:
+        x, y, z = transform_points(new_from_old, np.array([place.position]))[0].round(3).tolist()
+        places.append(replace(place, position=(x, y, z)))
+    return replace(session, quality=replace(session.quality, thin=tuple(places)))
+
+
+def _turned(points3d: NDArray[np.float32], turn: NDArray[np.float64]) -> NDArray[np.float32]:
+    return transform_points(turn, points3d.astype(np.float64)).astype(np.float32)

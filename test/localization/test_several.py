@@ -1,0 +1,160 @@
+"""Several maps at once: which of them answers, and what is asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from map_codes import map_code
+
+from aceg_ros.errors import MapCodeError
+from aceg_ros.landmarks.landmarks import Landmarks
+from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
+from aceg_ros.localization.several import MapSet, map_files
+from aceg_ros.maps.file import write_map
+
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+
+
+def found(confidence):
+    pose, points = np.eye(4), np.ones((3, 3))
+    return Localization(
+        pose, np.eye(6), points[:, :2], points, np.ones(3), np.ones(3, bool), confidence
+    )
+
+
+def refused(confidence):
+    return LocalizationFailure(Reason.UNLIKE_MAP, f'only {confidence}', confidence=confidence)
+
+
+class Floor:
+    """Stands in for a localizer: answers what it is told, and counts."""
+
+    def __init__(self, encoding='wide'):
+        self.encoding = (encoding, 1000)
+        self.answer = refused(0.1)
+        self.asked = []
+        self.encodings = 0
+
+    def encode(self, image, camera):
+        self.encodings += 1
+        return self.encoding
+
+    def localize_encoded(self, encoded, prior=None):
+        assert encoded == self.encoding
+        self.asked.append(prior)
+        return self.answer
+
+
+@pytest.fixture
+def floors():
+    return {'ground': Floor(), 'first': Floor(), 'cellar': Floor('compact')}
+
+
+class TestAsking:
+    def test_the_surest_of_all_at_first(self, floors):
+        floors['first'].answer, floors['cellar'].answer = found(0.8), found(0.9)
+        maps = MapSet(floors)
+        assert maps.localize(IMAGE, None).map_name == 'cellar'
+        assert maps.last == 'cellar'
+        assert [len(floor.asked) for floor in floors.values()] == [1, 1, 1]
+
+    def test_the_last_one_alone_while_it_answers(self, floors):
+        floors['first'].answer = found(0.8)
+        maps = MapSet(floors)
+        for _ in range(4):
+            assert maps.localize(IMAGE, None).map_name == 'first'
+        floors['ground'].answer = found(0.99)
+        assert maps.localize(IMAGE, None).map_name == 'first'
+        assert [len(floor.asked) for floor in floors.values()] == [1, 5, 1]
+
+    def test_another_when_it_refuses(self, floors):
+        floors['first'].answer = found(0.8)
+        maps = MapSet(floors)
+        maps.localize(IMAGE, None)
+        floors['first'].answer, floors['ground'].answer = refused(0.2), found(0.5)
+        assert maps.localize(IMAGE, None).map_name == 'ground'
+        assert maps.localize(IMAGE, None).map_name == 'ground'
+        assert len(floors['first'].asked) == 2
+
+    def test_a_prior_is_for_the_last_map_only(self, floors):
+        floors['first'].answer = found(0.8)
+        maps = MapSet(floors)
+        maps.localize(IMAGE, None, np.eye(4))
+        floors['first'].answer = refused(0.2)
+        maps.localize(IMAGE, None, np.eye(4))
+        assert [prior is None for prior in floors['first'].asked] == [True, False]
+        assert all(prior is None for prior in floors['ground'].asked)
+
+    def test_an_image_is_encoded_once_for_each_encoder(self, floors):
+        MapSet(floors).localize(IMAGE, None)
+        assert [floor.encodings for floor in floors.values()] == [1, 0, 1]
+
+    def test_answers_without_a_confidence(self, floors):
+        floors['first'].answer = found(np.nan)
+        assert MapSet(floors).localize(IMAGE, None).map_name == 'first'
+
+
+class TestRefusing:
+    def test_with_the_words_of_the_nearest(self, floors):
+        floors['cellar'].answer = refused(0.25)
+        maps = MapSet(floors)
+        answer = maps.localize(IMAGE, None)
+        assert not answer
+        assert answer.message == 'none of 3 maps; nearest, cellar: only 0.25'
+        assert maps.last == ''
+
+    def test_one_map_alone(self, floors):
+        answer = MapSet({'ground': floors['ground']}).localize(IMAGE, None)
+        assert answer.message == 'only 0.1'
+
+    def test_the_last_map_stays_the_first_to_be_asked(self, floors):
+        floors['first'].answer = found(0.8)
+        maps = MapSet(floors)
+        maps.localize(IMAGE, None)
+        floors['first'].answer = refused(0.2)
+        maps.localize(IMAGE, None)
+        assert maps.last == 'first'
+
+    def test_no_maps(self):
+        with pytest.raises(MapCodeError, match='no map is given'):
+            MapSet({})
+
+
+class TestFiles:
+    def test_of_a_folder_by_name(self, tmp_path):
+        for name in ('b', 'a'):
+            write_map(tmp_path / 'floors' / f'{name}.aceg', map_code())
+        (tmp_path / 'floors' / 'notes.txt').touch()
+        write_map(tmp_path / 'hall.aceg', map_code())
+        found = map_files([tmp_path / 'hall.aceg', tmp_path / 'floors'])
+        assert [path.stem for path in found] == ['hall', 'a', 'b']
+
+    def test_an_empty_folder(self, tmp_path):
+        with pytest.raises(MapCodeError, match='no map in the folder'):
+            map_files([tmp_path])
+
+    def test_two_of_one_name(self, tmp_path, mapped):
+        for folder in ('a', 'b'):
+            write_map(tmp_path / folder / 'hall.aceg', mapped.code)
+        with pytest.raises(MapCodeError, match='two of the maps are called hall'):
+            MapSet.open([tmp_path / 'a', tmp_path / 'b'], 'cpu')
+
+    def test_a_damaged_one(self, tmp_path):
+        (tmp_path / 'hall.aceg').write_bytes(b'nothing')
+        with pytest.raises(MapCodeError, match=r'hall\.aceg is not an \.aceg map'):
+            MapSet.open([tmp_path], 'cpu')
+
+
+def test_the_room_that_the_image_shows_answers(mapped, engine, queries):
+    """Of two maps made by the same networks, one of them of no place there is."""
+    order = np.random.default_rng(0).permutation(len(mapped.code.anchors))
+    nowhere = replace(mapped.code, anchors=mapped.code.anchors[order], landmarks=Landmarks.none())
+    maps = MapSet({'nowhere': Localizer(nowhere, engine), 'room': Localizer(mapped.code, engine)})
+    alone = Localizer(mapped.code, engine).localize(queries[2].image(), queries[2].camera)
+    answer = maps.localize(queries[2].image(), queries[2].camera)
+    assert answer.map_name == 'room'
+    np.testing.assert_allclose(answer.world_from_cam, alone.world_from_cam, atol=1e-9)
+    assert answer.seconds['encode'] > 0
