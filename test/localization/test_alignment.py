@@ -49,7 +49,7 @@ def aligned(queries, landmarks, start, options=OPTIONS):
         np.full(int(seen.sum()), 100.0),
     )
     pose = RefinedPose(start, np.eye(6), np.ones(len(matches), bool))
-    return align(query.image(), query.camera, landmarks, pose, matches, options)
+    return align(query.image(), query.camera, [landmarks], pose, matches, options)
 
 
 def turned(truth, queries, pixels):
