@@ -272,8 +272,8 @@ class CameraInput:
         raw = self._node.get_publishers_info_by_topic(self._raw_topic)
         compressed = self._node.count_publishers(self._compressed_topic)
         if not self._only_compressed:
-            missed = self.losing or (not images and not patient)
-            if not self._compressed and compressed and (missed or not raw):
+            missed = self.losing or (self._arrivals.last is None and not patient)
+            if not self._compressed and compressed and missed:
                 words = f'on {self._raw_topic} do not arrive' if raw else 'are not published'
                 self._switch(True, f'raw images {words}; taking those on {self._compressed_topic}')
             elif self._compressed and raw and not compressed:

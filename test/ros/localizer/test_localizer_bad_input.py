@@ -101,7 +101,7 @@ def no_stamp(image: Image, info: CameraInfo) -> None:
 
 def test_camera_by_itself_is_not_waited_for(localizer):
     """Nobody sends transforms that could say what it is mounted on."""
-    assert 'map_to_camera: poses are those of camera' in localizer.process.output
+    localizer.process.wait_for_output('map_to_camera: poses are those of camera')
     said = [message.data for message in localizer.statuses.messages]
     assert not [words for words in said if 'waiting up to' in words or 'no calibration' in words]
 
