@@ -14,6 +14,7 @@ of memory is the slope of a line through the samples of the last three quarters.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import resource
 import subprocess
@@ -252,6 +253,11 @@ def record_many(arguments: argparse.Namespace, folder: Path) -> None:
             pages = int(Path('/proc/self/statm').read_text().split()[1])
             shown = ', '.join(f'{value:.0f}' for value in last)
             print(f'{index + 1} | {shown} | {pages * PAGE / 1e6:.0f}', flush=True)
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, 'malloc_trim'):  # glibc
+        libc.malloc_trim(0)
+        pages = int(Path('/proc/self/statm').read_text().split()[1])
+        print(f'once freed memory is given back: {pages * PAGE / 1e6:.0f} MB')
     began = time.perf_counter()
     again = Recorder(recorder.path, KeyframeRules(0.05, 5.0, 0.0))
     print(f'taken up again: {len(again.poses)} keyframes in {time.perf_counter() - began:.2f} s')
