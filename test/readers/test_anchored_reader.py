@@ -212,7 +212,7 @@ class TestPredictNear:
     def test_patches_without_a_token_near_say_nothing(self, code, patches, first):
         """Half of the marks are unknown to the map."""
         left = code.anchors[:, 0] < 0
-        parts = ('embeddings', 'anchors', 'log_sigma', 'log_prior', 'colors')
+        parts = ('embeddings', 'anchors', 'log_sigma', 'log_prior', 'colors', 'token_sessions')
         half = replace(code, **{name: getattr(code, name)[left] for name in parts})
         made = reader(half, near_radius_px=3.0)
         near = made.predict_near(patches, POSE, made.predict(patches))
