@@ -86,6 +86,8 @@ HARMLESS = {
     *('black', 'cameratopic', 'infotopic', 'camerainfotopic', 'depthtopic', 'camera'),
     *('filepath', 'file', 'lensmake', 'lensserialnumber', 'brand', 'manufacturer'),
     *('location', 'status', 'lappingbegin', 'lappingend'),
+    *('frames', 'aabbscale', 'appliedtransform', 'appliedscale', 'orientationoverride'),
+    *('plyfilepath', 'trainfilenames', 'valfilenames', 'testfilenames'),
 }
 # Of rectified images, or of a pair: harmless as matrices, and unknown as numbers.
 HARMLESS_MATRICES = {'r', 'p', 'q', 'r1', 'r2'}
