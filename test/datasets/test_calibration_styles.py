@@ -137,9 +137,9 @@ projection_parameters:
    v0: 240
 """
 NERFSTUDIO = """\
-{"aabb_scale": 4, "frames": [{"file_path": "a.jpg", "transform_matrix": [[1, 0, 0, 0]]}],
-"w": 640, "h": 480, "fl_x": 500, "fl_y": 501, "cx": 320.5, "cy": 240.5, "k1": -0.01, "k2": 0.02,
- "k3": -0.005, "k4": 0.001, "camera_model": "OPENCV_FISHEYE", "frames": []}
+{"w": 640, "h": 480, "fl_x": 500, "fl_y": 501, "cx": 320.5, "cy": 240.5, "k1": -0.01, "k2": 0.02,
+ "k3": -0.005, "k4": 0.001, "camera_model": "OPENCV_FISHEYE", "aabb_scale": 4,
+ "frames": [{"file_path": "a.jpg", "sharpness": 30.5, "transform_matrix": [[1, 0, 0, 0]]}]}
 """
 METASHAPE = """\
 <?xml version="1.0" encoding="UTF-8"?>
