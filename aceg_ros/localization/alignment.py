@@ -21,7 +21,7 @@ from aceg_ros.pose.refine import RefinedPose, refine_pose
 
 _FEW_LANDMARKS = 50  # fewer say little about a pose
 _MOST_SESSIONS = 3  # that an image is measured in
-_LIKE_BEST = 0.5  # of the best session's part of landmarks found, that another must reach
+_NEAR_BEST = 0.5  # of the best session's part of landmarks found, that another must reach
 _FLOOR_PX = 0.3  # deviation that even the best of matches have
 
 
@@ -92,9 +92,9 @@ def _aligned(
     ]
     if len(frontal) > 1:
         tried = [find(landmarks, _FEW_LANDMARKS) for landmarks in frontal]
-        likeness = [len(found.index) / max(found.sought, _FEW_LANDMARKS) for found in tried]
-        order = np.argsort(likeness)[::-1][:_MOST_SESSIONS]
-        frontal = [frontal[i] for i in order if likeness[i] >= _LIKE_BEST * max(likeness)]
+        found_ratio = [len(found.index) / max(found.sought, _FEW_LANDMARKS) for found in tried]
+        order = np.argsort(found_ratio)[::-1][:_MOST_SESSIONS]
+        frontal = [frontal[i] for i in order if found_ratio[i] >= _NEAR_BEST * max(found_ratio)]
     found = [find(landmarks, options.count) for landmarks in frontal]
     together = matches
     for landmarks, seen in zip(frontal, found, strict=True):
