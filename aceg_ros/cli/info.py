@@ -47,7 +47,7 @@ def to_dict(code: MapCode, size: int) -> dict[str, Any]:
 
 def describe(code: MapCode, size: int) -> list[str]:
     """The map's description for people, a line for each thing; `size` of its file in bytes."""
-    info = code.info
+    info, sessions = code.info, session_reports(code)
     _, (low, high) = _places(code)
     sides = ' x '.join(f'{side:.1f}' for side in high - low)
     corners = ' to '.join(f'({", ".join(f"{x:.2f}" for x in corner)})' for corner in (low, high))
@@ -56,6 +56,7 @@ def describe(code: MapCode, size: int) -> list[str]:
         ('made', info.created or 'unknown'),
         ('quality', _quality(info.quality, info.metric)),
         ('more views', info.quality.advice or 'unknown'),
+        *(('session', _session(report)) for report in sessions if len(sessions) > 1),
         *(
             ('thin', f'{place.frame} at ({", ".join(f"{x:.2f}" for x in place.position)})')
             for place in info.quality.thin
@@ -71,6 +72,13 @@ def describe(code: MapCode, size: int) -> list[str]:
         ('regressor', info.regressor),
     ]
     return [f'{name:>11}: {text}' for name, text in rows]
+
+
+def _session(report: dict[str, Any]) -> str:
+    return (
+        f'{report["name"]}: {report["keyframes"]} keyframes, {report["tokens"]} vectors, '
+        f'{report["tokens_of_its_own"]} of them in no other session'
+    )
 
 
 def _places(code: MapCode) -> tuple[np.ndarray, np.ndarray]:

@@ -138,9 +138,10 @@ class WideEncoder:
     name = 'wide'
     stride = STRIDE
     dim = DIM
-    # Of real images at most 0.31, of rendered ones 0.40; blank, noisy, black or white ones have
-    # 0.50 to 0.83.
-    max_similarity = 0.45
+    # Of real images at most 0.31, of rendered ones 0.40, of rendered 160x120 ones 0.50. Blank,
+    # noisy, black or white ones have 0.49 to 0.85. Those that pass are refused later, for want of
+    # evidence.
+    max_similarity = 0.50
 
     def __init__(self, network: WideNetwork, identity: str, device: torch.device):
         network.to(device)

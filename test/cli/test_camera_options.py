@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aceg_ros.cli import localize
-from aceg_ros.cli.common import add_selection, selected
+from aceg_ros.cli.common import add_selection, images_at, selected
 from aceg_ros.errors import CameraError
 
 CALIBRATION = 'width: 64\nheight: 48\nfx: 60\nfy: 60\ncx: 32\ncy: 24\n'
@@ -59,4 +59,4 @@ def test_localize_takes_both(folder):
     given = parser.parse_args(
         ['map', str(folder), '--camera', str(folder / 'right.yaml'), '--exif']
     )
-    assert len(localize._images(given.images, given.camera, given.exif)) == 3
+    assert len(images_at(given.images, given.camera, given.exif)) == 3

@@ -17,7 +17,7 @@ from aceg_ros.maps.sessions import moved
 
 def sessions_of(aceg, path):
     """What `aceg info` says of each session."""
-    return json.loads(aceg('info', path).out)['sessions']
+    return json.loads(aceg('info', path, '--json', '-').out)['sessions']
 
 
 def test_extend_show_and_drop(aceg, room_map, recording, tmp_path):
@@ -34,6 +34,7 @@ def test_extend_show_and_drop(aceg, room_map, recording, tmp_path):
     assert first['keyframes'] == len(old.keyframes)
     assert first['tokens'] == len(old.anchors)
     assert 0 < second['tokens_of_its_own'] < 300
+    assert 'session: later: ' in aceg('info', grown).out
     outcome = aceg('drop', grown, '--session', 'later', '-o', rest)
     assert outcome.status == 0
     assert 'sessions recording' in outcome.out
