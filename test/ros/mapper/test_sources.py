@@ -89,7 +89,7 @@ def test_odometry_of_the_base_and_compressed_images(start_mapper, ros):
         header = Header(stamp=to_stamp(stamp), frame_id='camera')
         infos.publish(camera_info(header, CAMERA))
         time.sleep(0.05)
-        png = cv2.imencode('.png', picture(0)[..., ::-1])[1].tobytes()
+        png = cv2.imencode('.png', picture(int(stamp))[..., ::-1])[1].tobytes()
         images.publish(CompressedImage(header=header, format='png', data=png))
 
     for stamp in (50.0, 51.0):
