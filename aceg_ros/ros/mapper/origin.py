@@ -16,6 +16,8 @@ def localizers(node: Node, names: Iterable[str]) -> list[str]:
 
 def _is_localizer(node: Node, full_name: str) -> bool:
     namespace, _, name = full_name.rpartition('/')
+    if not full_name.startswith('/'):  # discovered so recently that its name is not known yet
+        return False
     try:
         services = node.get_service_names_and_types_by_node(name, namespace or '/')
     except NodeNameNonExistentError:  # it has ended

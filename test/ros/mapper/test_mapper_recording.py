@@ -21,6 +21,7 @@ from visualization_msgs.msg import MarkerArray
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.ros.mapper.origin import localizers
 from aceg_ros.ros.status_values import values_of
 
 
@@ -326,6 +327,10 @@ class TestBadInput:
         mapper.wait_for_status("in frame 'odom' now, no longer in 'map'", elsewhere)
         robot.drive(mapper.folder, [t + 2], first=9)
 
+    @pytest.mark.parametrize('name', ['/ended', '_NODE_NAMESPACE_UNKNOWN_/_NODE_NAME_UNKNOWN_'])
+    def test_a_node_that_ended_or_has_no_name_yet(self, ros, name):
+        assert localizers(ros.node, [name]) == []
+
     def test_poses_of_a_localizer(self, ros, mapper, robot, t):
         """Its errors would go into the map; a localizer is known by its services."""
         mapper.switch('record', True)
@@ -374,5 +379,5 @@ class TestBadInput:
         assert recorded(mapper.folder) == [t]
         ok, _ = mapper.switch('record', True)
         assert ok
-        robot.stay(mapper.folder, t + 2, pose_at(4), camera=large, frame='large', rgb=noise)
+        robot.stay(mapper.folder, t + 2, pose_at(4), camera=large, frame='large', rgb=255 - noise)
         assert recorded(mapper.folder) == [t, t + 2]
