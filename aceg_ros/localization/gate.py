@@ -60,4 +60,9 @@ def refusal(
             f'the pose found is right with a probability of only {found.confidence:.0%}: '
             f'{_WORDS[reason]}'
         )
+    if (
+        evidence.rival > math.log(max(options.max_rival, 1e-9))
+        and evidence.rival_margin < options.min_rival_margin
+    ):
+        return Reason.AMBIGUOUS, f'{_WORDS[Reason.AMBIGUOUS]}: the image could be of either'
     return None

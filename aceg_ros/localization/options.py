@@ -98,6 +98,16 @@ class GateOptions(Options):
         low=0,
         high=1,
     )
+    max_rival: float = option(
+        0.8,
+        'Matches of a pose elsewhere, as a part of those of the pose. With more of them, and a '
+        'margin below min_rival_margin, the image could be of either place. In training this '
+        'refused 1 of 1762 right poses, and 199 of 597 wrong ones.',
+        low=0,
+    )
+    min_rival_margin: float = option(
+        0.1, 'How much more of the image the pose must explain than such a pose elsewhere.'
+    )
     min_inliers: int = option(
         20, 'Least number of first matches that must agree with the pose.', low=6
     )

@@ -30,6 +30,7 @@ USUAL = Evidence(
         'first_inliers': math.log1p(200),
         'position_std': math.log(0.01),
         'rotation_std': math.log(math.radians(0.5)),
+        'rival_margin': 1.0,
     }
 )
 
@@ -63,6 +64,26 @@ def refused_with(evidence, options=OPTIONS, usual=USUAL):
 def test_a_good_pose_passes():
     assert refused_with(USUAL) is None
     assert refused_with(USUAL, GateOptions()) is None
+
+
+class TestRival:
+    @pytest.mark.parametrize(
+        ('rival', 'margin', 'expected'),
+        [
+            (0.95, 0.02, Reason.AMBIGUOUS),
+            (1.5, -0.3, Reason.AMBIGUOUS),
+            (0.95, 0.3, None),
+            (0.3, 0.02, None),
+            (math.exp(-9), 0.02, None),
+        ],
+    )
+    def test_a_place_that_could_be_it_as_well(self, rival, margin, expected):
+        evidence = replace(USUAL, rival=math.log(rival), rival_margin=margin)
+        assert reason(evidence, usual=evidence) == expected
+
+    def test_may_be_given_out_all_the_same(self):
+        evidence = replace(USUAL, rival=0.0, rival_margin=0.0)
+        assert reason(evidence, replace(OPTIONS, max_rival=10.0), usual=evidence) is None
 
 
 class TestInliers:

@@ -20,7 +20,11 @@ from aceg_ros.mapping.options import MappingOptions
 
 OPEN = LocalizationOptions(
     gate=GateOptions(
-        min_confidence=0.0, min_inliers=6, max_position_std=1e6, max_rotation_std=360.0
+        min_confidence=0.0,
+        max_rival=1e6,
+        min_inliers=6,
+        max_position_std=1e6,
+        max_rotation_std=360.0,
     )
 )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from harness import LATCHED, TIMEOUT
 from nav_msgs.srv import LoadMap
 from processes import wait_until
+from rclpy.node import NodeNameNonExistentError
 from robot import Localizer, Robot
 from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import Trigger
@@ -115,7 +117,8 @@ def interface(ros, localizer) -> set[str]:
     found = set()
     for kind in ('publisher', 'subscriber', 'service'):
         ask = getattr(ros.node, f'get_{kind}_names_and_types_by_node')
-        found |= {topic.rpartition('/')[2] for topic, _ in ask(name, namespace)}
+        with suppress(NodeNameNonExistentError):  # it is not known here yet
+            found |= {topic.rpartition('/')[2] for topic, _ in ask(name, namespace)}
     return found
 
 
