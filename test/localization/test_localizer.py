@@ -219,7 +219,7 @@ class TestRefused:
         """A quarter of the image agrees on a pose, as a second chair like the mapped one would."""
         localizers = [
             Localizer(mapped.code, engine, LocalizationOptions(gate=gate))
-            for gate in (GateOptions(min_confidence=0.0), GateOptions())
+            for gate in (GateOptions(min_confidence=0.0, max_rival=1e6), GateOptions())
         ]
         lenient, strict = [], []
         for known, strange in zip(queries, strangers, strict=False):
@@ -228,7 +228,7 @@ class TestRefused:
             for each, answers in zip(localizers, (lenient, strict), strict=True):
                 answers.append(each.localize(image, known.camera))
         given = [sum(isinstance(a, Localization) for a in answers) for answers in (lenient, strict)]
-        assert given[0] >= 2 * given[1] + 2
+        assert given[0] > 2 * given[1]
         reasons = {a.reason for a in strict if isinstance(a, LocalizationFailure)}
         assert 'unlike_map' in reasons
 
