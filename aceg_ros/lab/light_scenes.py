@@ -10,10 +10,11 @@ on another path, and asked by day, in the evening and at noon, which nobody reco
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -35,6 +36,8 @@ _NIGHT_NOISE, _DAY_NOISE = 5.0, 1.5  # of 255
 _LAMPS = 3
 _TRIES = 400
 _HIGH_SUN = np.array([[1.0], [1.0], [1.0], [1.0], [2.5], [0.5]])  # light from +x, -x, ... +z, -z
+
+_Lighting: TypeAlias = tuple[LampLight, float]  # and the noise of pictures, of 255
 
 
 @dataclass(frozen=True)
@@ -81,20 +84,16 @@ def session_scenes(
         }
         name = f'{folder.name}-{seed + number}'
         sessions = {
-            session: [
-                _shot(world, f'{name}-{session}-{view:03d}', pose, *lights[session], rng)
-                for view, pose in enumerate(_turning(glance, spot, views, rng, day))
-            ]
+            session: _shots(
+                world,
+                f'{name}-{session}',
+                _turning(glance, spot, views, rng, day),
+                lights[session],
+                rng,
+            )
             for session in SESSIONS
         }
-        groups = {}
-        for group in SESSION_GROUPS:
-            light, reach = group.split()
-            around = _poses(glance, spot, _NEAR if reach == 'near' else _FAR, queries, rng, day)
-            groups[group] = [
-                _shot(world, f'{name}-{group}-{view:03d}', pose, *lights[light], rng)
-                for view, pose in enumerate(around)
-            ]
+        groups = _queries(world, glance, name, SESSION_GROUPS, lights, spot, queries, rng)
         yield SessionScene(name, sessions, groups)
 
 
@@ -116,21 +115,33 @@ def light_scenes(
         rng = np.random.default_rng([seed, number])
         day = _day(environments[int(rng.integers(len(environments)))], rng)
         spot = _free_place(glance, rng, day)
-        night = _night(spot, rng)
+        lights = {'day': (day, _DAY_NOISE), 'night': (_night(spot, rng), _NIGHT_NOISE)}
         name = f'{folder.name}-{seed + number}'
-        mapping = [
-            _shot(world, f'{name}-map-{view:03d}', pose, day, _DAY_NOISE, rng)
-            for view, pose in enumerate(_turning(glance, spot, views, rng, day))
-        ]
-        groups = {}
-        for group in GROUPS:
-            light, noise = (day, _DAY_NOISE) if 'day' in group else (night, _NIGHT_NOISE)
-            around = _poses(glance, spot, _NEAR if 'near' in group else _FAR, queries, rng, day)
-            groups[group] = [
-                _shot(world, f'{name}-{group}-{view:03d}', pose, light, noise, rng)
-                for view, pose in enumerate(around)
-            ]
+        turning = _turning(glance, spot, views, rng, day)
+        mapping = _shots(world, f'{name}-map', turning, lights['day'], rng)
+        groups = _queries(world, glance, name, GROUPS, lights, spot, queries, rng)
         yield LightScene(name, mapping, groups)
+
+
+def _queries(
+    world: TexturedWorld,
+    glance: TexturedWorld,
+    name: str,
+    groups: Sequence[str],
+    lights: Mapping[str, _Lighting],
+    spot: np.ndarray,
+    count: int,
+    rng: np.random.Generator,
+) -> dict[str, list[Frame]]:
+    """Views by group; a group is called by its light and its reach, such as 'day far'."""
+    views = {}
+    for group in groups:
+        light, reach = group.split()
+        within = _NEAR if reach == 'near' else _FAR
+        # Whether there is room to stand is looked up by day.
+        around = _poses(glance, spot, within, count, rng, lights['day'][0])
+        views[group] = _shots(world, f'{name}-{group}', around, lights[light], rng)
+    return views
 
 
 def _day(environment: np.ndarray, rng: np.random.Generator) -> LampLight:
@@ -204,14 +215,17 @@ def _step(rng: np.random.Generator, reach: tuple[float, float]) -> np.ndarray:
     return np.array([length * np.cos(angle), length * np.sin(angle), rng.uniform(-0.15, 0.15)])
 
 
-def _shot(
+def _shots(
     world: TexturedWorld,
     name: str,
-    pose: np.ndarray,
-    light: LampLight,
-    noise: float,
+    poses: Sequence[np.ndarray],
+    lighting: _Lighting,
     rng: np.random.Generator,
-) -> Frame:
-    image, _ = world.view(_CAMERA, pose, light)
-    noisy = np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
-    return Frame(name, _CAMERA, partial(np.copy, noisy), pose)
+) -> list[Frame]:
+    light, noise = lighting
+    frames = []
+    for view, pose in enumerate(poses):
+        image, _ = world.view(_CAMERA, pose, light)
+        noisy = np.clip(image + rng.normal(0, noise, image.shape), 0, 255).astype(np.uint8)
+        frames.append(Frame(f'{name}-{view:03d}', _CAMERA, partial(np.copy, noisy), pose))
+    return frames
