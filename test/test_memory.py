@@ -9,8 +9,9 @@ import torch
 from aceg_ros.encoder.wide import WideEncoder
 from aceg_ros.engine import Engine
 from aceg_ros.localization.localizer import Localizer
+from aceg_ros.mapping.extension import extend_map
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FitOptions, MappingOptions
+from aceg_ros.mapping.options import FitOptions, MappingOptions, ValidationOptions
 from aceg_ros.memory import ON_THE_CPU, in_pieces
 from aceg_ros.models import model_path
 from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
@@ -76,6 +77,18 @@ def test_mapping_goes_on_on_the_cpu(starved, views, caplog):
     result = map_scene(views[::3], starved, options)
     assert result.notes[0] == ON_THE_CPU
     assert ON_THE_CPU in caplog.text
+
+
+def test_extending_goes_on_on_the_cpu(starved, mapped, views):
+    options = MappingOptions(
+        budget=600.0,
+        tokens=200,
+        fit=FitOptions(epochs=1, buffer_patches=2000),
+        validation=ValidationOptions(held_out=0.0),
+    )
+    result = extend_map(mapped.code, views[:12], starved, options, session='later')
+    assert result.notes[0] == ON_THE_CPU
+    assert [session.name for session in result.code.info.sessions][1:] == ['later']
 
 
 def test_localizing_goes_on_on_the_cpu(starved, engine, mapped, queries):

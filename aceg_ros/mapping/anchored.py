@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.consistency import consistent_frames
 from aceg_ros.mapping.fit import FitStart, fit_code
+from aceg_ros.mapping.info import new_map_info
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions, MappingOptions
@@ -26,7 +26,7 @@ from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.mapping.views import ViewPairs, compare_views
-from aceg_ros.maps.code import AnchoredCode, MapInfo, Session, Vector3
+from aceg_ros.maps.code import AnchoredCode, Vector3
 from aceg_ros.maps.sessions import joined
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
@@ -178,8 +178,6 @@ def _assemble(
     origin: Vector3,
     session: str,
 ) -> AnchoredCode:
-    cameras = tuple(dict.fromkeys(keyframe.frame.camera for keyframe in keyframes))
-    created = datetime.now(timezone.utc).isoformat(timespec='seconds')
     return AnchoredCode(
         embeddings=torch.nn.functional.normalize(fitted.embeddings, dim=1).cpu().numpy(),
         anchors=fitted.anchors.cpu().numpy(),
@@ -189,14 +187,8 @@ def _assemble(
         keyframes=np.stack([keyframe.world_from_cam for keyframe in keyframes]),
         token_sessions=np.ones(len(fitted.anchors), np.uint32),
         keyframe_sessions=np.zeros(len(keyframes), np.uint8),
-        info=MapInfo(
-            encoder=engine.encoder.identity,
-            regressor=engine.regressor.codes(),
-            metric=metric,
-            cameras=cameras,
-            created=created,
-            origin=origin,
-            sessions=(Session(session or created, created, tuple(range(len(cameras)))),),
+        info=new_map_info(
+            engine, (keyframe.frame.camera for keyframe in keyframes), metric, origin, session
         ),
         landmarks=landmarks,
     )

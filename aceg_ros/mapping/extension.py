@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from aceg_ros.datasets.base import Frame
 from aceg_ros.engine import Engine
 from aceg_ros.mapping.anchored import map_anchored
+from aceg_ros.mapping.info import new_map_info
+from aceg_ros.mapping.mapper import on_gpu_or_cpu
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.mapping.result import MappingResult, OnFirstMap
-from aceg_ros.maps.code import MapCode, MapInfo, Session
+from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.sessions import check_joinable, require_anchored
 from aceg_ros.monitor import Monitor
 
@@ -31,22 +33,12 @@ def extend_map(
     Raises MapCodeError where the frames cannot join the map, else as `mapping.mapper.map_scene`.
     """
     base = require_anchored(code, 'the map')
-    new = MapInfo(
-        encoder=engine.encoder.identity,
-        regressor=engine.regressor.codes(),
-        metric=metric,
-        cameras=(),
-        frame_id=base.info.frame_id,
-        sessions=(Session(session),),
-    )
+    # Refused before the minutes of a fit, not after it.
+    new = new_map_info(engine, (), metric, base.info.origin, session)
     check_joinable(base.info, new)
-    return map_anchored(
-        frames,
-        engine,
-        options or MappingOptions(),
-        metric,
-        monitor or Monitor(),
-        on_first_map,
-        session,
-        base,
-    )
+    monitor, chosen = monitor or Monitor(), options or MappingOptions()
+
+    def fit() -> MappingResult:
+        return map_anchored(frames, engine, chosen, metric, monitor, on_first_map, session, base)
+
+    return on_gpu_or_cpu(fit, engine, monitor)

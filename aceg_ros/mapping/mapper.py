@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -35,16 +35,23 @@ def map_scene(
 
     ``metric`` says whether that unit is the meter. ``on_first_map`` is given a map that a robot can
     drive with after one pass of the fit, which then goes on; free codes have none. ``session`` is
-    what the map calls the recording, by default the time. When a GPU's
-    memory runs out, the networks move to the CPU and all begins anew, which `notes` says. Raises
-    FitError when the frames do not allow a map, FitCancelled on request.
+    what the map calls the recording, by default the time. When a GPU's memory runs out, the
+    networks move to the CPU and all begins anew, which `notes` says. Raises FitError when the
+    frames do not allow a map, FitCancelled on request.
     """
     mapper, monitor = _MAPPERS[engine.regressor.kind], monitor or Monitor()
+    chosen = options or MappingOptions()
 
     def fit() -> MappingResult:
-        chosen = options or MappingOptions()
         return mapper(frames, engine, chosen, metric, monitor, on_first_map, session)
 
+    return on_gpu_or_cpu(fit, engine, monitor)
+
+
+def on_gpu_or_cpu(
+    fit: Callable[[], MappingResult], engine: Engine, monitor: Monitor
+) -> MappingResult:
+    """What ``fit`` gives; when a GPU's memory runs out, once more with the networks on the CPU."""
     try:
         return fit()
     except torch.cuda.OutOfMemoryError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
 
 import numpy as np
 import torch
@@ -15,13 +14,14 @@ from aceg_ros.mapping.ace_g.buffer import AceGBuffer, fill_ace_g_buffer
 from aceg_ros.mapping.ace_g.fit import ace_g_steps
 from aceg_ros.mapping.ace_g.memory import free_host_memory, free_memory, plan_memory
 from aceg_ros.mapping.consistency import consistent_frames
+from aceg_ros.mapping.info import new_map_info
 from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.mapping.origin import local_frames
 from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.mapping.validation import held_out_frames, validate_map
-from aceg_ros.maps.code import FreeCode, MapInfo, Session
+from aceg_ros.maps.code import FreeCode
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.ace_g import AceGRegressor
 
@@ -77,22 +77,12 @@ def map_free(
         losses.append(step.loss)
         embeddings, close = step.embeddings, step.close
         monitor.report('fit', (step.index + 1) / schedule.steps, f'loss {step.loss:.2f}')
-    cameras = tuple(dict.fromkeys(frame.camera for frame in used))
-    created = datetime.now(timezone.utc).isoformat(timespec='seconds')
     history = FitHistory(losses, close, time.monotonic() - fit_began, converged=False)
     code = FreeCode(
         embeddings.cpu().numpy(),
         mean.numpy(),
         poses,
-        MapInfo(
-            encoder=encoder.identity,
-            regressor=regressor.codes(),
-            metric=metric,
-            cameras=cameras,
-            created=created,
-            origin=origin,
-            sessions=(Session(session or created, created, tuple(range(len(cameras)))),),
-        ),
+        new_map_info(engine, (frame.camera for frame in used), metric, origin, session),
     )
     depths = _depths(code, buffer, regressor, device, generator)
     code = validate_map(code, kept_out, depths, engine, options.validation, skipped, monitor)
