@@ -17,6 +17,7 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,7 +175,7 @@ class RecorderVictim:
 
     def _begin_anew(self) -> None:
         """Record elsewhere; what was checked makes room."""
-        subprocess.run(['rm', '-r', '-f', str(self._path)], check=True)
+        shutil.rmtree(self._path, ignore_errors=True)
         self._rounds = self._known = 0
         self._path = self._folder / f'recording-{random.randrange(10**9)}'
 

@@ -52,6 +52,11 @@ ENVIRONMENT = {
 }
 
 
+def memory(pid: int) -> float:
+    """MB that a process has in memory."""
+    return int(Path(f'/proc/{pid}/statm').read_text().split()[1]) * PAGE / 1e6
+
+
 @dataclass
 class Load:
     """A process, and what it took since `start`."""
@@ -68,8 +73,7 @@ class Load:
 
     def sample(self) -> None:
         """Note the memory."""
-        pages = int(Path(f'/proc/{self.process.pid}/statm').read_text().split()[1])
-        self.samples.append((time.monotonic() - self.began, pages * PAGE / 1e6))
+        self.samples.append((time.monotonic() - self.began, memory(self.process.pid)))
 
     @property
     def cores(self) -> float:
@@ -79,8 +83,8 @@ class Load:
     @property
     def growth(self) -> float:
         """MB per hour, over the last three quarters."""
-        seconds, memory = np.array(self.samples[len(self.samples) // 4 :]).T
-        return float(3600 * np.polyfit(seconds, memory, 1)[0])
+        seconds, held = np.array(self.samples[len(self.samples) // 4 :]).T
+        return float(3600 * np.polyfit(seconds, held, 1)[0])
 
     def _ticks(self) -> float:
         words = Path(f'/proc/{self.process.pid}/stat').read_text().rpartition(')')[2].split()
@@ -212,8 +216,8 @@ def drive(arguments: argparse.Namespace, folder: Path) -> None:
             'memory, MB: first, last, growth an hour | cores'
         )
         for name, load in loads.items():
-            memory = [megabytes for _, megabytes in load.samples]
-            cost = f'{memory[0]:.0f}, {memory[-1]:.0f}, {load.growth:+.0f} | {load.cores:.2f}'
+            held = [megabytes for _, megabytes in load.samples]
+            cost = f'{held[0]:.0f}, {held[-1]:.0f}, {load.growth:+.0f} | {load.cores:.2f}'
             if name == 'camera':
                 print(f'{name} | | | | | {cost}')
                 continue
@@ -250,14 +254,12 @@ def record_many(arguments: argparse.Namespace, folder: Path) -> None:
         took.append(1000 * (time.perf_counter() - began))
         if (index + 1) % tenth == 0:
             last = np.percentile(took[-tenth:], [50, 95, 100])
-            pages = int(Path('/proc/self/statm').read_text().split()[1])
             shown = ', '.join(f'{value:.0f}' for value in last)
-            print(f'{index + 1} | {shown} | {pages * PAGE / 1e6:.0f}', flush=True)
+            print(f'{index + 1} | {shown} | {memory(os.getpid()):.0f}', flush=True)
     libc = ctypes.CDLL(None)
     if hasattr(libc, 'malloc_trim'):  # glibc
         libc.malloc_trim(0)
-        pages = int(Path('/proc/self/statm').read_text().split()[1])
-        print(f'once freed memory is given back: {pages * PAGE / 1e6:.0f} MB')
+        print(f'once freed memory is given back: {memory(os.getpid()):.0f} MB')
     began = time.perf_counter()
     again = Recorder(recorder.path, KeyframeRules(0.05, 5.0, 0.0))
     print(f'taken up again: {len(again.poses)} keyframes in {time.perf_counter() - began:.2f} s')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from aceg_ros.files import write_atomically
 from aceg_ros.lab.pretraining.poses import query_groups
 from aceg_ros.lab.pretraining.sources.worlds import ProceduralWorlds
 from aceg_ros.lab.traps.sheet import draw_sheet
-from aceg_ros.lab.traps.trials import Outcome, Trap, spring, traps, twin_rooms
+from aceg_ros.lab.traps.trials import Outcome, Trap, answers, spring, traps, twin_rooms
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
 
@@ -113,16 +113,15 @@ def _sprung(
     """All traps of a place; raises FitError when it cannot be mapped."""
     options = replace(config.mapping, budget=budget)
 
-    def localizer(mapping: Sequence[Frame]) -> Localizer:
-        return Localizer(map_scene(mapping, engine, options).code, engine, config.localization)
+    def sprung(mapping: Sequence[Frame], set_up: Iterable[Trap]) -> list[Outcome]:
+        code = map_scene(mapping, engine, options).code
+        localizer = Localizer(code, engine, config.localization)
+        clean = answers(localizer, place.queries)
+        return [spring(localizer, trap, clean) for trap in set_up]
 
     doubled, twins = twin_rooms(place.mapping, place.queries)
-    single = localizer(place.mapping)
-    sprung = [
-        spring(single, trap, place.queries)
-        for trap in (*traps(place.queries, strangers), *place.own)
-    ]
-    return [*sprung, spring(localizer(doubled), twins, place.queries)]
+    single = sprung(place.mapping, (*traps(place.queries, strangers), *place.own))
+    return [*single, *sprung(doubled, [twins])]
 
 
 def _places(arguments: argparse.Namespace) -> Iterator[Place]:

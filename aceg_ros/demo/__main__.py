@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
+from aceg_ros.__main__ import main as aceg
 from aceg_ros.interrupts import ending_quietly
 
 
@@ -12,12 +12,7 @@ def main() -> int:
     """Run the demo; the exit status is 0 when it succeeded."""
     with ending_quietly(130, 'aceg: stopped'):
         from rclpy.utilities import remove_ros_args
-
-        from aceg_ros.cli.main import main as run
-    status = run(['demo', '--attach', *remove_ros_args(sys.argv)[1:]])
-    # The launch file's comes beside the terminal's, and the interpreter takes a while to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return status
+    return aceg(['demo', '--attach', *remove_ros_args(sys.argv)[1:]])
 
 
 if __name__ == '__main__':

@@ -15,9 +15,8 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.localization.localizer import EncodedImage, Localizer
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.maps.code import SUFFIX
 from aceg_ros.maps.file import read_map
-
-SUFFIX = '.aceg'
 
 
 class MapSet:

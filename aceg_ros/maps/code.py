@@ -23,6 +23,7 @@ from aceg_ros.geometry.poses import shifted
 from aceg_ros.landmarks.landmarks import Landmarks
 
 ANCHORED, FREE = 'anchored', 'free'  # kinds of codes, and of what fits and reads them
+SUFFIX = '.aceg'  # of files of maps
 # Origins are multiples of this, so that maps nearer to zero than half of it have none.
 _ORIGIN_STEP = 100.0
 MOST_SESSIONS = 32  # bits of `AnchoredCode.token_sessions`

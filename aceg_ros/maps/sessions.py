@@ -152,8 +152,9 @@ def without_session(code: MapCode, name: str) -> AnchoredCode:
     dropped = names.index(name)
     kept = [index for index in range(len(names)) if index != dropped]
     bits = np.zeros_like(code.token_sessions)
+    masks = session_masks(code)
     for place, index in enumerate(kept):
-        bits |= (code.token_sessions >> np.uint32(index) & np.uint32(1)) << np.uint32(place)
+        bits |= masks[index].astype(np.uint32) << np.uint32(place)
     frames = code.keyframe_sessions != dropped
     number = np.cumsum(frames) - 1  # of each keyframe that stays
     of_kept = frames[code.landmarks.keyframe]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -47,6 +48,9 @@ _CLEAN_EVERY = 5
 _INTERVAL = 0.2  # s between images, for the filter
 
 
+Answer: TypeAlias = Localization | LocalizationFailure
+
+
 @dataclass(frozen=True)
 class Trap:
     """Images of one kind. Frames without a pose have no right answer."""
@@ -60,7 +64,7 @@ class Trial:
     """One image, what the localizer answered, and whether the filter believed it."""
 
     frame: Frame
-    answer: Localization | LocalizationFailure
+    answer: Answer
     believed: bool
 
     @property
@@ -141,20 +145,28 @@ def twin_rooms(mapping: Sequence[Frame], queries: Sequence[Frame]) -> tuple[list
     return [*mapping, *twin], Trap('two equal rooms in the map', asked)
 
 
-def spring(localizer: Localizes, trap: Trap, clean: Sequence[Frame]) -> Outcome:
-    """Ask for all images of a trap, alone and in a stream with images that are as they are."""
+def spring(localizer: Localizes, trap: Trap, clean: Sequence[Answer]) -> Outcome:
+    """Ask for all images of a trap, alone and in a stream with images that are as they are.
+
+    ``clean`` are the answers to the latter.
+    """
     gate = Gate()
     trials = []
-    for index, frame in enumerate(trap.frames):
+    for index, (frame, answer) in enumerate(
+        zip(trap.frames, answers(localizer, trap.frames), strict=True)
+    ):
         if index % _CLEAN_EVERY == 0:
-            known = clean[index % len(clean)]
-            _filter(gate, 2 * index, localizer.localize(known.image(), known.camera))
-        answer = localizer.localize(frame.image(), frame.camera)
+            _filter(gate, 2 * index, clean[index % len(clean)])
         trials.append(Trial(frame, answer, _filter(gate, 2 * index + 1, answer)))
     return Outcome(trap, trials)
 
 
-def _filter(gate: Gate, number: int, answer: Localization | LocalizationFailure) -> bool:
+def answers(localizer: Localizes, frames: Sequence[Frame]) -> list[Answer]:
+    """What a localizer says of images."""
+    return [localizer.localize(frame.image(), frame.camera) for frame in frames]
+
+
+def _filter(gate: Gate, number: int, answer: Answer) -> bool:
     stamp = _INTERVAL * number
     gate.advance(stamp, None)
     if not isinstance(answer, Localization):

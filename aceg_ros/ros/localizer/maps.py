@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from aceg_ros.errors import AcegError, MapCodeError, WeightsError
+from aceg_ros.maps.code import SUFFIX
 from aceg_ros.ros.localizer.background import Background
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from aceg_ros.maps.code import MapCode
 
 T = TypeVar('T')
-
-SUFFIX = '.aceg'
 
 
 class MapNotFoundError(MapCodeError):

@@ -8,6 +8,7 @@ from typing import Any
 
 from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.mapping.options import MappingOptions
+from aceg_ros.maps.code import SUFFIX
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.session import Settings
 from aceg_ros.ros.common_options import CAMERA_PARAMETERS
@@ -263,4 +264,4 @@ def _absolute(path: str) -> Path:
 
 def _map_file(path: str) -> Path:
     file = _absolute(path)
-    return file if file.suffix else file.with_suffix('.aceg')
+    return file if file.suffix else file.with_suffix(SUFFIX)

@@ -10,7 +10,7 @@ from fakes import CAMERA, FakeLocalizer, moved, numbered_frames, scene_frames
 
 from aceg_ros.errors import DatasetError
 from aceg_ros.lab.traps.sheet import draw_sheet
-from aceg_ros.lab.traps.trials import AS_IT_IS, Trap, spring, traps, twin_rooms
+from aceg_ros.lab.traps.trials import AS_IT_IS, Trap, answers, spring, traps, twin_rooms
 
 NEAR, FAR = np.array([0.02, 0, 0, 0, 0, 0]), np.array([3.0, 0, 0, 0, 0, 0])
 COVARIANCE = 1e-4 * np.eye(6)
@@ -22,13 +22,18 @@ def still(count: int):
     return [replace(f, world_from_cam=first.world_from_cam) for f in numbered_frames(count)]
 
 
+def sprung(estimates, trap, clean):
+    localizer = FakeLocalizer(estimates, COVARIANCE)
+    return spring(localizer, trap, answers(localizer, clean))
+
+
 class TestCounts:
     def test_right_wrong_and_refused(self):
         frames = still(6)
         truth = frames[0].world_from_cam
-        answers = [truth, moved(truth, NEAR), moved(truth, FAR), None, truth, truth]
+        estimates = [truth, moved(truth, NEAR), moved(truth, FAR), None, truth, truth]
         trap = Trap('some', frames)
-        counts = spring(FakeLocalizer(answers, COVARIANCE), trap, frames).counts()
+        counts = sprung(estimates, trap, frames).counts()
         assert counts['images'] == 6
         assert (counts['right'], counts['wrong'], counts['refused']) == (4, 1, 1)
         assert counts['solvable']
@@ -36,16 +41,16 @@ class TestCounts:
     def test_the_filter_keeps_a_jump_out(self):
         frames = still(6)
         truth = frames[0].world_from_cam
-        answers = [truth, truth, moved(truth, FAR), truth, truth, truth]
-        counts = spring(FakeLocalizer(answers, COVARIANCE), Trap('jump', frames), frames).counts()
+        estimates = [truth, truth, moved(truth, FAR), truth, truth, truth]
+        counts = sprung(estimates, Trap('jump', frames), frames).counts()
         assert (counts['wrong'], counts['wrong, filtered']) == (1, 0)
         assert (counts['right'], counts['right, filtered']) == (5, 5)
 
     def test_any_pose_is_wrong_where_none_is_right(self):
         frames = still(5)
-        answers = [f.world_from_cam for f in frames[:3]] + [None, None]
+        estimates = [f.world_from_cam for f in frames[:3]] + [None, None]
         asked = [replace(frame, world_from_cam=None) for frame in frames]
-        counts = spring(FakeLocalizer(answers, COVARIANCE), Trap('none', asked), frames).counts()
+        counts = sprung(estimates, Trap('none', asked), frames).counts()
         assert (counts['right'], counts['wrong'], counts['refused']) == (0, 3, 2)
         assert not counts['solvable']
 
@@ -86,8 +91,8 @@ def test_twins_stand_apart():
 def test_sheet_shows_the_wrong_ones_first():
     frames = still(7)
     truth = frames[0].world_from_cam
-    answers = [truth] * 6 + [moved(truth, FAR)]
-    outcome = spring(FakeLocalizer(answers, COVARIANCE), Trap('jump', frames), frames)
+    estimates = [truth] * 6 + [moved(truth, FAR)]
+    outcome = sprung(estimates, Trap('jump', frames), frames)
     sheet = draw_sheet([outcome, outcome])
     assert sheet.shape[1] == 5 * 240
     caption = sheet[20 + 180 : 20 + 180 + 20]
