@@ -32,8 +32,10 @@ demo: $(ROS)
 check: lint
 	$(BIN)/python -m pytest -q $(QUICK)
 
+# What fails (1: tests did, and nothing else went wrong) is tried once more, by processes and in ROS
+# domains of its own: after 20 minutes on a busy machine some of these are in a bad state.
 test: lint $(ROS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest || { test $$? = 1 && $(BIN)/python -m pytest --last-failed; }
 
 lint: $(TOOLS)
 	$(BIN)/ruff check

@@ -21,7 +21,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=2))
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_pycollect_makemodule() -> None:
@@ -48,12 +48,14 @@ def ros(tmp_path_factory) -> Iterator[Ros]:
 
 @pytest.fixture(autouse=True)
 def end_what_a_failed_test_began(request: pytest.FixtureRequest) -> Iterator[None]:
-    """End the nodes of a failed test: when it is tried again, they would answer in its place."""
+    """End nodes and services of a failed test: they would answer when it is tried again."""
     if 'ros' not in request.fixturenames:
         yield
         return
     domain = request.getfixturevalue('ros')
-    before = len(domain.processes)
+    processes, services = len(domain.processes), set(domain.node.services)
     yield
     if request.node.stash.get(FAILED, False):
-        domain.end(domain.processes[before:])
+        domain.end(domain.processes[processes:])
+        for service in set(domain.node.services) - services:
+            domain.node.destroy_service(service)
