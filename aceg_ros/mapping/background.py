@@ -35,6 +35,7 @@ class FitJob:
     device: str = 'auto'
     encoder: str = ''  # as in `engine.Networks`; empty for the usual one
     regressor: str = ''
+    base: Path | None = None  # map that the keyframes join; None for a new one
 
 
 class FitState(Enum):
@@ -104,6 +105,7 @@ class BackgroundFit:
             'device': job.device,
             'encoder': job.encoder,
             'regressor': job.regressor,
+            'base': None if job.base is None else str(job.base),
         }
         self._tell(json.dumps(description))
         self._errors = threading.Thread(target=self._read_errors, daemon=True)

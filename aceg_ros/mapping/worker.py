@@ -12,16 +12,19 @@ import sys
 import threading
 import time
 import traceback
+from functools import partial
 from io import FileIO
+from pathlib import Path
 from typing import Any, TextIO
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.engine import Engine, Networks
 from aceg_ros.errors import AcegError, FitCancelled
+from aceg_ros.mapping.extension import extend_map
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.maps.code import MapCode
-from aceg_ros.maps.file import write_map
+from aceg_ros.maps.file import read_map, write_map
 from aceg_ros.monitor import Monitor
 from aceg_ros.options import configured
 
@@ -82,14 +85,20 @@ def main() -> int:
 
 def _fit(job: dict[str, Any], report: _Reporter, cancelled: threading.Event) -> dict[str, Any]:
     report('load', 0.0, 'networks')
-    engine = Engine.load(job['device'], Networks(job['encoder'], job['regressor']))
+    networks = Networks(job['encoder'], job['regressor'])
+    if job['base'] is None:
+        engine, mapper = Engine.load(job['device'], networks), map_scene
+    else:
+        base = read_map(Path(job['base']))
+        engine = Engine.for_map(base.info, job['device'], networks)
+        mapper = partial(extend_map, base)
     dataset = open_dataset(job['recording'])
 
     def on_first_map(code: MapCode) -> None:
         write_map(job['output'], code)
         report.send(event='first map')
 
-    result = map_scene(
+    result = mapper(
         dataset.frames,
         engine,
         configured(MappingOptions(), job['options']),

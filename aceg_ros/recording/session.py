@@ -35,6 +35,7 @@ class Settings:
     encoder: str = ''  # as in `engine.Networks`; empty for the usual one
     regressor: str = ''
     image_suffix: str = '.jpg'
+    extend: Path | None = None  # map that the keyframes join; None for a new one
 
 
 class Session:
@@ -198,6 +199,7 @@ class Session:
                 'record more views of the place, from different positions'
             )
         settings = self.settings
+        self._check_extended(settings)
         self._save_when_done = save_when_done
         self._saved = None
         self._fitted_anew = False
@@ -208,13 +210,29 @@ class Session:
             settings.device,
             settings.encoder,
             settings.regressor,
+            settings.extend,
         )
         try:
             self._fit = BackgroundFit(job, self._report)
         except OSError as error:
             raise StorageError(f'no process can be started for the fit ({error})') from error
         self._on_report(self._fit.report)
-        return f'fitting {self.count} keyframes, for {settings.options.budget:g} s at most'
+        joins = '' if settings.extend is None else f' that join {settings.extend}'
+        return f'fitting {self.count} keyframes{joins}, for {settings.options.budget:g} s at most'
+
+    def _check_extended(self, settings: Settings) -> None:
+        if settings.extend is None:
+            return
+        if settings.extend == settings.map:
+            raise RefusedError(
+                f'{settings.map} would be extended in place, and by the same keyframes again at '
+                'the next fit: give `map` another file than `extend`'
+            )
+        if not holds_map(settings.extend):
+            raise RefusedError(
+                f'{settings.extend} is no map that could be extended: set `extend` to one, or '
+                'leave it empty for a new map'
+            )
 
     def _report(self, report: FitReport) -> None:
         running = report.state is FitState.RUNNING

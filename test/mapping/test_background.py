@@ -16,7 +16,7 @@ import pytest
 from aceg_ros.datasets import RecordingWriter
 from aceg_ros.mapping.background import BackgroundFit, FitJob, FitReport, FitState
 from aceg_ros.mapping.options import FitOptions
-from aceg_ros.maps.file import read_map
+from aceg_ros.maps.file import read_map, write_map
 
 
 @pytest.fixture(scope='module')
@@ -79,6 +79,16 @@ def test_fits_and_reports(job):
     fits = [report for report in listener.reports if report.stage == 'fit'][:-1]
     assert all(report.detail.startswith('loss') for report in fits)
     assert all(0 <= report.remaining <= job.options.budget for report in listener.reports)
+
+
+def test_joins_a_map(job, mapped, tmp_path):
+    old = tmp_path / 'old.aceg'
+    write_map(old, mapped.code)
+    listener = Listener()
+    BackgroundFit(replace(job, base=old), listener)
+    assert listener.wait().state is FitState.DONE
+    sessions = read_map(job.output).info.sessions
+    assert [each.name for each in sessions] == [mapped.code.info.sessions[0].name, 'room']
 
 
 def test_cancelled(job):

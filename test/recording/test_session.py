@@ -119,6 +119,24 @@ def test_only_maps_are_replaced(session, tmp_path):
     assert session.settings.map.read_text() == 'precious'
 
 
+def test_joins_another_map(session, tmp_path):
+    session.settings.extend = tmp_path / 'day.aceg'
+    write_map(session.settings.extend, map_code())
+    fit = recorded_and_fitting(session)
+    assert fit.job.base == tmp_path / 'day.aceg'
+
+
+@pytest.mark.parametrize(
+    ('name', 'words'), [('m.aceg', 'extended in place'), ('none.aceg', 'is no map that could be')]
+)
+def test_what_cannot_be_extended(session, tmp_path, name, words):
+    session.settings.extend = tmp_path / name
+    session.record(True)
+    take(session, 5)
+    with pytest.raises(RefusedError, match=words):
+        session.fit()
+
+
 def test_writes_only_where_it_is_told(session, tmp_path):
     recorded_and_fitting(session).end(FitState.DONE)
     session.save()

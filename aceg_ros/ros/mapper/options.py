@@ -49,6 +49,13 @@ GROUPS = (
                 check=_check_path,
             ),
             Parameter(
+                'extend',
+                '',
+                'Map that the keyframes join, without the images it was made of; poses are in '
+                'its frame. Empty makes a new map.',
+                check=lambda value: _check_path(value) if value else None,
+            ),
+            Parameter(
                 'image_format',
                 'jpg',
                 'Format of recorded images: `png` is lossless and about four times as large as '
@@ -238,6 +245,7 @@ def settings_of(values: Mapping[str, Any]) -> Settings:
     return Settings(
         recording=_absolute(values['recording']),
         map=_map_file(values['map']),
+        extend=_map_file(values['extend']) if values['extend'] else None,
         rules=KeyframeRules(
             translation=values['keyframe_translation'],
             rotation_deg=values['keyframe_rotation'],
