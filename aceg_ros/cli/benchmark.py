@@ -42,14 +42,19 @@ class LoadEncoder:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('datasets', type=Path, nargs='+', help='datasets with poses')
-    parser.add_argument('--map-split', help='split to map; the queries come from --query-split')
-    parser.add_argument('--query-split', help='split to localize, with --map-split')
+    parser.add_argument('--map-split', help='split to map')
+    parser.add_argument(
+        '--query-split', help='split to localize; by default frames of the mapped one, held out'
+    )
     parser.add_argument('--every', type=int, default=1, help='map every n-th frame of the split')
     parser.add_argument(
         '--hold-out',
         type=int,
         default=5,
-        help='without splits: query every n-th frame, map the rest',
+        help='without --query-split: query every n-th frame, map the rest',
+    )
+    parser.add_argument(
+        '--halves', action='store_true', help='map the first half of the frames, query the second'
     )
     parser.add_argument(
         '--methods',
@@ -151,12 +156,15 @@ def _divided(
     arguments: argparse.Namespace, path: Path, every: int | None = None
 ) -> tuple[list[Frame], list[Frame]]:
     """Frames to map and frames to query."""
-    dataset = open_dataset(path)
     every = every or arguments.every
-    if arguments.map_split or arguments.query_split:
+    dataset = open_dataset(path)
+    if arguments.query_split:
         mapped = dataset.select(arguments.map_split, every=every).frames
         return mapped, dataset.select(arguments.query_split).frames
+    frames = dataset.select(arguments.map_split).frames
+    if arguments.halves:
+        middle = len(frames) // 2
+        return frames[:middle:every], frames[middle:]
     step = arguments.hold_out
-    queried = dataset.frames[step // 2 :: step]
-    mapped = [f for i, f in enumerate(dataset.frames) if i % step != step // 2]
-    return mapped[::every], queried
+    mapped = [frame for i, frame in enumerate(frames) if i % step != step // 2]
+    return mapped[::every], frames[step // 2 :: step]
