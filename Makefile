@@ -16,7 +16,7 @@ PACKAGE_FILES := setup.py setup.cfg package.xml
 QUICK := $(filter-out test/test_examples.py,$(wildcard test/test_*.py)) \
 	test/geometry test/datasets test/pose test/maps test/recording test/tracking
 
-.PHONY: help demo check test lint format documents clean
+.PHONY: help demo check test lint format documents benchmarks clean
 help:
 	@echo 'make demo       map a procedural world over ROS 2 and find views in it; results in demo_output/'
 	@echo 'make check      everything in `make lint`, then the quick tests: no ROS, no mapping, no training'
@@ -24,6 +24,8 @@ help:
 	@echo 'make lint       rules, formatting and types'
 	@echo 'make format     bring the sources into shape'
 	@echo 'make documents  write the parameter files and the tables of parameters in docs/ros.md'
+	@echo 'make benchmarks DATA=folder'
+	@echo '               measure all that docs/benchmarks.md shows; hours, and it goes on where it was stopped'
 	@echo 'make clean      remove what the others made'
 
 demo: $(ROS)
@@ -48,6 +50,11 @@ format: $(TOOLS)
 
 documents: $(RUNTIME)
 	$(BIN)/python tools/parameter_documents.py
+
+# Worlds are drawn by what the extra brings.
+benchmarks: $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --editable '.[train]'
+	$(BIN)/python tools/run_benchmarks.py $(DATA) $(if $(ONLY),--only $(ONLY))
 
 clean:
 	rm -rf $(VENV) build dist demo_output *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,94 @@
+"""The tables of docs/benchmarks.md: those that were measured, each with its command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import run_benchmarks
+from run_benchmarks import BENCHMARKS, Benchmark, Result
+
+from aceg_ros.cli.main import COMMANDS
+
+RESULT = Result(
+    'aceg old', '| a |\n| --- |\n| 1 |', {'a': 1}, 'c0de', 'x y', '2026-11-26', 'CPU', 5
+)
+TEXT = ''.join(f'<!-- benchmark: {each.name} -->\n<!-- end -->\n' for each in BENCHMARKS)
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch) -> Path:
+    """Document, results and history of its own."""
+    monkeypatch.setattr(run_benchmarks, 'DOCUMENT', tmp_path / 'benchmarks.md')
+    monkeypatch.setattr(run_benchmarks, 'RESULTS', tmp_path / 'results.json')
+    monkeypatch.setattr(run_benchmarks, 'HISTORY', tmp_path / 'history.jsonl')
+    (tmp_path / 'benchmarks.md').write_text(TEXT)
+    return tmp_path
+
+
+def test_shows_what_was_measured():
+    assert not run_benchmarks.stale(), run_benchmarks.REMEDY
+
+
+def test_commands_exist():
+    assert {each.command.split()[0] for each in BENCHMARKS} <= set(COMMANDS)
+    assert len({each.name for each in BENCHMARKS}) == len(BENCHMARKS)
+
+
+def test_table_command_and_place():
+    name = BENCHMARKS[0].name
+    text = run_benchmarks.document(TEXT, {name: RESULT})
+    assert RESULT.table in text
+    assert '2026-11-26, commit c0de, CPU; 5 s in all. Then the command was `aceg old`.' in text
+    assert text.count('Not measured yet.') == len(BENCHMARKS) - 1
+    assert run_benchmarks.document(text, {name: RESULT}) == text
+
+
+def test_a_run_that_was_stopped_goes_on(places, monkeypatch, capsys):
+    """The second benchmark fails at first; the first is not run again."""
+    runs = []
+
+    def run(benchmark: Benchmark, data: Path, identity: str) -> Result:
+        runs.append(benchmark.name)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return Result(
+            run_benchmarks._shown(benchmark),
+            '| a |',
+            {},
+            'c0de',
+            identity,
+            '',
+            run_benchmarks.machine(),
+            1,
+        )
+
+    chosen = [each.name for each in BENCHMARKS[:2]]
+    monkeypatch.setattr(run_benchmarks, 'run', run)
+    monkeypatch.setattr(run_benchmarks, '_identity', lambda: 'x y')
+    monkeypatch.setattr(sys, 'argv', ['run_benchmarks.py', str(places), '--only', *chosen])
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmarks.main()
+    assert list(json.loads((places / 'results.json').read_text())) == chosen[:1]
+    run_benchmarks.main()
+    run_benchmarks.main()
+    assert runs == [chosen[0], chosen[1], chosen[1]]
+    assert f'{chosen[0]}: measured already' in capsys.readouterr().out
+    assert not run_benchmarks.stale()
+    history = [json.loads(line) for line in (places / 'history.jsonl').read_text().splitlines()]
+    assert [list(line['figures']) for line in history] == [chosen]
+
+
+def test_runs_the_command(places, monkeypatch, tmp_path):
+    """What it prints beside the table is left out."""
+    (tmp_path / 'aceg_ros.py').write_text(
+        'import sys, pathlib\n'
+        'print("working"); print("| a |"); print("|---|")\n'
+        'pathlib.Path(sys.argv[2], "f.json").write_text(\'{"data": "\' + sys.argv[1] + \'"}\')\n'
+    )
+    monkeypatch.setattr(run_benchmarks, 'ROOT', tmp_path)
+    monkeypatch.setattr(run_benchmarks, '_git', lambda *words: 'c0de')
+    found = run_benchmarks.run(Benchmark('n', '{data}', '{out}', 'f.json'), Path('/data'), 'x')
+    assert (found.table, found.figures) == ('| a |\n|---|', {'data': '/data'})

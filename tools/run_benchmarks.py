@@ -1,0 +1,277 @@
+"""Measures all that docs/benchmarks.md shows, and writes its tables: `make benchmarks DATA=folder`.
+
+Each benchmark is a command that prints a table and writes its figures as JSON. What it printed is
+kept in benchmarks/results.json, with the code and machine it ran on. A benchmark that was measured
+on the present code and models is not run again, so a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from aceg_ros import __version__
+from aceg_ros.files import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENT = ROOT / 'docs' / 'benchmarks.md'
+RESULTS = ROOT / 'benchmarks' / 'results.json'
+HISTORY = ROOT / 'benchmarks' / 'history.jsonl'
+REMEDY = 'run "python tools/run_benchmarks.py --document"'
+
+_MEASURED = ('aceg_ros', 'models')  # what figures depend on
+_END = '<!-- end -->'
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A command that prints a table in Markdown."""
+
+    name: str
+    command: str  # after `aceg`; {data} is the folder of datasets
+    output: str  # its arguments for JSON; {out} is a folder
+    figures: str  # the file in that folder
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a benchmark printed, and where."""
+
+    command: str  # without folders
+    table: str
+    figures: Any
+    code: str  # commit
+    measured: str  # hash of the code and models
+    date: str
+    machine: str
+    seconds: int
+
+
+def _compared(name: str, datasets: str, options: str) -> Benchmark:
+    paths = ' '.join(f'{{data}}/{dataset}' for dataset in datasets.split())
+    return Benchmark(name, f'benchmark {paths} {options}', '-o {out}', figures='benchmark.json')
+
+
+BENCHMARKS = (
+    _compared(
+        'sweep',
+        'redkitchen',
+        '--map-split seq-01 --every 3 --query-split seq-02 --encoders wide,compact '
+        '--methods aceg,sift --budget 60',
+    ),
+    _compared(
+        'one-pass',
+        'redkitchen',
+        '--map-split seq-01 --every 3 --query-split seq-02 --methods aceg --budget 12',
+    ),
+    _compared('between', 'redkitchen', '--map-split seq-01 --hold-out 2 --budget 90'),
+    _compared(
+        'relit',
+        'redkitchen',
+        '--map-split seq-01 --every 3 --query-split seq-02 --relit 4 --budget 60',
+    ),
+    _compared('turned-away', 'tum_fr1_rpy euroc_mh05', '--halves --budget 40'),
+    _compared(
+        'others',
+        'tum_fr1_rpy euroc_mh05 fox strecha/Herz-Jesus-P25 strecha/fountain-P11 strecha/entry-P10',
+        '--budget 60',
+    ),
+    Benchmark(
+        'day-and-night',
+        'light-benchmark {data}/textured_worlds/bookstore --environments {data}/hdri --budget 40',
+        output='--json {out}/light.json',
+        figures='light.json',
+    ),
+    _compared(
+        'growth',
+        'redkitchen',
+        '--map-split seq-01 --query-split seq-02 --methods aceg,sift --scaling --budget 60',
+    ),
+    Benchmark(
+        'traps',
+        'traps {data}/fox {data}/euroc_mh05 --worlds 2 --images 16 --budget 15',
+        output='-o {out}',
+        figures='traps.json',
+    ),
+)
+
+
+def read_results() -> dict[str, Result]:
+    """What was measured so far, by name."""
+    if not RESULTS.exists():
+        return {}
+    return {name: Result(**each) for name, each in json.loads(RESULTS.read_text()).items()}
+
+
+def document(text: str, results: dict[str, Result]) -> str:
+    """docs/benchmarks.md with the command and table of each benchmark between its markers."""
+    for benchmark in BENCHMARKS:
+        begin = f'<!-- benchmark: {benchmark.name} -->'
+        before, begun, rest = text.partition(begin)
+        _, ended, after = rest.partition(_END)
+        if not (begun and ended):
+            raise ValueError(f'{DOCUMENT} needs a line "{begin}", and a line "{_END}" below it')
+        block = _block(benchmark, results.get(benchmark.name))
+        text = f'{before}{begin}\n\n{block}\n{_END}{after}'
+    return text
+
+
+def stale() -> bool:
+    """Whether docs/benchmarks.md shows anything else than `RESULTS`."""
+    text = DOCUMENT.read_text(encoding='utf-8')
+    return document(text, read_results()) != text
+
+
+def run(benchmark: Benchmark, data: Path, identity: str) -> Result:
+    """Run it; raises CalledProcessError when it fails."""
+    with tempfile.TemporaryDirectory() as out:
+        words = shlex.split(f'{benchmark.command} {benchmark.output}')
+        words = [word.format(data=data, out=out) for word in words]
+        start = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, '-m', 'aceg_ros', *words],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        seconds = round(time.monotonic() - start)
+        figures = json.loads((Path(out) / benchmark.figures).read_text())
+    lines = [line for line in done.stdout.splitlines() if line.startswith('|')]
+    return Result(
+        _shown(benchmark),
+        '\n'.join(lines),
+        figures,
+        _git('rev-parse', '--short', 'HEAD'),
+        identity,
+        time.strftime('%Y-%m-%d'),
+        machine(),
+        seconds,
+    )
+
+
+def machine() -> str:
+    """Processor, number of cores in use, and GPU."""
+    import torch
+
+    name = platform.processor() or platform.machine()
+    cpu = Path('/proc/cpuinfo')
+    if cpu.exists():
+        models = [line for line in cpu.read_text().splitlines() if line.startswith('model name')]
+        name = models[0].partition(': ')[2] if models else name
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'
+    return f'{name}, {cores} cores, {gpu}'
+
+
+def remember(results: dict[str, Result]) -> None:
+    """Write a line of `HISTORY` for this release and machine, in place of one there is."""
+    key = (__version__, machine())
+    lines = HISTORY.read_text(encoding='utf-8').splitlines() if HISTORY.exists() else []
+    kept = [
+        line for line in lines if (json.loads(line)['version'], json.loads(line)['machine']) != key
+    ]
+    figures = {name: each.figures for name, each in results.items() if each.machine == key[1]}
+    entry = {
+        'version': key[0],
+        'machine': key[1],
+        'date': time.strftime('%Y-%m-%d'),
+        'figures': figures,
+    }
+    text = ''.join(f'{line}\n' for line in [*kept, json.dumps(entry)])
+    write_atomically(HISTORY, text.encode())
+
+
+def main() -> None:
+    """Run what is not measured yet, and write the document after each."""
+    arguments = _parser().parse_args()
+    results = read_results()
+    if not arguments.document:
+        for name in arguments.only:
+            if name not in [each.name for each in BENCHMARKS]:
+                raise SystemExit(f'{name!r} is no benchmark; choose from {_names()}')
+        if not arguments.data.is_dir():
+            raise SystemExit(f'{arguments.data} is no folder; give that of the datasets as DATA=')
+        identity = _identity()
+        chosen = [b for b in BENCHMARKS if not arguments.only or b.name in arguments.only]
+        for benchmark in chosen:
+            known = results.get(benchmark.name)
+            if known and (known.measured, known.command) == (identity, _shown(benchmark)):
+                print(f'{benchmark.name}: measured already')
+                continue
+            print(f'{benchmark.name}: {_shown(benchmark)}', flush=True)
+            results[benchmark.name] = run(benchmark, arguments.data.resolve(), identity)
+            _write(results)
+            print(results[benchmark.name].table)
+        remember(results)
+    _write(results)
+
+
+def _write(results: dict[str, Result]) -> None:
+    values = {b.name: asdict(results[b.name]) for b in BENCHMARKS if b.name in results}
+    write_atomically(RESULTS, (json.dumps(values, indent=2) + '\n').encode())
+    text = document(DOCUMENT.read_text(encoding='utf-8'), results)
+    write_atomically(DOCUMENT, text.encode())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument('data', type=Path, nargs='?', default=Path('data'), help='datasets')
+    parser.add_argument('--only', nargs='+', default=[], metavar='NAME', help=_names())
+    parser.add_argument('--document', action='store_true', help='write the document and stop')
+    return parser
+
+
+def _names() -> str:
+    return ', '.join(benchmark.name for benchmark in BENCHMARKS)
+
+
+def _block(benchmark: Benchmark, result: Result | None) -> str:
+    command = f'```sh\n{_wrapped(_shown(benchmark))}\n```\n'
+    if result is None:
+        return f'{command}\nNot measured yet.\n'
+    note = f'{result.date}, commit {result.code}, {result.machine}; {result.seconds} s in all.'
+    old = (
+        '' if result.command == _shown(benchmark) else f' Then the command was `{result.command}`.'
+    )
+    return f'{command}\n{result.table}\n\n{note}{old}\n'
+
+
+def _shown(benchmark: Benchmark) -> str:
+    return f'aceg {benchmark.command}'.replace('{data}/', '')
+
+
+def _wrapped(command: str, width: int = 100) -> str:
+    lines, line = [], ''
+    for word in command.split():
+        if line and len(line) + len(word) + 3 > width:
+            lines.append(f'{line} \\')
+            line = '   '
+        line = f'{line} {word}' if line else word
+    return '\n'.join([*lines, line])
+
+
+def _identity() -> str:
+    """Hash of the code and models; raises SystemExit while they differ from what is committed."""
+    if _git('status', '--porcelain', *_MEASURED):
+        raise SystemExit(f'{" and ".join(_MEASURED)} have changes; commit them first')
+    return ' '.join(_git('rev-parse', '--short', f'HEAD:{part}') for part in _MEASURED)
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(['git', *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+if __name__ == '__main__':
+    main()
