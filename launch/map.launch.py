@@ -92,7 +92,7 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument(
                 'rviz_config',
-                default_value=PathJoinSubstitution([config, 'aceg.rviz']),
+                default_value=PathJoinSubstitution([config, 'aceg_mapping.rviz']),
                 description='What rviz shows.',
             ),
             OpaqueFunction(function=launch_nodes),
@@ -130,7 +130,7 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration('namespace'),  # the topics in its file are relative
             arguments=['--display-config', LaunchConfiguration('rviz_config')],
             parameters=clock,
-            remappings=TF,
+            remappings=[*TF, ('image', image)],
             condition=IfCondition(LaunchConfiguration('rviz')),
             output='screen',
         ),
