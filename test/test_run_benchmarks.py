@@ -24,6 +24,7 @@ def places(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(run_benchmarks, 'DOCUMENT', tmp_path / 'benchmarks.md')
     monkeypatch.setattr(run_benchmarks, 'RESULTS', tmp_path / 'results.json')
     monkeypatch.setattr(run_benchmarks, 'HISTORY', tmp_path / 'history.jsonl')
+    monkeypatch.setattr(run_benchmarks, 'PICTURE', tmp_path / 'history.png')
     (tmp_path / 'benchmarks.md').write_text(TEXT)
     return tmp_path
 

@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from aceg_ros import __version__
+from aceg_ros.evaluation.figures.style import figure
 from aceg_ros.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / 'docs' / 'benchmarks.md'
 RESULTS = ROOT / 'benchmarks' / 'results.json'
 HISTORY = ROOT / 'benchmarks' / 'history.jsonl'
+PICTURE = ROOT / 'docs' / 'history.png'
 REMEDY = 'run "python tools/run_benchmarks.py --document"'
 
 _MEASURED = ('aceg_ros', 'models')  # what figures depend on
@@ -188,8 +190,32 @@ def remember(results: dict[str, Result]) -> None:
         'date': time.strftime('%Y-%m-%d'),
         'figures': figures,
     }
-    text = ''.join(f'{line}\n' for line in [*kept, json.dumps(entry)])
-    write_atomically(HISTORY, text.encode())
+    lines = [*kept, json.dumps(entry)]
+    write_atomically(HISTORY, ''.join(f'{line}\n' for line in lines).encode())
+    draw_history(PICTURE, [json.loads(line) for line in lines])
+
+
+def draw_history(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Draw the share of queries within 10 cm and 5 degrees over the releases, lines of `HISTORY`.
+
+    One line for each benchmark and dataset, of the method `aceg` with the usual encoder.
+    """
+    series: dict[str, list[tuple[int, float]]] = {}
+    releases = [f'{line["version"]}\n{line["machine"]}' for line in lines]
+    for index, line in enumerate(lines):
+        for name, figures in line['figures'].items():
+            for row in figures.get('rows', ()):
+                if row['method'] in ('aceg', 'aceg wide') and row['queries']:
+                    share = row['queries']['recall_10cm_5deg']
+                    series.setdefault(f'{name}, {row["dataset"]}', []).append((index, share))
+    with figure(path, 9.0, 5.0) as drawing:
+        axes = drawing.subplots()
+        for name, points in series.items():
+            axes.plot(*zip(*points, strict=True), 'o-', label=name, linewidth=2.0)
+        axes.set_xticks(range(len(releases)), releases)
+        axes.set_ylim(0.0, 1.02)
+        axes.set_title('share of queries within 10 cm and 5 degrees')
+        axes.legend(loc='center left', bbox_to_anchor=(1.0, 0.5))
 
 
 def main() -> None:
