@@ -108,9 +108,9 @@ class Localizer:
         return self._encoder.device
 
     def leave_gpu(self) -> None:
-        """Go on on the CPU with the networks, also for others that use these, which have to follow.
+        """Move the networks to the CPU; every localizer that shares them has to do the same.
 
-        What was encoded before cannot be used any more.
+        Images that were encoded before cannot be used any more.
         """
         self.note = ON_THE_CPU
         self._engine.to(torch.device('cpu'))

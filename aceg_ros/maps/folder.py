@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from aceg_ros.errors import MapCodeError
+from aceg_ros.errors import MapCodeError, MapNotFoundError
 from aceg_ros.maps.code import SUFFIX
 
 
 def maps_at(paths: Iterable[str | Path]) -> dict[str, Path]:
     """Files of maps by name, that of the file without its suffix; of a folder all that are in it.
 
-    Raises MapCodeError for a folder without maps, and for two maps of one name.
+    Raises MapNotFoundError for a folder without maps, MapCodeError for two maps of one name.
     """
     named: dict[str, Path] = {}
     for path in map(Path, paths):
         inside = sorted(path.glob(f'*{SUFFIX}')) if path.is_dir() else [path]
         if not inside:
-            raise MapCodeError(f'there is no map in the folder {path}; put *{SUFFIX} files there')
+            raise MapNotFoundError(
+                f'there is no map in the folder {path}; put *{SUFFIX} files there'
+            )
         for file in inside:
             name = file.name.removesuffix(SUFFIX)
             if name in named:

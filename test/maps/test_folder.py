@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aceg_ros.errors import MapCodeError
+from aceg_ros.errors import MapCodeError, MapNotFoundError
 from aceg_ros.maps.folder import maps_at
 
 
@@ -19,7 +19,7 @@ def test_files_and_all_that_are_in_a_folder_by_name(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    with pytest.raises(MapCodeError, match='no map in the folder'):
+    with pytest.raises(MapNotFoundError, match='no map in the folder'):
         maps_at([tmp_path])
 
 
