@@ -145,9 +145,9 @@ def test_localize(ros, launch, tmp_path):
     assert result.successful
     assert ros.change_state(node, 'configure')
     assert ros.change_state(node, 'activate')
-    assert _topics(ros, node) >= {'/camera/image_raw/compressed', '/camera/camera_info'}
+    inputs = {'/camera/image_raw/compressed', '/camera/camera_info'}
     # A namespace keeps its transforms to itself.
-    assert _topics(ros, node) >= {'/robot/tf', '/robot/tf_static'}
+    wait_until(lambda: _topics(ros, node) >= inputs | {'/robot/tf', '/robot/tf_static'})
     assert not _topics(ros, node) & {'/tf', '/tf_static'}
 
 

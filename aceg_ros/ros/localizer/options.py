@@ -191,8 +191,8 @@ GROUPS = (
             Parameter(
                 'jump_fixes',
                 _GATE.jump_fixes,
-                'Consecutive poses that must agree on a jump before it is accepted. 1 accepts '
-                'every pose.',
+                'Consecutive poses that must agree on a jump, or on a change of the map, before it '
+                'is accepted. 1 accepts every pose.',
                 unit='poses',
                 minimum=1,
                 maximum=1000,
