@@ -171,7 +171,8 @@ class Maps:
         """
 
         def remove() -> LoadedMaps | None:
-            rest, name = self._in_use, _map_name(url)
+            rest = self._in_use
+            name = url if url in rest else _map_name(url)
             if rest.pop(name, None) is None:
                 known = ', '.join(rest) or 'there is none'
                 raise MapNotFoundError(f'no map in use is called {name!r}; in use: {known}')

@@ -146,8 +146,8 @@ class Outputs:
 
     def follow_map(self, loaded: LoadedMap | None) -> None:
         """Show a map unless it is the one shown."""
-        same = loaded is self._shown if loaded is None else loaded.looks_like(self._shown)
-        if not same:
+        shown = self._shown
+        if not (shown is None if loaded is None else loaded.looks_like(shown)):
             self.show_map(loaded)
 
     def show_map(self, loaded: LoadedMap | None) -> None:
