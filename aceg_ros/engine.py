@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,6 +98,29 @@ class Engine:
         """Move both networks; what reads with them has to be made anew."""
         self.encoder.to(device)
         self.regressor.to(device)
+
+
+class Engines:
+    """Networks in use, each loaded once."""
+
+    def __init__(self, device: str = 'auto') -> None:
+        """``device`` as `Engine.load` has it."""
+        self._device = device
+        self._loaded: dict[Networks, Engine] = {}
+
+    def load(self, wanted: Networks) -> Engine:
+        """These networks, loaded unless they are; raises WeightsError as `Engine.load`."""
+        if wanted not in self._loaded:
+            self._loaded[wanted] = Engine.load(self._device, wanted)
+        return self._loaded[wanted]
+
+    def loaded(self, wanted: Networks) -> Engine | None:
+        """These networks, if they are loaded."""
+        return self._loaded.get(wanted)
+
+    def keep_only(self, wanted: Collection[Networks]) -> None:
+        """Give back the memory of all others."""
+        self._loaded = {name: each for name, each in self._loaded.items() if name in wanted}
 
 
 def check_networks(info: MapInfo, engine: Engine) -> None:

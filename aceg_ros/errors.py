@@ -29,6 +29,10 @@ class MapCodeError(AcegError):
     """A map file is foreign, damaged, from the future, or made for another encoder or regressor."""
 
 
+class MapNotFoundError(MapCodeError):
+    """There is no map at the place named."""
+
+
 class WeightsError(AcegError):
     """A network's weights are missing, damaged or do not fit the network."""
 

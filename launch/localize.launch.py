@@ -10,12 +10,13 @@ from launch_ros.substitutions import FindPackageShare
 
 # Arguments that set a parameter. One that is left empty leaves the value in params_file.
 TEXTS = {
-    'map': 'Map to localize in: path, file:// or package:// URL.',
+    'map': 'Map, or a folder of maps: path, file:// or package:// URL. Several: [a.aceg, b.aceg].',
     'device': 'Where networks run: auto, cpu, cuda or cuda:N.',
     'encoder': 'Image encoder, by name or by its folder.',
     'image_qos': 'Reliability of images: auto, sensor_data (best effort) or reliable.',
     'camera_frame': "The camera's optical frame, where images name a wrong one.",
     'map_frame': 'Frame that poses are given in.',
+    'map_frames': 'Frame of each of several maps; {name} stands for the name of its file.',
     'odom_frame': 'Frame in which odometry gives the pose of the robot.',
     'base_frame': 'Frame of the robot.',
     'tf_mode': 'Transform to publish: auto, map_to_odom, map_to_base, map_to_camera or none.',
@@ -109,6 +110,8 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
         for name in names
         if given(name)
     }
+    if given('map').startswith('['):
+        parameters['map'] = ParameterValue(LaunchConfiguration('map'), value_type=list[str])
     clock = [{'use_sim_time': parameters['use_sim_time']}] if given('use_sim_time') else []
     image = given('image')
     beside_image = image[: image.rfind('/') + 1] + 'camera_info'

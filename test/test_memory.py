@@ -9,6 +9,7 @@ import torch
 from aceg_ros.encoder.wide import WideEncoder
 from aceg_ros.engine import Engine
 from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.several import MapSet
 from aceg_ros.mapping.extension import extend_map
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions, MappingOptions, ValidationOptions
@@ -101,10 +102,26 @@ def test_localizing_goes_on_on_the_cpu(starved, engine, mapped, queries):
     np.testing.assert_allclose(found.world_from_cam, expected.world_from_cam, atol=1e-6)
 
 
+def test_several_maps_go_on_on_the_cpu(starved, engine, mapped, queries, caplog):
+    """Both have the same networks, which leave the GPU for both."""
+    maps = MapSet(
+        {'room': Localizer(mapped.code, starved), 'copy': Localizer(mapped.code, starved)}
+    )
+    assert maps.note == ''
+    image, camera = queries[0].image(), queries[0].camera
+    found = maps.localize(image, camera)
+    assert maps.note == ON_THE_CPU
+    assert caplog.text.count(ON_THE_CPU) == 1
+    assert {each.device.type for each in maps.localizers.values()} == {'cpu'}
+    expected = Localizer(mapped.code, engine).localize(image, camera)
+    np.testing.assert_allclose(found.world_from_cam, expected.world_from_cam, atol=1e-6)
+    assert maps.localize(image, camera)
+
+
 def test_memory_that_runs_out_on_the_cpu_too(starved, mapped, queries, monkeypatch):
     """The error is told, for each image anew, and nothing goes round in circles."""
     monkeypatch.setattr(FullGpuEncoder, 'to', lambda self, device: None)
     localizer = Localizer(mapped.code, starved)
-    for _ in range(2):
+    for localizes in (localizer, localizer, MapSet({'room': localizer})):
         with pytest.raises(torch.cuda.OutOfMemoryError):
-            localizer.localize(queries[0].image(), queries[0].camera)
+            localizes.localize(queries[0].image(), queries[0].camera)

@@ -18,6 +18,7 @@ MODE = Parameter('mode', 'a', '', choices=('a', 'b'))
 LABEL = Parameter(
     'label', '', '', check=lambda text: 'has an x: leave it out' if 'x' in text else None
 )
+PLACES = Parameter('places', '', '', list_too=True)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,8 @@ def test_values_taken(parameter, value, taken):
         (LABEL, None, 'None is of type NoneType: give text'),
         (LABEL, [1, 2], '[1, 2] is of type list: give text'),
         (LABEL, 'xyz', "'xyz' has an x: leave it out"),
+        (PLACES, ['a', 1], "['a', 1] is not of texts: give text, or a list of texts"),
+        (PLACES, 1, '1 is of type int: give text, or a list of texts'),
     ],
 )
 def test_values_refused(parameter, value, words):
@@ -77,6 +80,12 @@ def test_values_refused(parameter, value, words):
         parameter.validated(value)
     assert str(raised.value) == f'parameter {parameter.name} = {words}'
     assert isinstance(raised.value, AcegError)
+
+
+def test_a_text_or_a_list_of_texts():
+    assert PLACES.validated('a') == 'a'
+    assert PLACES.validated(['a', 'b']) == PLACES.validated(('a', 'b')) == ('a', 'b')
+    assert PLACES.validated([]) == ()
 
 
 def test_parameters_of_groups_keep_their_order():

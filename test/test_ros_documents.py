@@ -12,15 +12,14 @@ import pytest
 import yaml
 from ros_document import TEXT, names, rows, section
 
+from aceg_ros.ros.localizer.options import PARAMETERS as OF_LOCALIZER
+from aceg_ros.ros.mapper.options import PARAMETERS as OF_MAPPER
+
 ROOT = Path(__file__).resolve().parents[1]
-NODES = {'aceg_localizer': 'localizer.yaml', 'aceg_mapper': 'mapper.yaml'}
+NODES = ('aceg_localizer', 'aceg_mapper')
+TABLES = [{entry.name: entry for entry in table} for table in (OF_LOCALIZER, OF_MAPPER)]
 # Foxglove's panels, as files of layouts name them.
 PANELS = {'3D', 'CallService', 'DiagnosticSummary', 'Image', 'Plot', 'RawMessages'}
-
-
-def config(file: str) -> dict[str, Any]:
-    text = (ROOT / 'config' / file).read_text(encoding='utf-8')
-    return yaml.safe_load(text)['/**']['ros__parameters']
 
 
 def snippets(language: str) -> list[str]:
@@ -37,12 +36,11 @@ def test_snippets_can_be_loaded(text):
 def test_snippets_for_the_nodes_have_their_parameters():
     ours = [t for t in map(yaml.safe_load, snippets('yaml')) if '/**' in t]
     assert len(ours) > 2
-    known = [config(file) for file in NODES.values()]
     for given in (snippet['/**']['ros__parameters'] for snippet in ours):
-        fitting = [defaults for defaults in known if given.keys() <= defaults.keys()]
+        fitting = [table for table in TABLES if given.keys() <= table.keys()]
         assert fitting, given
         for name, value in given.items():
-            assert type(value) is type(fitting[0][name]), name
+            fitting[0][name].validated(value)
 
 
 @pytest.mark.parametrize('document', ['README.md', 'docs/ros.md'])

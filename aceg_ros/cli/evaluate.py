@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from aceg_ros.cli.common import (
     ProgressBar,
@@ -19,14 +20,17 @@ from aceg_ros.cli.common import (
     selected,
     warn_skipped,
 )
-from aceg_ros.engine import Engine
+from aceg_ros.engine import Engines
 from aceg_ros.errors import AcegError
+from aceg_ros.evaluation.among import evaluate_among
 from aceg_ros.evaluation.metrics import evaluate
 from aceg_ros.evaluation.report import write_report
 from aceg_ros.evaluation.tables import evaluation_lines
 from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.several import MapSet
 from aceg_ros.maps.code import world_keyframes, world_points
 from aceg_ros.maps.file import read_map
+from aceg_ros.maps.folder import maps_at
 from aceg_ros.monitor import Monitor
 
 
@@ -40,22 +44,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser)
     add_json(parser)
     parser.add_argument('--report', type=Path, help='folder for a page with pictures')
+    parser.add_argument(
+        '--beside',
+        type=Path,
+        nargs='+',
+        default=[],
+        metavar='MAP',
+        help='other maps, or folders of maps: say also what the map answers among these, and what '
+        'a query then costs',
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print how well images were localized, `Evaluation.summary`."""
     code = read_map(arguments.map)
     dataset = selected(arguments, arguments.dataset)
-    engine = Engine.for_map(code.info, arguments.device, networks(arguments))
-    localizer = Localizer(code, engine, configuration(arguments).localization)
+    options = configuration(arguments).localization
+    engines = Engines(arguments.device)
+    localizers = {}
+    for name, path in maps_at([arguments.map, *arguments.beside]).items():
+        each = code if path == arguments.map else read_map(path)
+        engine = engines.load(networks(arguments).for_map(each.info))
+        localizers[name] = Localizer(each, engine, options)
+    own = next(iter(localizers))
     bar = ProgressBar()
     try:
-        evaluation = evaluate(localizer, dataset.frames, Monitor(bar))
+        evaluation = evaluate(localizers[own], dataset.frames, Monitor(bar))
+        among = None
+        if arguments.beside:
+            among = evaluate_among(MapSet(localizers), own, dataset.frames, Monitor(bar))
     finally:
         bar.close()
     warn_skipped(evaluation.skipped)
+    figures: dict[str, Any] = dict(evaluation.summary())
     lines = evaluation_lines(evaluation, code.info.metric)
-    print_figures(arguments.json, evaluation.summary(), lines)
+    if among is not None:
+        figures['among'] = among.to_dict()
+        lines += among.lines()
+    print_figures(arguments.json, figures, lines)
     if arguments.report is not None:
         try:
             page = write_report(

@@ -98,7 +98,8 @@ class Localizer:
         except torch.cuda.OutOfMemoryError:
             if self.note:
                 raise
-        self._leave_gpu()
+        _LOG.warning(ON_THE_CPU)
+        self.leave_gpu()
         return self.localize_encoded(self.encode(image, camera), prior)
 
     @property
@@ -106,9 +107,12 @@ class Localizer:
         """Where it works."""
         return self._encoder.device
 
-    def _leave_gpu(self) -> None:
+    def leave_gpu(self) -> None:
+        """Move the networks to the CPU; every localizer that shares them has to do the same.
+
+        Images that were encoded before cannot be used any more.
+        """
         self.note = ON_THE_CPU
-        _LOG.warning(self.note)
         self._engine.to(torch.device('cpu'))
         torch.cuda.empty_cache()
         self._reader = reader_of(self.code, self._engine, self.options.reader)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from aceg_ros.engine import Engine, Networks
+from aceg_ros.engine import Engines, Networks
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.localization.localizer import EncodedImage, Localizer
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure
-from aceg_ros.maps.code import SUFFIX
 from aceg_ros.maps.file import read_map
+from aceg_ros.maps.folder import maps_at
+from aceg_ros.memory import ON_THE_CPU
+
+_LOG = logging.getLogger(__name__)
+_ENCODE = 'encode'  # stage of a query
 
 
 class MapSet:
@@ -44,64 +50,85 @@ class MapSet:
         """The maps at ``paths``, of folders all that are in them, with the networks they name.
 
         A map's name is that of its file without the suffix. Raises MapCodeError for a map that
-        cannot be read or two of one name, WeightsError where a network is missing.
+        cannot be read, a folder without maps or two maps of one name, WeightsError where a network
+        is missing.
         """
-        engines: dict[Networks, Engine] = {}
+        engines = Engines(device)
         localizers: dict[str, Localizer] = {}
-        for path in map_files(paths):
-            if path.stem in localizers:
-                raise MapCodeError(f'two of the maps are called {path.stem}; rename one of them')
+        for name, path in maps_at(paths).items():
             code = read_map(path)
-            wanted = Networks().for_map(code.info)
-            if wanted not in engines:
-                engines[wanted] = Engine.load(device, wanted)
-            localizers[path.stem] = Localizer(code, engines[wanted], options)
+            engine = engines.load(Networks().for_map(code.info))
+            localizers[name] = Localizer(code, engine, options)
         return cls(localizers)
 
+    @property
+    def note(self) -> str:
+        """What it had to do to go on working."""
+        return next((each.note for each in self.localizers.values() if each.note), '')
+
     def localize(
-        self, image: np.ndarray, camera: Camera, prior: np.ndarray | None = None
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        prior: np.ndarray | None = None,
+        first: str | None = None,
     ) -> Localization | LocalizationFailure:
-        """See `Localizer.localize`; ``prior`` is in the frame of the last answer's map.
+        """See `Localizer.localize`; ``prior`` is in the frame of the map that is asked first.
 
-        A refusal is that of the map which came nearest to an answer.
+        ``first`` names that map. Without it, that is the map of the last answer; empty, or the name
+        of none of the maps, has all of them asked. A refusal is that of the map which came nearest
+        to an answer. `seconds` are those of all maps that were asked.
         """
-        encoded: dict[tuple[str, int | None], EncodedImage] = {}
+        first = self.last if first is None else first
+        try:
+            return self._localize(image, camera, prior, first)
+        except torch.cuda.OutOfMemoryError:
+            if self.note:
+                raise
+        _LOG.warning(ON_THE_CPU)
+        for localizer in self.localizers.values():
+            localizer.leave_gpu()
+        return self._localize(image, camera, prior, first)
 
-        def ask(name: str, prior: np.ndarray | None) -> Localization | LocalizationFailure:
+    def _localize(
+        self, image: np.ndarray, camera: Camera, prior: np.ndarray | None, first: str
+    ) -> Localization | LocalizationFailure:
+        encoded: dict[tuple[str, int | None], EncodedImage] = {}
+        answers: dict[str, Localization | LocalizationFailure] = {}
+
+        def ask(name: str, prior: np.ndarray | None) -> bool:
             localizer = self.localizers[name]
             if localizer.encoding not in encoded:
                 encoded[localizer.encoding] = localizer.encode(image, camera)
-            return localizer.localize_encoded(encoded[localizer.encoding], prior)
+            answers[name] = localizer.localize_encoded(encoded[localizer.encoding], prior)
+            return bool(answers[name])
 
-        answers: dict[str, Localization | LocalizationFailure] = {}
-        if self.last:
-            answers[self.last] = ask(self.last, prior)
-        if not answers or not answers[self.last]:
-            others = [name for name in self.localizers if name != self.last]
-            answers |= {name: ask(name, None) for name in others}
+        if first not in self.localizers or not ask(first, prior):
+            for name in self.localizers:
+                if name != first:
+                    ask(name, None)
         surest = max(answers, key=lambda name: _rank(answers[name]))
         answer = answers[surest]
+        seconds = _seconds(encoded.values(), answers.values())
         if isinstance(answer, Localization):
             self.last = surest
-            return replace(answer, map_name=surest)
-        if len(answers) == 1:
-            return answer
-        message = f'none of {len(answers)} maps; nearest, {surest}: {answer.message}'
-        return replace(answer, message=message)
+            return replace(answer, map_name=surest, seconds=seconds)
+        message = answer.message
+        if len(answers) > 1:
+            message = f'none of {len(answers)} maps; nearest, {surest}: {message}'
+        return replace(answer, message=message, seconds=seconds)
 
 
-def map_files(paths: Iterable[str | Path]) -> list[Path]:
-    """The files of maps; of a folder all in it, by name. Raises MapCodeError for an empty one."""
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(path.glob(f'*{SUFFIX}'))
-        if not inside:
-            raise MapCodeError(f'there is no map in the folder {path}; put *{SUFFIX} files there')
-        found += inside
-    return found
+def _seconds(
+    encoded: Iterable[EncodedImage], answers: Iterable[Localization | LocalizationFailure]
+) -> dict[str, float]:
+    """Time of each stage over all maps; each encoding counts once."""
+    total = {_ENCODE: sum(each.seconds for each in encoded)}
+    for answer in answers:
+        for stage, seconds in answer.seconds.items():
+            if stage != _ENCODE:
+                total[stage] = total.get(stage, 0.0) + seconds
+    return total
 
 
 def _rank(answer: Localization | LocalizationFailure) -> tuple[bool, float]:

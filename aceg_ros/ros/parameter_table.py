@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from aceg_ros.errors import AcegError
 
-Value: TypeAlias = bool | int | float | str
+Value: TypeAlias = bool | int | float | str | tuple[str, ...]
 
 _KINDS = {bool: 'true or false', int: 'a whole number', float: 'a number', str: 'text'}
 
@@ -20,7 +20,7 @@ class ParameterError(AcegError):
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter; the type of its default is its own.
+    """One parameter; the type of its default is its own, or where it is a `list_too` a list of it.
 
     `description` is one or two sentences of Markdown. `check` is asked last about a value; it says
     what is wrong and what to do, or gives None.
@@ -35,6 +35,7 @@ class Parameter:
     choices: tuple[str, ...] = ()  # empty: any text
     read_only: bool = False  # can be given when the node starts, not changed while it runs
     check: Callable[[Any], str | None] | None = None
+    list_too: bool = False  # a text, or a list of texts
 
     @property
     def limits(self) -> str:
@@ -49,12 +50,17 @@ class Parameter:
     def wanted(self) -> str:
         """What to give, in words."""
         kind = '' if self.choices else _KINDS[type(self.default)]
+        kind += ', or a list of texts' if self.list_too else ''
         return ' '.join(part for part in (kind, self.limits) if part)
 
     def validated(self, value: object) -> Value:
         """`value` in the parameter's type; raises ParameterError, which says what to give."""
         if type(self.default) is float and type(value) is int:
             value = float(value)
+        if self.list_too and isinstance(value, list | tuple):
+            if all(isinstance(each, str) for each in value):
+                return tuple(value)
+            raise self._error(repr(value), 'is not of texts')
         if not isinstance(value, bool | int | float | str) or type(value) is not type(self.default):
             raise self._error(repr(value), f'is of type {type(value).__name__}')
         if isinstance(value, float) and not isfinite(value):

@@ -53,6 +53,7 @@ class LocalizationValues:
     failed: int = 0
     inliers: int = 0  # of the last pose
     confidence: float = 0.0  # of the last pose, given out or refused
+    map_id: str = ''  # name of the map that the last accepted pose is in
     oldest_image_ms: float = 0.0  # age of the oldest image when work on it began, of late
     latency_ms: float = 0.0  # of the last fix, from its stamp to its publication
 

@@ -36,6 +36,7 @@ class Fix:
     map_from_body: Array  # (4, 4)
     covariance: Array  # (6, 6) as `Localization.covariance`, of the body; positive definite
     odom_from_body: Array | None = None  # (4, 4) at the stamp, where there is odometry
+    map_id: str = ''  # which of several maps it is in
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class Verdict:
 class Gate:
     """Compares each fix with the motion since the last accepted one.
 
+    Frames of different maps have nothing to do with each other. So a fix in another map than the
+    last one's is a jump too, however near its numbers are.
+
     `advance` goes before `check`, and is also called for images without a fix, so that the
     odometry's way is known however it winds.
     """
@@ -59,7 +63,7 @@ class Gate:
         self._last_odom: Array | None = None
         self._reference: _Reference | None = None
         self._candidate: _Reference | None = None
-        self._pose_prior: tuple[Array, Array] | None = None
+        self._pose_prior: tuple[Array, Array, str] | None = None
         self._repeats = 0
 
     def forget(self) -> None:
@@ -67,13 +71,20 @@ class Gate:
         self._reference = self._candidate = self._pose_prior = self._last_odom = None
         self._repeats = 0
 
-    def expect(self, map_from_body: Array, covariance: Array) -> None:
+    @property
+    def map_id(self) -> str:
+        """The map of what is believed so far; empty without any."""
+        if self._pose_prior is not None:
+            return self._pose_prior[2]
+        return '' if self._reference is None else self._reference.fix.map_id
+
+    def expect(self, map_from_body: Array, covariance: Array, map_id: str = '') -> None:
         """Forget the fixes so far and hold the next ones against a pose given from outside.
 
         It is the body's at the next call of `advance`. `covariance` (6, 6) as in `Fix`.
         """
         self.forget()
-        self._pose_prior = map_from_body, covariance
+        self._pose_prior = map_from_body, covariance, map_id
 
     def advance(self, stamp: float, odom_from_body: Array | None) -> None:
         """Follow the motion up to an image; odometry (4, 4) at its stamp where there is some."""
@@ -82,7 +93,8 @@ class Gate:
                 self._way = self._way.extended(self._last_odom, odom_from_body)
             self._last_odom = odom_from_body
         if self._pose_prior is not None:
-            fix = Fix(stamp, *self._pose_prior, odom_from_body)
+            pose, covariance, map_id = self._pose_prior
+            fix = Fix(stamp, pose, covariance, odom_from_body, map_id)
             self._reference = _Reference(fix, self._way, given=True)
             self._pose_prior = None
 
@@ -109,9 +121,18 @@ class Gate:
         self._candidate = present
         return Verdict(
             False,
-            f'jump of {step.meters:.2f} m and {step.degrees:.1f} deg from where {step.expected} '
-            f'({step.mahalanobis:.1f} deviations, {self.options.max_mahalanobis:g} allowed); '
+            f'{self._described(present, step)}; '
             f'{self._repeats} of {self.options.jump_fixes} consistent fixes',
+        )
+
+    def _described(self, present: _Reference, step: _Step) -> str:
+        """A jump from the reference, in words."""
+        if self._reference is not None and present.fix.map_id != self._reference.fix.map_id:
+            here, there = present.fix.map_id, self._reference.fix.map_id
+            return f'it is in the map {here}, {self._reference.name} in {there}'
+        return (
+            f'jump of {step.meters:.2f} m and {step.degrees:.1f} deg from where {step.expected} '
+            f'({step.mahalanobis:.1f} deviations, {self.options.max_mahalanobis:g} allowed)'
         )
 
     def _accept(self, present: _Reference, words: str) -> Verdict:
@@ -119,6 +140,8 @@ class Gate:
         return Verdict(True, words)
 
     def _step(self, earlier: _Reference, present: _Reference) -> _Step:
+        if earlier.fix.map_id != present.fix.map_id:
+            return _Step(math.inf, math.inf, math.inf, '')
         if earlier.fix.odom_from_body is None or present.fix.odom_from_body is None:
             return self._bounded_step(earlier, present.fix)
         return self._odometry_step(earlier, present)

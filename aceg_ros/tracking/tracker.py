@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from enum import Enum
 
 import numpy as np
@@ -52,7 +53,7 @@ class Tracker:
         self._words = 'no map is loaded'
         self._last_stamp: float | None = None
         self._last_fix: Fix | None = None
-        self._map_from_odom: Array | None = None
+        self._map_from_odom: tuple[str, Array] | None = None
         self._lost = False
         self._epoch = 0
 
@@ -81,8 +82,17 @@ class Tracker:
             return self._epoch
 
     @property
-    def map_from_odom(self) -> Array | None:
-        """(4, 4) of the last accepted fix that had odometry; None unless localized."""
+    def map_id(self) -> str:
+        """The map of the last accepted fix, or of a pose given since; empty without either."""
+        with self._lock:
+            return self._gate.map_id
+
+    @property
+    def map_from_odom(self) -> tuple[str, Array] | None:
+        """The map of the last accepted fix, and (4, 4) in it of the last one that had odometry.
+
+        None unless localized, and where no fix in that map had odometry.
+        """
         with self._lock:
             return self._map_from_odom if self.state is State.LOCALIZED else None
 
@@ -92,11 +102,14 @@ class Tracker:
             self._gate.options = gate
             self._lost_after = lost_after
 
-    def map_loaded(self, words: str) -> None:
-        """A map has come, or another one in its place."""
+    def map_loaded(self, words: str, kept: Collection[str] = ()) -> None:
+        """A map has come, or others in its place; what is known in one of those ``kept`` stays."""
         with self._lock:
             self._has_map = True
-            self.forget(words)
+            if self._gate.map_id in kept:
+                self._epoch += 1  # work at hand may be in a map that went
+            else:
+                self.forget(words)
 
     def map_missing(self, words: str) -> None:
         """There is no map, and why."""
@@ -111,14 +124,14 @@ class Tracker:
             self._gate.forget()
             self._restart(words)
 
-    def expect(self, map_from_body: Array, covariance: Array) -> None:
+    def expect(self, map_from_body: Array, covariance: Array, map_id: str = '') -> None:
         """Start anew near a pose given from outside; fixes far from it count as jumps.
 
         The pose is the body's when the next image is taken; see `hint.believable` about its
         ``covariance`` (6, 6).
         """
         with self._lock:
-            self._gate.expect(map_from_body, covariance)
+            self._gate.expect(map_from_body, covariance, map_id)
             self._restart('a starting pose was given')
 
     def predicted(self, odom_from_body: Array | None) -> Array | None:
@@ -171,7 +184,10 @@ class Tracker:
             if self._has_images:
                 self._words = words
             if fix.odom_from_body is not None:
-                self._map_from_odom = map_from_odom(fix.map_from_body, fix.odom_from_body)
+                found = map_from_odom(fix.map_from_body, fix.odom_from_body)
+                self._map_from_odom = fix.map_id, found
+            elif self._map_from_odom is not None and self._map_from_odom[0] != fix.map_id:
+                self._map_from_odom = None
             return verdict
 
     def no_fix(

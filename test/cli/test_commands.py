@@ -16,6 +16,7 @@ from aceg_ros import __version__
 from aceg_ros.cli.main import COMMANDS, main
 from aceg_ros.datasets.trajectory import read_trajectory
 from aceg_ros.geometry.poses import pose_error
+from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.maps.code import MapQuality, Rating, ThinPlace
 from aceg_ros.maps.file import read_map, write_map
 
@@ -95,6 +96,30 @@ class TestEvaluate:
         few = ['--start', 1, '--every', 3]
         outcome = aceg('evaluate', mapping / 'room.aceg', questions, *few, '--json', '-')
         assert json.loads(outcome.out)['frames'] == 3
+
+    def test_among_other_maps(self, aceg, mapping, questions, tmp_path):
+        """Beside a map of no place there is."""
+        room, nowhere = mapping / 'room.aceg', tmp_path / 'nowhere.aceg'
+        code = read_map(room)
+        order = np.random.default_rng(0).permutation(len(code.anchors))
+        write_map(nowhere, replace(code, anchors=code.anchors[order], landmarks=Landmarks.none()))
+        few = ['--every', 4, '--json', tmp_path / 'figures.json']
+        for map_file, other, found in ((room, tmp_path, 2), (nowhere, room, 0)):
+            outcome = aceg('evaluate', map_file, questions, *few, '--beside', other)
+            assert outcome.status == 0
+            figures = json.loads((tmp_path / 'figures.json').read_text())
+            among = figures.pop('among')
+            assert list(figures) == EVALUATION_KEYS
+            times = [among.pop('time_first'), among.pop('time_all')]
+            assert min(times) > 0
+            assert among == {
+                'maps': 2,
+                'images': 2,
+                'alone': found,
+                'right': found,
+                'wrong': 2 - found,
+            }
+            assert f'{found} of 2 images found in the right map' in outcome.out
 
 
 class TestLocalize:

@@ -17,9 +17,9 @@ def at(x: float, y: float = 0.0, yaw_deg: float = 0.0) -> np.ndarray:
     return make_pose(so3_exp([0.0, 0.0, np.radians(yaw_deg)]), [x, y, 0.0])
 
 
-def fix(stamp: float, pose: np.ndarray, odom: np.ndarray | None = None) -> Fix:
+def fix(stamp: float, pose: np.ndarray, odom: np.ndarray | None = None, map_id: str = '') -> Fix:
     """A fix of usual certainty."""
-    return Fix(stamp, pose, COVARIANCE, odom)
+    return Fix(stamp, pose, COVARIANCE, odom, map_id)
 
 
 def disturbed(pose: np.ndarray, error: np.ndarray) -> np.ndarray:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from map_codes import map_code
 
 from aceg_ros.errors import MapCodeError
 from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
-from aceg_ros.localization.several import MapSet, map_files
+from aceg_ros.localization.several import MapSet
 from aceg_ros.maps.file import write_map
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
@@ -29,6 +28,14 @@ def refused(confidence):
     return LocalizationFailure(Reason.UNLIKE_MAP, f'only {confidence}', confidence=confidence)
 
 
+@dataclass
+class Encoded:
+    """Stands in for an encoded image."""
+
+    encoding: tuple[str, int]
+    seconds: float = 0.25
+
+
 class Floor:
     """Stands in for a localizer: answers what it is told, and counts."""
 
@@ -40,12 +47,12 @@ class Floor:
 
     def encode(self, image, camera):
         self.encodings += 1
-        return self.encoding
+        return Encoded(self.encoding)
 
     def localize_encoded(self, encoded, prior=None):
-        assert encoded == self.encoding
+        assert encoded.encoding == self.encoding
         self.asked.append(prior)
-        return self.answer
+        return replace(self.answer, seconds={'encode': 0.25, 'search': 0.5})
 
 
 @pytest.fixture
@@ -92,6 +99,29 @@ class TestAsking:
         MapSet(floors).localize(IMAGE, None)
         assert [floor.encodings for floor in floors.values()] == [1, 0, 1]
 
+    def test_the_time_is_that_of_all_that_were_asked(self, floors):
+        """The cellar's encoder is another one; the two floors share theirs."""
+        floors['first'].answer = found(0.8)
+        maps = MapSet(floors)
+        assert maps.localize(IMAGE, None).seconds == {'encode': 0.5, 'search': 1.5}
+        assert maps.localize(IMAGE, None).seconds == {'encode': 0.25, 'search': 0.5}
+
+    def test_first_the_map_that_is_named(self, floors):
+        for floor in floors.values():
+            floor.answer = found(0.8)
+        maps = MapSet(floors)
+        assert maps.localize(IMAGE, None, np.eye(4), first='cellar').map_name == 'cellar'
+        assert [len(floor.asked) for floor in floors.values()] == [0, 0, 1]
+        assert floors['cellar'].asked[0] is not None
+
+    @pytest.mark.parametrize('first', ['', 'a floor that was removed'])
+    def test_all_where_none_is_preferred(self, floors, first):
+        floors['first'].answer = found(0.8)
+        maps = MapSet(floors)
+        maps.localize(IMAGE, None)
+        maps.localize(IMAGE, None, first=first)
+        assert [len(floor.asked) for floor in floors.values()] == [2, 2, 2]
+
     def test_answers_without_a_confidence(self, floors):
         floors['first'].answer = found(np.nan)
         assert MapSet(floors).localize(IMAGE, None).map_name == 'first'
@@ -124,18 +154,6 @@ class TestRefusing:
 
 
 class TestFiles:
-    def test_of_a_folder_by_name(self, tmp_path):
-        for name in ('b', 'a'):
-            write_map(tmp_path / 'floors' / f'{name}.aceg', map_code())
-        (tmp_path / 'floors' / 'notes.txt').touch()
-        write_map(tmp_path / 'hall.aceg', map_code())
-        found = map_files([tmp_path / 'hall.aceg', tmp_path / 'floors'])
-        assert [path.stem for path in found] == ['hall', 'a', 'b']
-
-    def test_an_empty_folder(self, tmp_path):
-        with pytest.raises(MapCodeError, match='no map in the folder'):
-            map_files([tmp_path])
-
     def test_two_of_one_name(self, tmp_path, mapped):
         for folder in ('a', 'b'):
             write_map(tmp_path / folder / 'hall.aceg', mapped.code)

@@ -39,7 +39,7 @@ COMMON = CAMERA | {'log_level', 'params_file', 'respawn', 'rviz_config'}
 OF_LOCALIZER = {'base_frame', 'confidence', 'odom_frame', 'tf_mode'}
 OF_MAPPER = {'depth', 'pose', 'pose_frame', 'recording'}
 ARGUMENTS = {
-    'localize': COMMON | OF_LOCALIZER | {'autostart', 'name'},
+    'localize': COMMON | OF_LOCALIZER | {'autostart', 'map_frames', 'name'},
     'map': COMMON | OF_MAPPER | {'pose_source'},
     'session': CAMERA | OF_LOCALIZER | OF_MAPPER | {'bag', 'localize_bag', 'record'},
     'demo': {
@@ -130,18 +130,24 @@ def test_localize(ros, launch, tmp_path):
         'confidence:=0.5',
         'base_frame:=chassis',
         'name:=front',
+        'map:=[ground.aceg, first.aceg]',
+        'map_frames:={name}',
         f'params_file:={parameters}',
     )
     node = '/robot/front'
     # The argument comes before the file.
     assert ros.state(node) == 'unconfigured'
+    names = 'map', 'map_frame', 'map_frames', 'compressed', 'device', 'image_qos'
+    maps = ['ground.aceg', 'first.aceg']
+    assert _values(ros, node, *names) == [maps, 'hall', '{name}', True, 'cpu', 'reliable']
+    assert _values(ros, node, 'min_confidence', 'base_frame') == [0.5, 'chassis']
+    (result,) = ros.set_parameters(node, map='')
+    assert result.successful
     assert ros.change_state(node, 'configure')
     assert ros.change_state(node, 'activate')
-    names = 'map_frame', 'compressed', 'device', 'image_qos', 'min_confidence', 'base_frame'
-    assert _values(ros, node, *names) == ['hall', True, 'cpu', 'reliable', 0.5, 'chassis']
-    assert _topics(ros, node) >= {'/camera/image_raw/compressed', '/camera/camera_info'}
+    inputs = {'/camera/image_raw/compressed', '/camera/camera_info'}
     # A namespace keeps its transforms to itself.
-    assert _topics(ros, node) >= {'/robot/tf', '/robot/tf_static'}
+    wait_until(lambda: _topics(ros, node) >= inputs | {'/robot/tf', '/robot/tf_static'})
     assert not _topics(ros, node) & {'/tf', '/tf_static'}
 
 

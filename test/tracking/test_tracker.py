@@ -159,21 +159,76 @@ class TestOdometry:
     def test_composed_at_the_stamp_and_kept_while_localized(self, tracker):
         odom = at(3.0, 1.0, 70.0)
         found(tracker, fix(100.1, MAP_FROM_ODOM @ odom, odom))
-        np.testing.assert_allclose(tracker.map_from_odom, MAP_FROM_ODOM, atol=1e-12)
+        np.testing.assert_allclose(tracker.map_from_odom[1], MAP_FROM_ODOM, atol=1e-12)
         tracker.no_fix(100.5, tracker.epoch, 'blurred', at(3.4, 1.0, 70.0))
-        np.testing.assert_allclose(tracker.map_from_odom, MAP_FROM_ODOM, atol=1e-12)
+        np.testing.assert_allclose(tracker.map_from_odom[1], MAP_FROM_ODOM, atol=1e-12)
         tracker.no_fix(101.5, tracker.epoch, 'blurred', at(4.0, 1.0, 70.0))
         assert tracker.map_from_odom is None
 
     def test_a_fix_without_odometry_leaves_it(self, tracker):
         found(tracker, fix(100.1, MAP_FROM_ODOM, at(0.0)))
         found(tracker, fix(100.2, MAP_FROM_ODOM))
-        np.testing.assert_allclose(tracker.map_from_odom, MAP_FROM_ODOM, atol=1e-12)
+        np.testing.assert_allclose(tracker.map_from_odom[1], MAP_FROM_ODOM, atol=1e-12)
 
     def test_prediction_follows_it(self, tracker):
         found(tracker, fix(100.1, MAP_FROM_ODOM @ at(1.0), at(1.0)))
         expected = MAP_FROM_ODOM @ at(2.0, 3.0, 10.0)
         np.testing.assert_allclose(tracker.predicted(at(2.0, 3.0, 10.0)), expected, atol=1e-12)
+
+
+class TestSeveralMaps:
+    def test_another_map_is_believed_after_some_images(self, tracker):
+        odom = at(3.0)
+        found(tracker, fix(100.1, MAP_FROM_ODOM @ odom, odom, 'ground'))
+        assert tracker.map_id == 'ground'
+        # Where the numbers alone would follow the motion.
+        for stamp in (100.2, 100.3):
+            assert not found(tracker, fix(stamp, MAP_FROM_ODOM @ odom, odom, 'first'))
+            assert tracker.map_id == tracker.map_from_odom[0] == 'ground'
+        assert 'it is in the map first, the last fix in ground; 2 of 3' in tracker.status[1]
+        assert found(tracker, fix(100.4, MAP_FROM_ODOM @ odom, odom, 'first'))
+        name, map_from_odom = tracker.map_from_odom
+        assert (tracker.map_id, name) == ('first', 'first')
+        np.testing.assert_allclose(map_from_odom, MAP_FROM_ODOM, atol=1e-12)
+        assert not found(tracker, fix(100.5, MAP_FROM_ODOM @ odom, odom, 'ground'))
+
+    def test_no_flapping(self, tracker):
+        """Single answers of another map change nothing, however often they come."""
+        for step in range(12):
+            answers = 'first' if step % 3 else 'ground'
+            accepted = found(tracker, fix(100.1 + 0.1 * step, at(0.0), None, answers))
+            assert accepted == (answers == 'ground')
+            assert tracker.map_id == 'ground'
+
+    def test_another_place_of_another_map_each_time(self, tracker):
+        found(tracker, fix(100.1, at(0.0), None, 'ground'))
+        for step in range(9):
+            assert not found(tracker, fix(100.2 + 0.1 * step, at(20.0 * step), None, 'first'))
+
+    def test_odometry_in_the_map_before_does_not_stay(self, tracker):
+        tracker.configure(GateOptions(jump_fixes=1), lost_after=1.0)
+        found(tracker, fix(100.1, at(0.0), at(0.0), 'ground'))
+        found(tracker, fix(100.2, at(0.0), None, 'first'))
+        assert tracker.state is State.LOCALIZED
+        assert tracker.map_from_odom is None
+
+    def test_a_starting_pose_is_in_a_map(self, tracker):
+        tracker.expect(at(1.0), COVARIANCE, 'first')
+        assert tracker.map_id == 'first'
+        tracker.no_fix(100.1, tracker.epoch, 'blurred')
+        assert not found(tracker, fix(100.2, at(1.0), None, 'ground'))
+        assert 'it is in the map ground, the given pose' in tracker.status[1]
+        assert found(tracker, fix(100.3, at(1.0), None, 'first'))
+
+    def test_maps_that_come_and_go_beside_it(self, tracker):
+        found(tracker, fix(100.1, at(0.0), None, 'ground'))
+        epoch = tracker.epoch
+        tracker.map_loaded('attic.aceg is loaded', kept=['ground'])
+        assert tracker.state is State.LOCALIZED
+        # Work that began before may be in a map that went.
+        assert tracker.fix(fix(100.2, at(0.0), None, 'ground'), epoch, 'found') is None
+        tracker.map_loaded('attic.aceg is loaded', kept=['attic'])
+        assert (tracker.state, tracker.map_id) == (State.SEARCHING, '')
 
 
 def test_hint_is_where_the_search_starts(tracker):

@@ -39,6 +39,7 @@ class Interface:
         """``localizer`` does what is asked for, ``hooks`` connect the pipeline with the node."""
         self._node = node
         self._settings = settings
+        self._maps = maps
         self._tracker = tracker
         self.transforms = Transforms(node)
         self.tracked_frames = TrackedFrames(
@@ -56,9 +57,7 @@ class Interface:
             settings['odom_frame'],
             lambda: settings['path_length'],
         )
-        self.requests = Requests(
-            node, localizer, settings['map_frame'], lambda: settings['relocalize_timeout']
-        )
+        self.requests = Requests(node, localizer, lambda: settings['relocalize_timeout'])
         pipeline = Pipeline(
             maps,
             tracker,
@@ -91,9 +90,15 @@ class Interface:
         self.outputs.forget_path()
 
     def _send_odometry(self) -> None:
-        map_from_odom = self._tracker.map_from_odom
-        if map_from_odom is not None and self.tracked_frames.mode is TfMode.MAP_TO_ODOM:
-            self.outputs.publish_odometry(map_from_odom, self._settings['transform_tolerance'])
+        maps, located = self._maps.current, self._tracker.map_from_odom
+        if maps is None or located is None or self.tracked_frames.mode is not TfMode.MAP_TO_ODOM:
+            return
+        name, map_from_odom = located
+        loaded = maps.by_name.get(name)
+        if loaded is not None:
+            self.outputs.publish_odometry(
+                loaded.frame, map_from_odom, self._settings['transform_tolerance']
+            )
 
     def _min_interval(self) -> float:
         rate = self._settings['max_rate']

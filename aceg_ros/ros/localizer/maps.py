@@ -1,13 +1,13 @@
-"""The map in use. Another one is loaded beside it, and takes its place when all is well.
+"""The maps in use. Others are loaded beside them, and take their place when all is well.
 
 Importing PyTorch takes seconds, so nothing at the top of this module does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,20 +15,18 @@ from urllib.parse import unquote, urlsplit
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
-from aceg_ros.errors import AcegError, MapCodeError, WeightsError
+from aceg_ros.errors import AcegError, MapCodeError, MapNotFoundError, WeightsError
 from aceg_ros.maps.code import SUFFIX
+from aceg_ros.maps.file import read_map
+from aceg_ros.maps.folder import maps_at
 from aceg_ros.ros.localizer.background import Background
 
 if TYPE_CHECKING:
-    from aceg_ros.engine import Engine, Networks
+    from aceg_ros.engine import Engine, Engines, Networks
     from aceg_ros.localization.localizer import Localizer
     from aceg_ros.maps.code import MapCode
 
 T = TypeVar('T')
-
-
-class MapNotFoundError(MapCodeError):
-    """There is no map at the place named."""
 
 
 class MapMismatchError(MapCodeError):
@@ -40,11 +38,69 @@ class LoadingError(AcegError):
 
 
 @dataclass(frozen=True)
+class MapFrames:
+    """What frames of maps are called."""
+
+    alone: str  # of a map that is the only one in use
+    each: str  # of each of several; {name} stands for the map's name
+
+    def of(self, name: str, count: int) -> str:
+        """The frame of one of so many maps."""
+        return self.alone if count == 1 else self.each.replace('{name}', name)
+
+
+@dataclass(frozen=True)
 class LoadedMap:
     """A map ready for localization in it."""
 
+    name: str
     path: Path
+    networks: Networks
     localizer: Localizer
+    frame: str = ''  # in TF
+
+    def looks_like(self, other: LoadedMap | None) -> bool:
+        """Whether what viewers show of the two is the same."""
+        return (
+            other is not None
+            and self.localizer.code is other.localizer.code
+            and self.frame == other.frame
+        )
+
+
+class LoadedMaps:
+    """The maps in use, at least one."""
+
+    def __init__(self, maps: Iterable[LoadedMap]) -> None:
+        from aceg_ros.localization.several import MapSet
+
+        self.by_name = {each.name: each for each in maps}
+        self.set = MapSet({name: each.localizer for name, each in self.by_name.items()})
+
+    @property
+    def names(self) -> str:
+        """For people."""
+        return ', '.join(self.by_name)
+
+    @property
+    def first(self) -> LoadedMap:
+        """The first one named."""
+        return next(iter(self.by_name.values()))
+
+    @property
+    def several(self) -> bool:
+        """Whether there are more maps than one."""
+        return len(self.by_name) > 1
+
+    def in_frame(self, frame: str) -> LoadedMap | None:
+        """The map of a frame; the first one where several share it."""
+        return next((each for each in self.by_name.values() if each.frame == frame), None)
+
+    def kept_from(self, before: LoadedMaps | None) -> set[str]:
+        """Names of maps that were in use before."""
+        old = {} if before is None else before.set.localizers
+        new = self.set.localizers
+        return {name for name in new if new[name] is old.get(name)}
 
 
 class Maps:
@@ -56,75 +112,103 @@ class Maps:
     def __init__(
         self,
         device: str,
-        encoder: str,
-        regressor: str,
-        on_loaded: Callable[[LoadedMap], None],
+        requested: tuple[str, str],
+        frames: MapFrames,
+        on_loaded: Callable[[LoadedMaps | None, LoadedMaps], None],
         on_failed: Callable[[str], None],
         on_closed: Callable[[str], None],
     ) -> None:
-        """``encoder`` and ``regressor`` are as in `Networks`, empty for what each map needs.
+        """``requested`` are encoder and regressor as in `Networks`, empty for what each map needs.
 
-        The functions are called in the background, the last two with the reason.
+        The functions are called in the background: the first with the maps in use before and now,
+        the others with the reason.
         """
         self._device = device
-        self._encoder = encoder
-        self._regressor = regressor
+        self._networks = requested
+        self._frames = frames
         self._on_loaded = on_loaded
         self._on_failed = on_failed
         self._on_closed = on_closed
         self._background = Background('maps')
-        self._engine: tuple[Networks, Engine] | None = None
-        self._current: LoadedMap | None = None
+        self._engines: Engines | None = None
+        self._current: LoadedMaps | None = None
         self._problem = ''
 
     @property
-    def current(self) -> LoadedMap | None:
-        """The map in use."""
+    def current(self) -> LoadedMaps | None:
+        """The maps in use."""
         return self._current
 
     @property
     def problem(self) -> str:
-        """Why what was asked for last could not be loaded; empty when it was."""
+        """Why what was asked for last could not be done; empty when it was."""
         return self._problem
 
     def warm_up(self) -> None:
         """Import what the networks need, which takes most of the time of loading."""
-        self._background.submit(lambda: import_module('aceg_ros.localization.localizer'))
+        self._background.submit(lambda: import_module('aceg_ros.localization.several'))
 
     def prepare(self) -> Future[Engine]:
         """Load the networks, so that a map comes quickly later."""
-        return self._submit(lambda: self._load_networks(self._requested().complete()))
+        return self._submit(lambda: self._loaded_networks.load(self._requested().complete()))
 
-    def load(self, url: str, min_confidence: float) -> Future[LoadedMap]:
-        """Put a map in use; the future raises AcegError when that fails, and the old map stays."""
-        return self._submit(lambda: self._load(url, min_confidence))
+    def load(self, urls: Sequence[str], min_confidence: float) -> Future[LoadedMaps]:
+        """Put these maps in use and no others.
+
+        The future raises AcegError when that fails, and the old ones stay; so with `add` and
+        `remove`.
+        """
+        return self._submit(lambda: self._use(self._read(urls, min_confidence)))
+
+    def add(self, url: str, min_confidence: float) -> Future[LoadedMaps]:
+        """Put maps in use beside those that are; one of the same name is replaced."""
+        return self._submit(lambda: self._use(self._in_use | self._read([url], min_confidence)))
+
+    def remove(self, url: str, no_map: str) -> Future[LoadedMaps | None]:
+        """Use a map no longer, given by its name or as for `add`.
+
+        ``no_map`` is the reason for having none after the last one.
+        """
+
+        def remove() -> LoadedMaps | None:
+            rest = self._in_use
+            name = url if url in rest else _map_name(url)
+            if rest.pop(name, None) is None:
+                known = ', '.join(rest) or 'there is none'
+                raise MapNotFoundError(f'no map in use is called {name!r}; in use: {known}')
+            if rest:
+                return self._use(rest)
+            self._close(no_map)
+            return None
+
+        return self._submit(remove)
 
     def restrict(self, min_confidence: float) -> None:
-        """Ask for another confidence in the map in use."""
+        """Ask for another confidence in the maps in use."""
 
         def rebuild() -> None:
             if self._current is not None:
-                code = self._current.localizer.code
-                localizer = self._localizer(code, min_confidence)
-                self._current = LoadedMap(self._current.path, localizer)
+                self._current = LoadedMaps(
+                    replace(
+                        each,
+                        localizer=self._localizer(
+                            each.localizer.code, each.networks, min_confidence
+                        ),
+                    )
+                    for each in self._current.by_name.values()
+                )
 
         self._submit(rebuild)
 
     def unload(self, reason: str) -> None:
         """Have no map."""
-
-        def unload() -> None:
-            self._current = None
-            self._problem = ''
-            self._on_closed(reason)
-
-        self._submit(unload)
+        self._submit(lambda: self._close(reason))
 
     def release(self) -> None:
         """Give back the memory of the networks."""
 
         def release() -> None:
-            self._engine = None
+            self._engines = None
 
         self._submit(release)
 
@@ -132,12 +216,14 @@ class Maps:
         """Load nothing any more."""
         self._background.stop()
 
-    def check(self, url: str) -> None:
-        """Raise AcegError when the map cannot be put in use. Takes a moment: it reads all of it."""
-        code = _read(map_path(url))
-        needed = self._needed(code)
-        if self._engine is not None and self._engine[0] == needed:
-            _check_networks(code, self._engine[1])
+    def check(self, urls: Sequence[str]) -> None:
+        """Raise AcegError when maps cannot be put in use. Takes a moment: it reads all of them."""
+        for path in map_files(urls).values():
+            code = read_map(path)
+            needed = self._needed(code)
+            engine = None if self._engines is None else self._engines.loaded(needed)
+            if engine is not None:
+                _check_networks(code, engine)
 
     def _submit(self, work: Callable[[], T]) -> Future[T]:
         def reporting() -> T:
@@ -153,10 +239,22 @@ class Maps:
 
         return self._background.submit(reporting)
 
+    @property
+    def _in_use(self) -> dict[str, LoadedMap]:
+        return {} if self._current is None else dict(self._current.by_name)
+
+    @property
+    def _loaded_networks(self) -> Engines:
+        if self._engines is None:
+            from aceg_ros.engine import Engines
+
+            self._engines = Engines(self._device)
+        return self._engines
+
     def _requested(self) -> Networks:
         from aceg_ros.engine import Networks
 
-        return Networks(self._encoder, self._regressor)
+        return Networks(*self._networks)
 
     def _needed(self, code: MapCode) -> Networks:
         """Networks for a map; raises MapMismatchError where there are none."""
@@ -165,35 +263,45 @@ class Maps:
         except WeightsError as error:
             raise MapMismatchError(str(error)) from error
 
-    def _load_networks(self, wanted: Networks) -> Engine:
-        if self._engine is None or self._engine[0] != wanted:
-            from aceg_ros.engine import Engine
+    def _read(self, urls: Sequence[str], min_confidence: float) -> dict[str, LoadedMap]:
+        found = {}
+        for name, path in map_files(urls).items():
+            code = read_map(path)
+            networks = self._needed(code)
+            localizer = self._localizer(code, networks, min_confidence)
+            found[name] = LoadedMap(name, path, networks, localizer)
+        return found
 
-            self._engine = wanted, Engine.load(self._device, wanted)
-        return self._engine[1]
-
-    def _load(self, url: str, min_confidence: float) -> LoadedMap:
-        path = map_path(url)
-        loaded = LoadedMap(path, self._localizer(_read(path), min_confidence))
-        self._current = loaded
+    def _use(self, maps: dict[str, LoadedMap]) -> LoadedMaps:
+        """Put maps in the place of those in use."""
+        before, count = self._current, len(maps)
+        self._current = now = LoadedMaps(
+            replace(each, frame=self._frames.of(each.name, count)) for each in maps.values()
+        )
         self._problem = ''
-        self._on_loaded(loaded)
-        return loaded
+        self._loaded_networks.keep_only({each.networks for each in maps.values()})
+        self._on_loaded(before, now)
+        return now
 
-    def _localizer(self, code: MapCode, min_confidence: float) -> Localizer:
+    def _close(self, reason: str) -> None:
+        self._current = None
+        self._problem = ''
+        self._on_closed(reason)
+
+    def _localizer(self, code: MapCode, networks: Networks, min_confidence: float) -> Localizer:
         from aceg_ros.localization.localizer import Localizer
         from aceg_ros.localization.options import GateOptions, LocalizationOptions
 
-        engine = self._load_networks(self._needed(code))
+        engine = self._loaded_networks.load(networks)
         _check_networks(code, engine)
         options = LocalizationOptions(gate=GateOptions(min_confidence=min_confidence))
         return Localizer(code, engine, options)
 
 
 def map_path(url: str) -> Path:
-    """File that a path, a file:// or a package:// URL names; its suffix .aceg may be left out.
+    """File or folder that a path, a file:// or a package:// URL names.
 
-    Raises MapNotFoundError when there is none.
+    The suffix .aceg of a file may be left out. Raises MapNotFoundError when there is neither.
     """
     if not url:
         raise MapNotFoundError('no map is named; give a path, or a file:// or package:// URL')
@@ -213,13 +321,19 @@ def map_path(url: str) -> Path:
     for candidate in (path, path.with_name(path.name + SUFFIX)) if path.name else ():
         if candidate.is_file():
             return candidate
+    if path.is_dir():
+        return path
     raise MapNotFoundError(f'there is no map at {path}; make one with "aceg map" or the mapper')
 
 
-def _read(path: Path) -> MapCode:
-    from aceg_ros.maps.file import read_map
+def map_files(urls: Sequence[str]) -> dict[str, Path]:
+    """Files of maps by name; raises MapNotFoundError, MapCodeError for two maps of one name."""
+    return maps_at([map_path(url) for url in urls or ['']])
 
-    return read_map(path)
+
+def _map_name(url: str) -> str:
+    """What a map is called that is given by its name, as a path or as a URL."""
+    return Path(unquote(urlsplit(url).path)).name.removesuffix(SUFFIX)
 
 
 def _check_networks(code: MapCode, engine: Engine) -> None:

@@ -12,15 +12,15 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from aceg_ros.errors import AcegError
+from aceg_ros.errors import AcegError, MapNotFoundError, PoseError
 from aceg_ros.geometry.motion import CLOCK_SET_BACK
 from aceg_ros.geometry.poses import Array
 from aceg_ros.ros.camera_health import CameraHealth
 from aceg_ros.ros.camera_input import CameraInput
 from aceg_ros.ros.common_options import AUTOSTART
 from aceg_ros.ros.localizer.interface import Interface
-from aceg_ros.ros.localizer.maps import LoadedMap, MapNotFoundError, Maps
-from aceg_ros.ros.localizer.options import PARAMETERS, gate_options, initial_pose
+from aceg_ros.ros.localizer.maps import LoadedMap, LoadedMaps, MapFrames, Maps
+from aceg_ros.ros.localizer.options import PARAMETERS, gate_options, initial_pose, map_urls
 from aceg_ros.ros.localizer.pipeline import Hooks
 from aceg_ros.ros.localizer.report import Reports, Status
 from aceg_ros.ros.localizer.requests import InactiveError, Requests
@@ -56,8 +56,8 @@ class LocalizerNode(LifecycleNode):
         self._settings = settings = Parameters(self, PARAMETERS, self._on_parameters)
         self._active = False
         self._enabled = True
-        self._mirrored_map: str | None = None
-        self._start: tuple[Array, Array] | None = None  # as `start_from`, until it can be used
+        self._mirroring = False  # while the parameter `map` is set to what a service did
+        self._start: tuple[Array, Array, str] | None = None  # as `start_from`, until it can be used
         self._interface: Interface | None = None  # while the node is configured
         self._show_again: float | None = None  # when viewers that forgot the map get it again
         self._closing: list[Requests] = []  # whose last answers are still to be sent
@@ -75,11 +75,11 @@ class LocalizerNode(LifecycleNode):
         )
         self._maps = Maps(
             settings['device'],
-            settings['encoder'],
-            settings['regressor'],
-            self._map_came,
+            (settings['encoder'], settings['regressor']),
+            MapFrames(settings['map_frame'], settings['map_frames']),
+            self._maps_came,
             self._map_failed,
-            self._map_went,
+            self._maps_went,
         )
         self._maps.warm_up()
         self._status = Status(self, self._tracker)
@@ -140,7 +140,8 @@ class LocalizerNode(LifecycleNode):
         self._active = True
         if self._settings['set_initial_pose']:
             self.start_from(*initial_pose(self._values()))
-        self._show_map(self._maps.current)
+        if self._interface is not None:
+            self._interface.outputs.show_map(self._map_to_show)
         self._listen()
         return outcome
 
@@ -169,17 +170,30 @@ class LocalizerNode(LifecycleNode):
         self._maps.stop()
         return outcome
 
-    def load_map(self, url: str) -> Future[LoadedMap]:
-        """Begin to load a map; raises InactiveError where none is wanted."""
-        if self._interface is None:
-            raise InactiveError(f'{url} cannot be loaded: {self._tracker.status[1]}')
-        return self._maps.load(url, self._settings['min_confidence'])
+    def load_map(self, url: str) -> Future[LoadedMaps]:
+        """Begin to load a map in place of others; raises InactiveError where none is wanted."""
+        self._want_maps(url)
+        return self._maps.load([url], self._settings['min_confidence'])
 
-    def map_loaded(self, url: str) -> None:
-        """Have the parameter say what a service did."""
-        self._mirrored_map = url
-        self.set_parameters([Parameter('map', value=url)])
-        self._mirrored_map = None
+    def add_map(self, url: str) -> Future[LoadedMaps]:
+        """Begin to load a map beside others; raises InactiveError where none is wanted."""
+        self._want_maps(url)
+        return self._maps.add(url, self._settings['min_confidence'])
+
+    def remove_map(self, url: str) -> Future[LoadedMaps | None]:
+        """Use a map no longer, given by name or as for the others; raises InactiveError."""
+        self._want_maps(url)
+        return self._maps.remove(url, _NO_MAP)
+
+    def maps_changed(self, url: str | None = None) -> None:
+        """Have the parameter say what a service did; ``url`` where that named all the maps."""
+        value: str | list[str] = url or ''
+        if url is None and self._maps.current is not None:
+            paths = [str(each.path) for each in self._maps.current.by_name.values()]
+            value = paths if len(paths) > 1 else paths[0]
+        self._mirroring = True
+        self.set_parameters([Parameter('map', value=value)])
+        self._mirroring = False
 
     def enable(self, enabled: bool) -> str:
         """Work, or pause; says what holds now. Raises InactiveError."""
@@ -198,18 +212,36 @@ class LocalizerNode(LifecycleNode):
             raise InactiveError(self._tracker.status[1])
         self._tracker.forget('relocalization was asked for')
 
-    def start_from(self, map_from_body: Array, covariance: Array) -> None:
+    def start_from(self, map_from_body: Array, covariance: Array, frame: str = '') -> None:
         """Search near a pose of a body that looks along its x axis; covariance (6, 6).
 
-        That is kept until there is a map, and images show whether the body is base or camera.
+        ``frame`` is that of the map, empty for the first one. The pose is kept until there is a
+        map, and images show whether the body is base or camera. Raises PoseError when no map in use
+        has that frame.
         """
-        self._start = map_from_body, covariance
+        self._map_of(frame)
+        self._start = map_from_body, covariance, frame
         if self._maps.current is not None and self._tf_mode is not None:
             self._begins()
 
     @property
     def _working(self) -> bool:
         return self._active and self._enabled
+
+    def _want_maps(self, url: str) -> None:
+        if self._interface is None:
+            raise InactiveError(f'{url} cannot be loaded: {self._tracker.status[1]}')
+
+    def _map_of(self, frame: str) -> str:
+        """Name of the map with a frame, of the first one for none; empty while there is no map."""
+        maps = self._maps.current
+        if maps is None:
+            return ''
+        loaded = maps.in_frame(frame) if frame else maps.first
+        if loaded is None:
+            frames = ' or '.join(repr(each.frame) for each in maps.by_name.values())
+            raise PoseError(f'it is given in frame {frame!r}, not in {frames}')
+        return loaded.name
 
     @property
     def _tf_mode(self) -> TfMode | None:
@@ -224,17 +256,17 @@ class LocalizerNode(LifecycleNode):
 
     def _load(self) -> None:
         """Load networks and map, and wait for that; raises AcegError, which is logged."""
-        url = self._settings['map']
-        if url:
+        urls = map_urls(self._settings['map'])
+        if urls:
             try:
-                self._maps.load(url, self._settings['min_confidence']).result()
+                self._maps.load(urls, self._settings['min_confidence']).result()
                 return
             except MapNotFoundError:
                 # A manager wants to know. A node on its own waits: the mapper may be making it.
                 if not self._settings[AUTOSTART.name]:
                     raise
         self._maps.prepare().result()
-        if not url:
+        if not urls:
             self._maps.unload(_NO_MAP)
 
     def _close(self, why: str) -> None:
@@ -274,16 +306,16 @@ class LocalizerNode(LifecycleNode):
             )
             if self._show_again is not None and time.monotonic() > self._show_again:
                 self._show_again = None
-                self._interface.outputs.publish_map(self._maps.current)
+                self._interface.outputs.show_map_again()
         self._closing = [requests for requests in self._closing if not requests.close()]
         if self._status.refresh():
             self._diagnostics.update()
 
     def _on_parameters(self, values: dict[str, Any]) -> None:
         """Apply new values; raises AcegError for a map that cannot be used."""
-        url = values.get('map')
-        if url is not None and url != self._mirrored_map:
-            self._change_map(url, values.get('min_confidence', self._settings['min_confidence']))
+        if 'map' in values and not self._mirroring:
+            confidence = values.get('min_confidence', self._settings['min_confidence'])
+            self._change_maps(map_urls(values['map']), confidence)
         elif 'min_confidence' in values:
             self._maps.restrict(values['min_confidence'])
         values = self._values() | values
@@ -292,37 +324,54 @@ class LocalizerNode(LifecycleNode):
     def _values(self) -> dict[str, Any]:
         return {entry.name: self._settings[entry.name] for entry in PARAMETERS}
 
-    def _change_map(self, url: str, min_confidence: float) -> None:
-        if url:
-            self._maps.check(url)
+    def _change_maps(self, urls: Sequence[str], min_confidence: float) -> None:
+        if urls:
+            self._maps.check(urls)
         if self._interface is not None:
-            if url:
-                self._maps.load(url, min_confidence)
+            if urls:
+                self._maps.load(urls, min_confidence)
             else:
                 self._maps.unload(_NO_MAP)
 
-    def _map_came(self, loaded: LoadedMap) -> None:
-        self._tracker.map_loaded(f'{loaded.path.name} is loaded')
-        self._show_map(loaded)
-        self.get_logger().info(f'{loaded.path} is in use')
-        if not loaded.localizer.code.info.metric:
-            self.get_logger().warning(
-                f'lengths in {loaded.path.name} are not meters, as those of TF and poses should be'
-            )
+    def _maps_came(self, before: LoadedMaps | None, now: LoadedMaps) -> None:
+        kept = now.kept_from(before)
+        words = f'{now.names} are loaded' if now.several else f'{now.first.path.name} is loaded'
+        self._tracker.map_loaded(words, kept)
+        self._show_map()
+        for name, loaded in now.by_name.items():
+            if name in kept:
+                continue
+            self.get_logger().info(f'{loaded.path} is in use')
+            if not loaded.localizer.code.info.metric:
+                self.get_logger().warning(
+                    f'lengths in {loaded.path.name} are not meters, as those of TF and poses '
+                    'should be'
+                )
+        if before is not None:
+            for name in before.by_name.keys() - now.by_name.keys():
+                self.get_logger().info(f'the map {name} is not in use any more')
 
     def _map_failed(self, words: str) -> None:
         self.get_logger().error(words)
         if self._maps.current is None:
             self._tracker.map_missing(words)
 
-    def _map_went(self, words: str) -> None:
+    def _maps_went(self, words: str) -> None:
         self._tracker.map_missing(words)
-        self._show_map(None)
+        self._show_map()
 
-    def _show_map(self, loaded: LoadedMap | None) -> None:
+    def _show_map(self) -> None:
         if self._interface is not None:
-            self._interface.outputs.publish_map(loaded)
-            self._interface.outputs.forget_path()
+            self._interface.outputs.follow_map(self._map_to_show)
+
+    @property
+    def _map_to_show(self) -> LoadedMap | None:
+        """The map that the body is in, or must be in; of several none before that is known."""
+        maps = self._maps.current
+        if maps is None:
+            return None
+        loaded = maps.by_name.get(self._tracker.map_id)
+        return maps.first if loaded is None and not maps.several else loaded
 
     def _on_clock_jump(self, jump: TimeJump) -> None:
         words = f'the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.1f} s'
@@ -346,11 +395,16 @@ class LocalizerNode(LifecycleNode):
         start, self._start = self._start, None
         if start is None:
             return False
-        map_from_body, covariance = start
+        map_from_body, covariance, frame = start
+        try:
+            name = self._map_of(frame)
+        except PoseError as error:
+            self.get_logger().warning(f'initialpose is not used: {error}')
+            return False
         x, y, z = map_from_body[:3, 3]
         if self._tf_mode is TfMode.MAP_TO_CAMERA:
             map_from_body = map_from_body @ BODY_FROM_OPTICAL
-        self._tracker.expect(map_from_body, covariance)
+        self._tracker.expect(map_from_body, covariance, name)
         self.get_logger().info(f'searching near {x:.2f}, {y:.2f}, {z:.2f} m')
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,9 @@ GROUPS = (
             Parameter(
                 'map',
                 '',
-                'Map to localize in: path, `file://` or `package://` URL of an `.aceg` file; empty '
-                'for none. A new value is checked before it is accepted.',
+                'Map to localize in: path, `file://` or `package://` URL of an `.aceg` file, or of '
+                'a folder of them. Several are given as a list.',
+                list_too=True,
             ),
             Parameter(
                 'device',
@@ -72,7 +73,19 @@ GROUPS = (
     Group(
         'Frames and TF',
         (
-            Parameter('map_frame', 'map', 'Frame that poses are given in.', read_only=True),
+            Parameter(
+                'map_frame',
+                'map',
+                'Frame that poses are given in. Of several maps each has a frame of its own.',
+                read_only=True,
+            ),
+            Parameter(
+                'map_frames',
+                'map_{name}',
+                'Frame of each map where several are in use. `{name}` stands for the name of its '
+                'file, without `.aceg`.',
+                read_only=True,
+            ),
             Parameter(
                 'odom_frame',
                 'odom',
@@ -142,7 +155,7 @@ GROUPS = (
                     maximum=bound,
                 )
                 for name, unit, bound, description in (
-                    ('x', 'm', 1e8, 'Where that is in the map.'),
+                    ('x', 'm', 1e8, 'Where that is in the map, of several in the first.'),
                     ('y', 'm', 1e8, 'The same along y.'),
                     ('z', 'm', 1e8, 'The same along z.'),
                     (
@@ -178,8 +191,8 @@ GROUPS = (
             Parameter(
                 'jump_fixes',
                 _GATE.jump_fixes,
-                'Consecutive poses that must agree on a jump before it is accepted. 1 accepts '
-                'every pose.',
+                'Consecutive poses that must agree on a jump, or on a change of the map, before it '
+                'is accepted. 1 accepts every pose.',
                 unit='poses',
                 minimum=1,
                 maximum=1000,
@@ -245,6 +258,13 @@ GROUPS = (
     ),
 )
 PARAMETERS = parameters_of(GROUPS)
+
+
+def map_urls(value: str | Sequence[str]) -> tuple[str, ...]:
+    """The maps that the parameter `map` names; none for an empty text."""
+    if isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(value)
 
 
 def initial_pose(values: Mapping[str, Any]) -> tuple[Array, Array]:

@@ -57,7 +57,10 @@ class Outputs:
         odom_frame: str,
         path_length: Callable[[], int],
     ) -> None:
-        """``sender`` None: no transform is sent; ``path_length``: poses the path keeps at most."""
+        """``sender`` None: no transform is sent; ``path_length``: poses the path keeps at most.
+
+        ``map_frame`` is for what is empty, where no map is shown.
+        """
         self._node = node
         self._clock = node.get_clock()
         self._sender = sender
@@ -67,6 +70,7 @@ class Outputs:
         self._path: deque[PoseStamped] = deque()
         self._last_of_path: Array | None = None
         self._path_lock = Lock()
+        self._shown: LoadedMap | None = None
         create = partial(create_publisher, node)
         self._pose = create(PoseStamped, '~/pose', _POSES)
         self._covariance = RetractablePublisher(
@@ -95,25 +99,34 @@ class Outputs:
         """Leave the last pose to those who come later only while it holds."""
         self._covariance.retract_unless(holds)
 
-    def publish_fix(self, image: CameraImage, placement: Placement, fix: Fix) -> None:
-        """Publish an accepted fix: pose, path and, in the modes that have it at once, TF."""
-        header = Header(stamp=image.stamp, frame_id=self._map_frame)
+    def publish_fix(
+        self, image: CameraImage, placement: Placement, fix: Fix, loaded: LoadedMap
+    ) -> None:
+        """Publish an accepted fix in a map: pose, path and, in modes that have it at once, TF.
+
+        Another map than the one shown is shown first, and its path begins.
+        """
+        self.follow_map(loaded)
+        header = Header(stamp=image.stamp, frame_id=loaded.frame)
         pose = pose_stamped(header, fix.map_from_body)
         self._pose.publish(pose)
         self._covariance.publish(pose_with_covariance(header, fix.map_from_body, fix.covariance))
         if placement.mode in (TfMode.MAP_TO_BASE, TfMode.MAP_TO_CAMERA):
-            self._send(placement.frame, fix.map_from_body, image.stamp)
+            self._send(loaded.frame, placement.frame, fix.map_from_body, image.stamp)
         self._extend_path(pose, fix.map_from_body)
 
     def publish_inliers(
-        self, image: CameraImage, rgb: NDArray[np.uint8], found: Localization
+        self, image: CameraImage, rgb: NDArray[np.uint8], found: Localization, frame: str
     ) -> None:
-        """Publish the inliers of a pose in the image's colors, if there is a subscriber."""
+        """Publish the inliers of a pose in the image's colors, if there is a subscriber.
+
+        ``frame`` is that of the map.
+        """
         if not self._scene_points.get_subscription_count():
             return
         height, width = rgb.shape[:2]
         pixels = np.rint(found.points2d[found.inliers]).astype(int).clip(0, (width - 1, height - 1))
-        header = Header(stamp=image.stamp, frame_id=self._map_frame)
+        header = Header(stamp=image.stamp, frame_id=frame)
         colors = rgb[pixels[:, 1], pixels[:, 0]]
         self._scene_points.publish(point_cloud(header, found.points3d[found.inliers], colors))
 
@@ -131,25 +144,39 @@ class Outputs:
             drawn = draw(rgb, camera, answer, words, good)
             self._debug_image.publish(from_rgb(drawn, image.header))
 
-    def publish_map(self, loaded: LoadedMap | None) -> None:
-        """Publish points and keyframes of a map; None publishes empty ones."""
-        header = Header(stamp=self._clock.now().to_msg(), frame_id=self._map_frame)
+    def follow_map(self, loaded: LoadedMap | None) -> None:
+        """Show a map unless it is the one shown."""
+        shown = self._shown
+        if not (shown is None if loaded is None else loaded.looks_like(shown)):
+            self.show_map(loaded)
+
+    def show_map(self, loaded: LoadedMap | None) -> None:
+        """Publish points and keyframes of a map, None empty ones, and begin another path."""
+        self._shown = loaded
+        self.show_map_again()
+        self.forget_path()
+
+    def show_map_again(self) -> None:
+        """Publish the map once more, for viewers that forgot it."""
+        stamp, loaded = self._clock.now().to_msg(), self._shown
         if loaded is None:
+            header = Header(stamp=stamp, frame_id=self._map_frame)
             none = np.zeros((0, 3))
             self._map_points.publish(point_cloud(header, none, none.astype(np.uint8)))
             self._keyframes.publish(frusta(header, []))
         else:
+            header = Header(stamp=stamp, frame_id=loaded.frame)
             code = loaded.localizer.code
             self._map_points.publish(point_cloud(header, world_points(code), code.colors))
             self._keyframes.publish(frusta(header, list(world_keyframes(code)), _FRUSTUM))
 
-    def publish_odometry(self, map_from_odom: Array, tolerance: float) -> None:
-        """Send where odometry is in the map, dated ``tolerance`` seconds into the future."""
+    def publish_odometry(self, frame: str, map_from_odom: Array, tolerance: float) -> None:
+        """Send where odometry is in a map's frame, dated ``tolerance`` seconds into the future."""
         now = self._clock.now()
         # Simulated time that has not begun yet is 0, a stamp that TF takes for "the latest".
         if now.nanoseconds:
             stamp = (now + Duration(seconds=tolerance)).to_msg()
-            self._send(self._odom_frame, map_from_odom, stamp)
+            self._send(frame, self._odom_frame, map_from_odom, stamp)
 
     def forget_path(self) -> None:
         """Begin another path with the next fix."""
@@ -157,9 +184,9 @@ class Outputs:
             self._path.clear()
             self._last_of_path = None
 
-    def _send(self, child: str, map_from_child: Array, stamp: Time) -> None:
+    def _send(self, frame: str, child: str, map_from_child: Array, stamp: Time) -> None:
         if self._sender is not None:
-            self._sender.send(self._map_frame, child, map_from_child, stamp)
+            self._sender.send(frame, child, map_from_child, stamp)
 
     def _extend_path(self, pose: PoseStamped, map_from_body: Array) -> None:
         with self._path_lock:

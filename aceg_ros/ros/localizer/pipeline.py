@@ -15,7 +15,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, inverse
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.ros.camera_input import CameraImage
-from aceg_ros.ros.localizer.maps import Maps
+from aceg_ros.ros.localizer.maps import LoadedMaps, Maps
 from aceg_ros.ros.localizer.outputs import Outputs
 from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.localizer.tracked_frame import Placement, TrackedFrames
@@ -92,8 +92,8 @@ class Pipeline:
             self._repeated.forget()
         # Before the map is read, so that another map's answer is known to be one.
         epoch = self._tracker.epoch
-        loaded = self._maps.current
-        if loaded is None:
+        maps = self._maps.current
+        if maps is None:
             return
         try:
             if not self._tracked_frames.decide(image, self._hooks.tf_timeout()):
@@ -106,7 +106,8 @@ class Pipeline:
         if self._hooks.begins():
             epoch = self._tracker.epoch
         placement = self._tracked_frames.locate_now(image)
-        answer = loaded.localizer.localize(rgb, camera, self._prior(placement))
+        # The map that is believed goes first, so that another one's single answer changes nothing.
+        answer = maps.set.localize(rgb, camera, self._prior(placement), self._tracker.map_id)
         if self._hooks.outdated():
             return
         self._statistics.took(answer.seconds, age)
@@ -127,7 +128,7 @@ class Pipeline:
                 image, rgb, camera, answer, answer.message, good=False
             )
             return
-        self._check(image, rgb, camera, answer, placement, epoch)
+        self._check(image, rgb, camera, answer, maps, placement, epoch)
 
     def _check(
         self,
@@ -135,22 +136,27 @@ class Pipeline:
         rgb: NDArray[np.uint8],
         camera: Camera,
         found: Localization,
+        maps: LoadedMaps,
         placement: Placement,
         epoch: int,
     ) -> None:
         """Convert a pose to the tracked frame, and publish it if the gate accepts it."""
         pose, covariance = carry(found.world_from_cam, found.covariance, placement.camera_from_body)
-        fix = Fix(to_seconds(image.stamp), pose, covariance, placement.odom_from_body)
-        words = _described(found, fix)
+        loaded = maps.by_name[found.map_name]
+        fix = Fix(
+            to_seconds(image.stamp), pose, covariance, placement.odom_from_body, found.map_name
+        )
+        words = f'map {loaded.name}, ' if maps.several else ''
+        words += _described(found, fix)
         verdict = self._tracker.fix(fix, epoch, words)
         if verdict is None:
             return
         self._statistics.inliers = int(found.inliers.sum())
         if verdict.accepted:
             self._statistics.accepted += 1
-            self._outputs.publish_fix(image, placement, fix)
+            self._outputs.publish_fix(image, placement, fix, loaded)
             self._statistics.latency = self._now() - fix.stamp
-            self._outputs.publish_inliers(image, rgb, found)
+            self._outputs.publish_inliers(image, rgb, found, loaded.frame)
             self._hooks.fixed(words)
         else:
             self._statistics.refused += 1

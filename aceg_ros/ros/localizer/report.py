@@ -115,6 +115,7 @@ class Reports:
                 failed=statistics.failed,
                 inliers=statistics.inliers,
                 confidence=round(statistics.confidence, 3),
+                map_id=self._tracker.map_id,
                 oldest_image_ms=round(1000.0 * statistics.oldest, 1),
                 latency_ms=round(1000.0 * statistics.latency, 1),
             )
@@ -132,21 +133,27 @@ class Reports:
         return Report(level, f'{state.value}: {words}', values)
 
     def map(self) -> Report:
-        """The map in use."""
-        loaded, problem = self._maps.current, self._maps.problem
-        if loaded is None:
+        """The maps in use."""
+        maps, problem = self._maps.current, self._maps.problem
+        if maps is None:
             return Report(Level.ERROR if problem else Level.WARN, problem or 'no map is loaded')
-        code = loaded.localizer.code
-        values = {
-            'file': loaded.path,
-            'created': code.info.created,
-            'keyframes': len(code.keyframes),
-            'points': len(code.anchors),
-            'quality': code.info.quality.rating.value,
-            'device': loaded.localizer.device,
-        }
-        if loaded.localizer.note:
-            return Report(Level.WARN, loaded.localizer.note, values)
+        values: dict[str, object] = {}
+        for name, loaded in maps.by_name.items():
+            code = loaded.localizer.code
+            told = {
+                'file': loaded.path,
+                'frame': loaded.frame,
+                'created': code.info.created,
+                'keyframes': len(code.keyframes),
+                'points': len(code.anchors),
+                'quality': code.info.quality.rating.value,
+                'device': loaded.localizer.device,
+            }
+            prefix = f'{name}.' if maps.several else ''
+            values |= {f'{prefix}{key}': value for key, value in told.items()}
+        if maps.set.note:
+            return Report(Level.WARN, maps.set.note, values)
         if problem:
             return Report(Level.WARN, f'still in use, because of this: {problem}', values)
-        return Report(Level.OK, f'{loaded.path.name} is in use', values)
+        words = f'{maps.names} are in use' if maps.several else f'{maps.first.path.name} is in use'
+        return Report(Level.OK, words, values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -15,9 +15,9 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future as RosFuture
 from std_srvs.srv import SetBool, Trigger
 
-from aceg_ros.errors import AcegError, MapCodeError, PoseError
+from aceg_ros.errors import AcegError, MapCodeError, MapNotFoundError
 from aceg_ros.geometry.poses import Array
-from aceg_ros.ros.localizer.maps import LoadedMap, MapMismatchError, MapNotFoundError
+from aceg_ros.ros.localizer.maps import MapMismatchError
 from aceg_ros.ros.messages import pose_from_message
 from aceg_ros.ros.waiters import Waiters
 from aceg_ros.tracking.pose_prior import believable
@@ -32,11 +32,17 @@ class InactiveError(AcegError):
 class Localizer(Protocol):
     """The node, as far as it carries out requests."""
 
-    def load_map(self, url: str) -> Future[LoadedMap]:
-        """Begin to load a map; raises InactiveError where none is wanted."""
+    def load_map(self, url: str) -> Future[Any]:
+        """Begin to load a map in place of others; raises InactiveError where none is wanted."""
 
-    def map_loaded(self, url: str) -> None:
-        """A map that was asked for by service is in use."""
+    def add_map(self, url: str) -> Future[Any]:
+        """Begin to load a map beside others; raises InactiveError where none is wanted."""
+
+    def remove_map(self, url: str) -> Future[Any]:
+        """Use a map no longer, given by name or as for the others; raises InactiveError."""
+
+    def maps_changed(self, url: str | None = None) -> None:
+        """What was asked for is done; ``url`` named all the maps that are in use now."""
 
     def enable(self, enabled: bool) -> str:
         """Work, or pause; says what holds now. Raises InactiveError."""
@@ -44,8 +50,11 @@ class Localizer(Protocol):
     def relocalize(self) -> None:
         """Forget what was known; raises InactiveError where no fix can follow."""
 
-    def start_from(self, map_from_body: Array, covariance: Array) -> None:
-        """Search near a pose of a body that looks along its x axis; covariance (6, 6)."""
+    def start_from(self, map_from_body: Array, covariance: Array, frame: str) -> None:
+        """Search near a pose of a body that looks along its x axis; covariance (6, 6).
+
+        ``frame`` is that of the map. Raises PoseError when no map in use has it.
+        """
 
 
 class Requests:
@@ -55,12 +64,9 @@ class Requests:
     condition has it look at them when there is something to answer.
     """
 
-    def __init__(
-        self, node: Node, localizer: Localizer, map_frame: str, timeout: Callable[[], float]
-    ) -> None:
+    def __init__(self, node: Node, localizer: Localizer, timeout: Callable[[], float]) -> None:
         """``timeout``: seconds that `relocalize` waits for a fix."""
         self._localizer = localizer
-        self._map_frame = map_frame
         self._timeout = timeout
         self._node = node
         self._calls = 0  # that are still to be answered
@@ -68,13 +74,12 @@ class Requests:
         self._wake = node.create_guard_condition(lambda: None)
         self._waiters = Waiters(node)
         create = node.create_service
+        # One change of the maps after the other.
+        changes = MutuallyExclusiveCallbackGroup()
         self._services = [
-            create(
-                LoadMap,
-                '~/load_map',
-                self._load_map,
-                callback_group=MutuallyExclusiveCallbackGroup(),
-            ),
+            create(LoadMap, '~/load_map', self._load_map, callback_group=changes),
+            create(LoadMap, '~/add_map', self._add_map, callback_group=changes),
+            create(LoadMap, '~/remove_map', self._remove_map, callback_group=changes),
             create(SetBool, '~/enable', self._enable),
             create(
                 Trigger, '~/relocalize', self._relocalize, callback_group=ReentrantCallbackGroup()
@@ -110,27 +115,40 @@ class Requests:
     async def _load_map(
         self, request: LoadMap.Request, response: LoadMap.Response
     ) -> LoadMap.Response:
-        self._calls += 1
-        try:
-            response.result = await self._loaded(request.map_url)
-        finally:
-            self._calls -= 1
+        url = request.map_url
+        response.result = await self._changed(lambda: self._localizer.load_map(url), url)
         return response
 
-    async def _loaded(self, url: str) -> int:
-        """Result of loading a map."""
+    async def _add_map(
+        self, request: LoadMap.Request, response: LoadMap.Response
+    ) -> LoadMap.Response:
+        response.result = await self._changed(lambda: self._localizer.add_map(request.map_url))
+        return response
+
+    async def _remove_map(
+        self, request: LoadMap.Request, response: LoadMap.Response
+    ) -> LoadMap.Response:
+        response.result = await self._changed(lambda: self._localizer.remove_map(request.map_url))
+        return response
+
+    async def _changed(self, begin: Callable[[], Future[Any]], url: str | None = None) -> int:
+        """Result of a change of the maps in use; ``url`` where it names all of them."""
+        self._calls += 1
         try:
-            work = self._localizer.load_map(url)
-        except AcegError as error:
-            self._logger.warning(str(error))
-            return _failure(error)
-        try:
-            await self._done(work)
-        except AcegError as error:
-            # The log has it from where it happened.
-            return _failure(error)
-        self._localizer.map_loaded(url)
-        return int(LoadMap.Response.RESULT_SUCCESS)
+            try:
+                work = begin()
+            except AcegError as error:
+                self._logger.warning(str(error))
+                return _failure(error)
+            try:
+                await self._done(work)
+            except AcegError as error:
+                # The log has it from where it happened.
+                return _failure(error)
+            self._localizer.maps_changed(url)
+            return int(LoadMap.Response.RESULT_SUCCESS)
+        finally:
+            self._calls -= 1
 
     def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         try:
@@ -158,11 +176,9 @@ class Requests:
     def _start_from(self, message: PoseWithCovarianceStamped) -> None:
         frame = message.header.frame_id.lstrip('/')
         try:
-            if frame != self._map_frame:
-                raise PoseError(f'it is given in frame {frame!r}, not in {self._map_frame!r}')
             pose = pose_from_message(message.pose.pose)
             covariance = believable(np.array(message.pose.covariance).reshape(6, 6))
-            self._localizer.start_from(pose, covariance)
+            self._localizer.start_from(pose, covariance, frame)
         except AcegError as error:
             self._logger.warning(f'initialpose is not used: {error}')
 

@@ -230,8 +230,8 @@ GROUPS = (
             Parameter(
                 'localizer_service',
                 'aceg_localizer/load_map',
-                'Service (nav_msgs/LoadMap) through which `~/record_and_map` has a localizer load '
-                'the finished map. Empty calls none.',
+                'Service (nav_msgs/LoadMap) that gives the finished map of `~/record_and_map` to a '
+                'localizer: its `load_map`, or `add_map` beside others. Empty calls none.',
                 read_only=True,
             ),
         ),
