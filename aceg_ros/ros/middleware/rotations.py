@@ -2,7 +2,8 @@
 
 By tf_transformations, where ROS has it, else by transforms3d, over which that is a thin layer: so
 both give the same numbers. Neither refuses what is no rotation, nor corrects a rounded matrix.
-Checks and correction are those of `aceg_ros.geometry.poses`.
+Checks and correction are those of `aceg_ros.geometry.poses`, whose own rotations are SciPy's: they
+come in batches.
 """
 
 from __future__ import annotations
