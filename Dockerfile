@@ -17,8 +17,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3-pip \
     && rosdep install -y --from-paths src --ignore-src --skip-keys 'python3-torch rviz2' \
     && rm -rf /var/lib/apt/lists/*
 RUN pip3 install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu 'torch>=2.2' \
-    && pip3 install --no-cache-dir safetensors poselib \
-    && if [ "$ROS_DISTRO" = humble ]; then pip3 install --no-cache-dir 'numpy>=1.23,<2'; fi
+    && pip3 install --no-cache-dir safetensors poselib rosbags-image \
+    && if [ "$ROS_DISTRO" = humble ]; then pip3 install --no-cache-dir \
+        'numpy>=1.23,<2' 'transforms3d>=0.4.2'; fi
 RUN source "/opt/ros/$ROS_DISTRO/setup.bash" && colcon build --packages-select aceg_ros
 
 RUN echo 'source /workspace/install/setup.bash' >> /root/.bashrc

@@ -48,14 +48,17 @@ setup(
         # OpenCV takes its place where there is no wheel.
         'poselib>=2.0.5; sys_platform != "linux" or platform_machine == "x86_64"',
         'pyyaml',
+        # Bags, and pixels of messages where there is no cv_bridge. The first versions to fit.
+        'rosbags>=0.11.7',
+        'rosbags-image>=0.10.4',
         'safetensors',
         'scipy',
         'torch>=2.2',
         'tqdm',
+        # Rotations of messages, also below tf_transformations. Older ones do not know NumPy 2.
+        'transforms3d>=0.4.2',
     ],
     extras_require={
-        # Reading bags.
-        'bags': ['rosbags>=0.10'],
         # Reading HEIC, which phones write.
         'heic': ['pillow-heif'],
         # The encoder dinov2. It does not ask for a PyTorch of its own.
@@ -70,7 +73,6 @@ setup(
             'pytest<9',
             # Processes over DDS miss a deadline now and then on a busy machine.
             'pytest-rerunfailures',
-            'rosbags>=0.10',
             'transformers>=4.48',
             # Another minor version may format differently.
             'ruff>=0.17,<0.18',

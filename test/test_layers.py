@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1] / 'aceg_ros'
@@ -62,6 +63,20 @@ def test_nothing_is_imported_from_above_or_beside():
     assert not wrong, '\n'.join(wrong)
 
 
+def test_only_the_middleware_asks_what_ros_has():
+    """What one ROS has and another lacks is met in one place; the rest is the same everywhere."""
+    asking = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / 'ros').rglob('*.py'))
+        if path.parent.name != 'middleware'
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8')))
+        if isinstance(node, ast.ExceptHandler)
+        and node.type is not None
+        and {'ImportError', 'ModuleNotFoundError'} & set(re.findall(r'\w+', ast.unparse(node.type)))
+    ]
+    assert not asking
+
+
 def test_only_ros_and_what_stands_above_it_know_ros():
     names = (
         'rclpy',
@@ -71,6 +86,8 @@ def test_only_ros_and_what_stands_above_it_know_ros():
         'nav_msgs',
         'tf2_ros',
         'cv_bridge',
+        'tf_transformations',
+        'bondpy',
     )
     wrong = []
     for path in sorted(ROOT.rglob('*.py')):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,13 @@ ROSDEP_KEYS = {
     'pillow': 'python3-pil',
     'poselib': None,
     'pyyaml': 'python3-yaml',
+    'rosbags': None,  # comes with rosbags-image
+    'rosbags-image': None,
     'safetensors': None,
     'scipy': 'python3-scipy',
     'torch': 'python3-torch',
     'tqdm': 'python3-tqdm',
+    'transforms3d': 'python3-transforms3d',
 }
 # What Python code imports that is no part of ROS: modules of the distributions above and of extras.
 MODULES = {
@@ -49,6 +53,7 @@ MODULES = {
     'torch',
     'tqdm',
     'transformers',
+    'transforms3d',
     'yaml',
 }
 # Classes in rviz's own plugins_description.xml, and what it has built in.
@@ -134,6 +139,27 @@ class TestManifest:
         keys = {element.text for element in manifest.findall('exec_depend')}
         wanted = {ROSDEP_KEYS[name] for name in required_distributions()} - {None}
         assert wanted == {key for key in keys if key and key.startswith('python3-')}
+
+    def test_is_told_of_what_rosdep_has_no_key_for(self):
+        names = {name for name, key in ROSDEP_KEYS.items() if key is None}
+        assert names <= required_distributions()
+        # It comes with another of them.
+        names.remove('rosbags')
+        workflow = '.github/workflows/checks.yml'
+        for file in ('package.xml', 'README.md', 'docs/ros.md', 'Dockerfile', workflow):
+            lines = (ROOT / file).read_text(encoding='utf-8').splitlines()
+            told = [
+                line.split() for line in lines if re.search(r'pip3? install .*safetensors', line)
+            ]
+            assert told, file
+            assert all(names <= set(words) for words in told), file
+
+    def test_types_of_ros_packages_are_not_asked_for(self, manifest):
+        config = ConfigParser()
+        config.read(ROOT / 'setup.cfg', encoding='utf-8')
+        (section,) = (name for name in config.sections() if 'rclpy' in name)
+        ignored = set(section.removeprefix('mypy-').replace('.*', '').split(','))
+        assert ignored == imported_packages('aceg_ros', 'launch') - MODULES
 
     def test_depends_on_the_ros_packages_that_are_imported(self, manifest):
         keys = {element.text for element in manifest.findall('exec_depend')}

@@ -61,7 +61,8 @@ class BagFile:
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
             raise DatasetError(
-                f'{path} is a rosbag; to read it install the library rosbags: pip install rosbags'
+                f'{path} is a rosbag; to read it install the library rosbags: pip install '
+                'rosbags-image'
             ) from error
         self.path = path
         self._lock = threading.Lock()

@@ -1,13 +1,27 @@
 """Pixels of image messages to arrays, by the names of their encodings; knows nothing of ROS itself.
 
-Color and gray images of 8 or 16 bits, Bayer patterns and packed YUV follow cv_bridge. Planar YUV is
-that of cameras in phones and single-board computers. Depth follows REP 118. Rows may be padded.
+Color, gray, Bayer patterns and packed YUV are converted by a library: cv_bridge at the edge to ROS,
+where that is installed, else rosbags-image. What is done here is what both lack:
+
+- Checks. Both read a row too short, an image too small for its data, or an odd width as pixels of
+  something, or fail without a reason.
+- Rows with padding and the other byte order. rosbags-image knows no padding, cv_bridge none that is
+  no whole number of pixels, and some versions of it fail with foreign byte order.
+- 16 bits to 8. rosbags-image cuts off where cv_bridge rounds.
+- Planar YUV, which cameras in phones and single-board computers have, and encodings under another
+  name, such as 8UC3. cv_bridge knows neither.
+- Compressed images and depth, which Pillow decodes. The two fail on damaged files without a reason,
+  and give 16 bits as 8.
+- Depth in meters, as REP 118 has it.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -16,26 +30,24 @@ from numpy.typing import NDArray
 from aceg_ros.datasets import images
 from aceg_ros.errors import ImageError
 
-# Channels of a pixel, and those that make RGB of them.
-_LAYOUTS: dict[str, tuple[int, slice]] = {
-    'mono': (1, slice(1)),
-    'rgb': (3, slice(3)),
-    'rgba': (4, slice(3)),
-    'bgr': (3, slice(2, None, -1)),
-    'bgra': (4, slice(2, None, -1)),
+# Values of a pixel, by the beginning of names that end on their bits.
+_CHANNELS = {
+    'mono': 1,
+    'rgb': 3,
+    'rgba': 4,
+    'bgr': 3,
+    'bgra': 4,
+    'bayer_rggb': 1,
+    'bayer_bggr': 1,
+    'bayer_gbrg': 1,
+    'bayer_grbg': 1,
 }
-# OpenCV names a pattern by the second and third pixel of its second row.
-_BAYER = {
-    'bayer_rggb': cv2.COLOR_BayerBG2RGB,
-    'bayer_bggr': cv2.COLOR_BayerRG2RGB,
-    'bayer_gbrg': cv2.COLOR_BayerGR2RGB,
-    'bayer_grbg': cv2.COLOR_BayerGB2RGB,
-}
+# Two bytes for a pixel; newer names after those that every version of cv_bridge knows.
 _YUV = {
-    'uyvy': cv2.COLOR_YUV2RGB_UYVY,
-    'yuv422': cv2.COLOR_YUV2RGB_UYVY,
-    'yuyv': cv2.COLOR_YUV2RGB_YUYV,
-    'yuv422_yuy2': cv2.COLOR_YUV2RGB_YUYV,
+    'yuv422': 'yuv422',
+    'yuv422_yuy2': 'yuv422_yuy2',
+    'uyvy': 'yuv422',
+    'yuyv': 'yuv422_yuy2',
 }
 # Brightness in a plane of its own, color in one or two behind it: columns and rows to a sample of
 # color, whether both colors lie side by side, and whether V comes first.
@@ -63,7 +75,7 @@ _ALIASES = {
 _VIDEO = ('264', '265', 'avc', 'hevc', 'av1', 'vp8', 'vp9', 'theora', 'mpeg', 'packet')
 
 COLOR_ENCODINGS = (
-    *(f'{name}{bits}' for name in (*_LAYOUTS, *_BAYER) for bits in (8, 16)),
+    *(f'{name}{bits}' for name in _CHANNELS for bits in (8, 16)),
     *_YUV,
     *_PLANAR,
     *_ALIASES,
@@ -74,8 +86,42 @@ DEPTH_ENCODINGS = {'16UC1': 1e-3, 'mono16': 1e-3, '32FC1': 1.0}
 _COMPRESSED_DEPTH_HEADER = 12
 
 
+@dataclass(frozen=True)
+class RawImage:
+    """An image as a message has it, but without padding and in the byte order of this machine."""
+
+    encoding: str
+    height: int
+    width: int
+    step: int  # bytes of a row
+    data: Any  # with the buffer protocol
+    is_bigendian: bool = sys.byteorder == 'big'
+
+
+# Pixels of an image in another encoding of as many bits, or in its own. They may be the image's.
+Convert = Callable[[RawImage, str], NDArray[Any]]
+
+
+def by_rosbags(image: RawImage, encoding: str) -> NDArray[Any]:
+    """Convert with rosbags-image; raises ImageError where that is not installed."""
+    try:
+        from rosbags.image import image_to_cvimage
+    except ImportError as error:
+        raise ImageError(
+            'images of messages are converted by rosbags-image: pip install rosbags-image'
+        ) from error
+    # What it wants is any object with the fields of a message.
+    return image_to_cvimage(cast('Any', image), encoding)
+
+
 def decode(
-    encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any
+    encoding: str,
+    height: int,
+    width: int,
+    step: int,
+    is_bigendian: bool,
+    data: Any,
+    convert: Convert = by_rosbags,
 ) -> NDArray[np.uint8]:
     """RGB (height, width, 3) uint8 of an image message's fields; an array of its own.
 
@@ -90,35 +136,39 @@ def decode(
         name = folded
     if name in _PLANAR:
         return _decode_planar(name, height, width, step, data)
-    if name in _YUV:
-        if width % 2:
-            raise ImageError(f'image of encoding {encoding} is {width} pixels wide; even is needed')
-        pixels = _pixels(name, height, width, 2, step, np.dtype(np.uint8), data)
-        return cv2.cvtColor(np.ascontiguousarray(pixels), _YUV[name]).astype(np.uint8, copy=False)
-    layout, bits = (name[:-2], 16) if name.endswith('16') else (name[:-1], 8)
     if name not in COLOR_ENCODINGS:
         raise ImageError(
             f'images of encoding {encoding!r} cannot be used'
             + ('; it is for depth images' if encoding in DEPTH_ENCODINGS else '')
             + f'; publish one of {", ".join(COLOR_ENCODINGS)}'
         )
-    dtype = np.dtype(np.uint8 if bits == 8 else '>u2' if is_bigendian else '<u2')
-    channels, order = _LAYOUTS.get(layout, (1, slice(3)))
-    pixels = _pixels(encoding, height, width, channels, step, dtype, data)
-    if layout in _BAYER:
-        if min(height, width) < 2:
+    bits = 16 if name.endswith('16') else 8
+    if name in _YUV:
+        if width % 2:
+            raise ImageError(f'image of encoding {encoding} is {width} pixels wide; even is needed')
+        name, channels = _YUV[name], 2
+    else:
+        channels = _CHANNELS[name.removesuffix(str(bits))]
+        if name.startswith('bayer') and 0 < min(height, width) < 2:
             raise ImageError(f'image of encoding {encoding} is {width}x{height}; 2x2 is needed')
-        mosaic: NDArray[Any] = np.ascontiguousarray(pixels, dtype.newbyteorder('='))
-        pixels = cv2.cvtColor(mosaic, _BAYER[layout])
-    if bits == 16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if pixels.shape[2] == 1:
-        return np.repeat(pixels, 3, axis=2)
-    return np.array(pixels[:, :, order], order='C')
+    dtype = np.dtype(f'u{bits // 8}')
+    if name == 'rgb8':  # nothing to convert
+        return np.array(_pixels(encoding, height, width, channels, step, dtype, data))
+    raw = _raw(name, height, width, channels, step, dtype, is_bigendian, data)
+    if name == 'mono16':  # fewer values to scale
+        raw = RawImage('mono8', height, width, width, _scaled(convert(raw, name)))
+    pixels = convert(raw, 'rgb16' if raw.encoding.endswith('16') else 'rgb8')
+    return pixels if pixels.dtype == np.uint8 else _scaled(pixels)
 
 
 def decode_depth(
-    encoding: str, height: int, width: int, step: int, is_bigendian: bool, data: Any
+    encoding: str,
+    height: int,
+    width: int,
+    step: int,
+    is_bigendian: bool,
+    data: Any,
+    convert: Convert = by_rosbags,
 ) -> NDArray[np.float32]:
     """Meters (height, width) float32, 0 where unknown, of a depth image message's fields.
 
@@ -129,10 +179,9 @@ def decode_depth(
             f'depth images of encoding {encoding!r} cannot be used; publish 16UC1 (millimeters) or '
             '32FC1 (meters)'
         )
-    kind = 'f4' if encoding == '32FC1' else 'u2'
-    dtype = np.dtype(('>' if is_bigendian else '<') + kind)
-    pixels = _pixels(encoding, height, width, 1, step, dtype, data)[:, :, 0]
-    return _to_meters(pixels, DEPTH_ENCODINGS[encoding])
+    dtype = np.dtype('f4' if encoding == '32FC1' else 'u2')
+    raw = _raw(encoding, height, width, 1, step, dtype, is_bigendian, data)
+    return _to_meters(convert(raw, encoding), DEPTH_ENCODINGS[encoding])
 
 
 def decode_compressed(data: Any, image_format: str = '') -> NDArray[np.uint8]:
@@ -203,10 +252,32 @@ def _decode_planar(name: str, height: int, width: int, step: int, data: Any) -> 
     return rgb.astype(np.uint8, copy=False)
 
 
+def _scaled(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """16 bits as 8, rounded."""
+    return cv2.convertScaleAbs(pixels, alpha=1 / 257).astype(np.uint8, copy=False)
+
+
 def _to_meters(raw: NDArray[Any], unit: float) -> NDArray[np.float32]:
     depth = raw.astype(np.float32) * np.float32(unit)
     depth[~(np.isfinite(depth) & (depth > 0))] = 0.0
     return depth
+
+
+def _raw(
+    encoding: str,
+    height: int,
+    width: int,
+    channels: int,
+    step: int,
+    dtype: np.dtype[Any],
+    is_bigendian: bool,
+    data: Any,
+) -> RawImage:
+    """The image of a message's fields, copied only where a library would misread it."""
+    sent = dtype.newbyteorder('>' if is_bigendian else '<')
+    pixels = _pixels(encoding, height, width, channels, step, sent, data)
+    row = width * channels * dtype.itemsize
+    return RawImage(encoding, height, width, row, np.ascontiguousarray(pixels, dtype))
 
 
 def _pixels(

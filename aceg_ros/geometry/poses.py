@@ -114,8 +114,8 @@ def pose_error(world_from_cam_a: Array, world_from_cam_b: Array) -> tuple[Array,
     return np.linalg.norm(offset, axis=-1), angle
 
 
-def rotation_from_quaternion(xyzw: ArrayLike) -> Array:
-    """Rotation matrix (3, 3) of one quaternion (x, y, z, w), which is normalized.
+def unit_quaternion(xyzw: ArrayLike) -> Array:
+    """One quaternion (4,) scaled to norm 1.
 
     Raises PoseError when it is not four finite numbers of norm 1 within 10 %.
     """
@@ -125,7 +125,12 @@ def rotation_from_quaternion(xyzw: ArrayLike) -> Array:
     norm = float(np.linalg.norm(quaternion))
     if abs(norm - 1.0) > MAX_QUATERNION_NORM_DEFECT:
         raise PoseError(f'quaternion has norm {norm:.3g}, not 1; is the order of columns right?')
-    return Rotation.from_quat(quaternion).as_matrix()
+    return quaternion / norm
+
+
+def rotation_from_quaternion(xyzw: ArrayLike) -> Array:
+    """Rotation matrix (3, 3) of one quaternion (x, y, z, w); PoseError as `unit_quaternion`."""
+    return Rotation.from_quat(unit_quaternion(xyzw)).as_matrix()
 
 
 def quaternion_from_rotation(rotation: Array) -> Array:

@@ -22,13 +22,10 @@ from sensor_msgs.msg import CameraInfo, PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from aceg_ros.errors import PoseError
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import (
-    Array,
-    pose_from_tum,
-    quaternion_from_rotation,
-    transform_points,
-)
+from aceg_ros.geometry.poses import Array, make_pose, transform_points
+from aceg_ros.ros.middleware.rotations import quaternion_from_rotation, rotation_from_quaternion
 
 NANOSECONDS = 1_000_000_000
 
@@ -179,9 +176,11 @@ def camera_info(header: Header, camera: Camera) -> CameraInfo:
 
 
 def _matrix(position: Point | Vector3, rotation: Quaternion) -> Array:
-    return pose_from_tum(
-        [position.x, position.y, position.z, rotation.x, rotation.y, rotation.z, rotation.w]
-    )
+    translation = np.array([position.x, position.y, position.z])
+    if not np.isfinite(translation).all():
+        raise PoseError('position has nan or infinite numbers; its sender has to fix that')
+    quaternion = rotation.x, rotation.y, rotation.z, rotation.w
+    return make_pose(rotation_from_quaternion(quaternion), translation)
 
 
 def _vector(kind: type[Point] | type[Vector3], xyz: Array) -> Point | Vector3:
@@ -190,5 +189,5 @@ def _vector(kind: type[Point] | type[Vector3], xyz: Array) -> Point | Vector3:
 
 
 def _quaternion(rotation: Array) -> Quaternion:
-    x, y, z, w = (float(value) for value in quaternion_from_rotation(rotation))
+    x, y, z, w = quaternion_from_rotation(rotation)
     return Quaternion(x=x, y=y, z=z, w=w)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import sys
 from io import BytesIO
 
 import cv2
@@ -52,6 +53,14 @@ class TestColors:
         np.testing.assert_array_equal(decode('8UC1', H, W, W, False, gray.tobytes()), expected)
         deep = (gray.astype('>u2') * 257).tobytes()
         np.testing.assert_array_equal(decode('mono16', H, W, 2 * W, True, deep), expected)
+
+    @pytest.mark.parametrize('name', ['mono16', 'bgr16'])
+    def test_sixteen_bits_are_rounded(self, name):
+        channels = 1 if name == 'mono16' else 3
+        deep = np.repeat(np.arange(2**16, dtype='<u2'), channels)
+        found = decode(name, 256, 256, 512 * channels, False, deep.tobytes())
+        expected = np.rint(np.arange(2**16) / 257)
+        np.testing.assert_array_equal(found.reshape(-1, 3), np.stack([expected] * 3, -1))
 
     @pytest.mark.parametrize('bits', [8, 16])
     @pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
@@ -157,6 +166,12 @@ class TestRefused:
     def test_step_too_small(self):
         with pytest.raises(ImageError, match='step is 8'):
             decode('rgb8', H, W, W, False, RGB.tobytes())
+
+
+def test_without_rosbags_image_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'rosbags.image', None)
+    with pytest.raises(ImageError, match='pip install rosbags-image'):
+        decode('bgr8', H, W, 3 * W, False, RGB.tobytes())
 
 
 class TestDepth:

@@ -12,17 +12,12 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from aceg_ros.datasets.encodings import COLOR_ENCODINGS
 from aceg_ros.errors import ImageError
+from aceg_ros.ros.middleware import bridge
 from aceg_ros.ros.middleware.bridge import from_depth, from_rgb, to_depth, to_rgb
 
 HEIGHT, WIDTH = 6, 8
-# Encodings that cv_bridge converts, without their bits.
-CHANNELS = {
-    1: ('mono', 'bayer_rggb', 'bayer_bggr', 'bayer_gbrg', 'bayer_grbg'),
-    2: ('yuv422', 'yuv422_yuy2'),
-    3: ('rgb', 'bgr'),
-    4: ('rgba', 'bgra'),
-}
 
 
 @pytest.fixture
@@ -85,18 +80,86 @@ class TestColor:
         found = to_rgb(message(encoding, packed, padding=4)).astype(int)
         assert np.abs(found - [255, 0, 0]).max() <= 3
 
-    @pytest.mark.parametrize(('channels', 'names'), CHANNELS.items())
-    @pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
-    def test_as_cv_bridge(self, channels, names, dtype):
-        bridge = pytest.importorskip('cv_bridge').CvBridge()
-        bits = 8 * np.dtype(dtype).itemsize
+
+class TestBothWays:
+    """cv_bridge and rosbags-image, each where it is installed."""
+
+    @pytest.fixture
+    def without_cv_bridge(self, monkeypatch):
+        """Have all that follows done without cv_bridge."""
+
+        def hide():
+            monkeypatch.setattr(bridge, '_cv_bridge', lambda: None)
+
+        return hide
+
+    @pytest.fixture
+    def cv_bridge(self):
+        """cv_bridge, or a skip."""
+        if bridge._cv_bridge() is None:
+            pytest.skip('cv_bridge is a package of ROS; it is not installed, or does not work here')
+        return bridge._cv_bridge()
+
+    @pytest.mark.parametrize('padding', [0, 1, 12])
+    @pytest.mark.parametrize('encoding', COLOR_ENCODINGS)
+    def test_same_pixels(self, cv_bridge, without_cv_bridge, encoding, padding):
+        bits = 16 if encoding.endswith('16') else 8
+        # Planes of color follow those of brightness; 3 rows of them are more than any has.
+        shape = (HEIGHT * 3, WIDTH, 4)
+        noise = np.random.default_rng(3).integers(0, 2**bits, shape).astype(f'u{bits // 8}')
+        sent = [message(encoding, noise, padding, big) for big in {False, bits == 16}]
+        for each in sent:
+            each.height = HEIGHT
+        theirs = [to_rgb(each) for each in sent]
+        without_cv_bridge()
+        for each, pixels in zip(sent, theirs, strict=True):
+            np.testing.assert_array_equal(to_rgb(each), pixels)
+
+    @pytest.mark.parametrize('big', [False, True])
+    @pytest.mark.parametrize('encoding', ['16UC1', '32FC1', 'mono16'])
+    def test_same_depth(self, cv_bridge, without_cv_bridge, encoding, big):
+        depth = np.random.default_rng(4).uniform(0, 60000, (HEIGHT, WIDTH))
+        sent = message(encoding, depth.astype('f4' if encoding == '32FC1' else 'u2'), 3, big)
+        theirs = to_depth(sent)
+        without_cv_bridge()
+        np.testing.assert_array_equal(to_depth(sent), theirs)
+
+    def test_same_messages(self, image, cv_bridge, without_cv_bridge):
+        header = Header(frame_id='camera')
+        depth = image[..., 0].astype(np.float32)
+        theirs = from_rgb(image[:, ::-1], header), from_depth(depth, header)
+        without_cv_bridge()
+        assert theirs == (from_rgb(image[:, ::-1], header), from_depth(depth, header))
+
+    @pytest.mark.parametrize('name', ['mono8', 'bgr8', 'rgba16', 'bayer_gbrg8', 'yuv422'])
+    def test_pixels_are_those_that_cv_bridge_gives_by_itself(self, cv_bridge, name):
+        bits = 16 if name.endswith('16') else 8
+        channels = {'mono8': 1, 'bgr8': 3, 'rgba16': 4, 'bayer_gbrg8': 1, 'yuv422': 2}[name]
         noise = np.random.default_rng(3).integers(0, 2**bits, (HEIGHT, WIDTH, channels))
-        for name in names:
-            if bits == 8 or not name.startswith('yuv'):
-                encoding = name if name.startswith('yuv') else f'{name}{bits}'
-                sent = message(encoding, noise.astype(dtype))
-                theirs = bridge.imgmsg_to_cv2(sent, 'rgb8')
-                np.testing.assert_array_equal(to_rgb(sent), theirs, encoding)
+        sent = message(name, noise.astype(f'u{bits // 8}'))
+        np.testing.assert_array_equal(to_rgb(sent), cv_bridge.imgmsg_to_cv2(sent, 'rgb8'))
+
+    def test_rosbags_image_steps_in_for_a_cv_bridge_that_does_not_work(self, image, monkeypatch):
+        class Broken:
+            def cv2_to_imgmsg(self, *arguments):
+                raise ImportError('numpy.core.multiarray failed to import')
+
+        monkeypatch.setattr(bridge, 'CvBridge', Broken)
+        bridge._cv_bridge.cache_clear()
+        try:
+            np.testing.assert_array_equal(to_rgb(message('bgr8', image[..., ::-1], 2)), image)
+            np.testing.assert_array_equal(to_rgb(from_rgb(image, Header())), image)
+        finally:
+            bridge._cv_bridge.cache_clear()
+
+    def test_cv_bridge_is_asked_for_encodings_that_only_it_knows(self, image, monkeypatch):
+        class Later:
+            def imgmsg_to_cv2(self, message, encoding):
+                assert (message.encoding, encoding) == ('rgb10', 'rgb8')
+                return image
+
+        monkeypatch.setattr(bridge, '_cv_bridge', Later)
+        np.testing.assert_array_equal(to_rgb(message('rgb10', image)), image)
 
 
 class TestCompressed:

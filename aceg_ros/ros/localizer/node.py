@@ -25,6 +25,7 @@ from aceg_ros.ros.localizer.pipeline import Hooks
 from aceg_ros.ros.localizer.report import Reports, Status
 from aceg_ros.ros.localizer.requests import InactiveError, Requests
 from aceg_ros.ros.localizer.statistics import Statistics
+from aceg_ros.ros.middleware.bond import ManagerBond
 from aceg_ros.ros.middleware.diagnostics import Diagnostics
 from aceg_ros.ros.parameters import RVIZ_RESET, Parameters, image_reliability
 from aceg_ros.ros.spin import run_node
@@ -61,6 +62,7 @@ class LocalizerNode(LifecycleNode):
         self._interface: Interface | None = None  # while the node is configured
         self._show_again: float | None = None  # when viewers that forgot the map get it again
         self._closing: list[Requests] = []  # whose last answers are still to be sent
+        self._bond = ManagerBond(self)
         self._tracker = Tracker(gate_options(self._values()), settings['lost_after'])
         self._tracker.map_missing(_UNCONFIGURED)
         self._statistics = Statistics()
@@ -143,10 +145,13 @@ class LocalizerNode(LifecycleNode):
         if self._interface is not None:
             self._interface.outputs.show_map(self._map_to_show)
         self._listen()
+        if not self._settings[AUTOSTART.name]:
+            self._bond.form()
         return outcome
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen no more."""
+        self._bond.end()
         self._active = False
         self._listen()
         return super().on_deactivate(state)
@@ -271,6 +276,7 @@ class LocalizerNode(LifecycleNode):
 
     def _close(self, why: str) -> None:
         """Undo the configuration."""
+        self._bond.end()
         self._active = False
         self._camera.stop()
         self._maps.unload(why)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from aceg_ros.geometry.motion import MotionLimits
-from aceg_ros.geometry.poses import Array, make_pose, so3_exp
+from aceg_ros.geometry.poses import Array, make_pose
 from aceg_ros.localization.options import GateOptions as PoseGate
 from aceg_ros.ros.common_options import AUTOSTART, CAMERA_PARAMETERS
+from aceg_ros.ros.middleware.rotations import rotation_from_euler
 from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
 from aceg_ros.tracking.gate import GateOptions
 from aceg_ros.tracking.modes import TfMode
@@ -270,7 +271,7 @@ def map_urls(value: str | Sequence[str]) -> tuple[str, ...]:
 def initial_pose(values: Mapping[str, Any]) -> tuple[Array, Array]:
     """map_from_body (4, 4) of a body that looks along its x axis, and a wide covariance (6, 6)."""
     x, y, z, yaw = (values[f'initial_pose.{name}'] for name in ('x', 'y', 'z', 'yaw'))
-    pose = make_pose(so3_exp([0.0, 0.0, yaw]), [x, y, z])
+    pose = make_pose(rotation_from_euler(0.0, 0.0, yaw), [x, y, z])
     return pose, believable(np.zeros((6, 6)))
 
 

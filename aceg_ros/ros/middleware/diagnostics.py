@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
+from aceg_ros.ros.middleware.distributions import name_reports
 from aceg_ros.ros.status_values import key_values
 
 try:
@@ -100,8 +101,8 @@ class _Updater:
 
     def __init__(self, node: Node) -> None:
         self._updater = diagnostic_updater.Updater(node, PERIOD)
-        # Nodes of one name in several namespaces are told apart; Humble's does not have this.
-        self._updater.node_name = _full_name(node)
+        # Nodes of one name in several namespaces are told apart.
+        name_reports(self._updater, _full_name(node))
         self.period: float = self._updater.period  # a parameter of the node
         node.destroy_timer(self._updater.timer)
 

@@ -10,10 +10,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
+from aceg_ros.ros.middleware.distributions import subscribe
 
 LOOK = 0.5  # s between looks at who publishes
 
@@ -78,16 +75,4 @@ class MatchedSubscription:
 
     def _subscribe(self) -> Subscription[Any]:
         qos = QoSProfile(depth=self._depth, reliability=self.reliability)
-        create = self._node.create_subscription
-        try:
-            return create(
-                self._kind,
-                self._topic,
-                self._callback,
-                qos,
-                event_callbacks=SubscriptionEventCallbacks(
-                    message_lost=lambda event: self._on_lost(event.total_count_change)
-                ),
-            )
-        except UnsupportedEventTypeError:
-            return create(self._kind, self._topic, self._callback, qos)
+        return subscribe(self._node, self._kind, self._topic, self._callback, qos, self._on_lost)

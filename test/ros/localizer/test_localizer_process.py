@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from contextlib import suppress
@@ -18,6 +19,25 @@ from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
 from aceg_ros.ros.status_values import LocalizationValues, read_values
+
+# A stand-in for bondpy, which says what is asked of it.
+BONDPY = """
+class Bond:
+    def __init__(self, node, topic, bond_id):
+        self.id = bond_id
+        self.pub, self.sub = None, None
+
+    def set_heartbeat_period(self, seconds):
+        pass
+
+    set_heartbeat_timeout = set_heartbeat_period
+
+    def start(self):
+        print('bond', self.id, 'starts')
+
+    def shutdown(self):
+        print('bond', self.id, 'ends')
+"""
 
 
 def test_ends_while_it_is_loading(ros, room_map):
@@ -122,7 +142,7 @@ def interface(ros, localizer) -> set[str]:
     return found
 
 
-def test_has_its_interface_while_it_is_configured(ros, room_map):
+def test_has_its_interface_while_it_is_configured(ros, room_map, tmp_path):
     configured = {
         'tf',
         'tf_static',
@@ -139,7 +159,10 @@ def test_has_its_interface_while_it_is_configured(ros, room_map):
         'relocalize',
     }
     active = configured | {'image', 'camera_info'}
-    localizer = Localizer(ros, '/cycle', map=room_map, autostart=False)
+    (tmp_path / 'bondpy').mkdir()
+    (tmp_path / 'bondpy' / 'bondpy.py').write_text(BONDPY)
+    path = os.pathsep.join([str(tmp_path), ros.environment['PYTHONPATH']])
+    localizer = Localizer(ros, '/cycle', {'PYTHONPATH': path}, map=room_map, autostart=False)
     clouds = ros.collect(PointCloud2, f'{localizer.name}/map_points', LATCHED)
 
     def now_has(expected: set[str]) -> None:
@@ -149,17 +172,24 @@ def test_has_its_interface_while_it_is_configured(ros, room_map):
             what=f'{sorted(expected)} in place of {sorted(interface(ros, localizer) & active)}',
         )
 
+    def bonds() -> tuple[int, int]:
+        output = localizer.process.output
+        return output.count('bond aceg_localizer starts'), output.count('bond aceg_localizer ends')
+
     assert ros.state(localizer.name) == 'unconfigured'
-    for _ in range(2):
+    for turn in range(2):
         clouds.clear()
         now_has(set())
         assert ros.change_state(localizer.name, 'configure')
         now_has(configured)
         assert not clouds.messages
+        assert bonds() == (turn, turn)
         assert ros.change_state(localizer.name, 'activate')
+        assert bonds() == (turn + 1, turn)
         now_has(active)
         clouds.wait_for(lambda cloud: cloud.width > 0)
         assert ros.change_state(localizer.name, 'deactivate')
+        assert bonds() == (turn + 1, turn + 1)
         now_has(configured)
         assert ros.change_state(localizer.name, 'cleanup')
     assert ros.change_state(localizer.name, 'shutdown')
