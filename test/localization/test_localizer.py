@@ -156,7 +156,7 @@ class TestCovariance:
         """A map known to be off by more gives poses that are less certain, in every direction."""
         covariances = []
         for angle in (0.0, 0.01):
-            info = replace(mapped.code.info, angular_error=angle)
+            info = replace(mapped.code.info, view_error=angle)
             code = replace(mapped.code, info=info)
             answer = Localizer(code, engine).localize(query.image(), query.camera)
             covariances.append(answer.covariance)
