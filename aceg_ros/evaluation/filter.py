@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 
 _SPREAD = 1.0  # deviation of the first velocity, m/s and rad/s
 _LEAST_STEP = 1e-3  # s
+_LAG = 5  # frames
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,19 @@ class Agility:
 
     @classmethod
     def of(cls, stamps: Array, poses: Sequence[Array]) -> Agility:
-        """That of a known trajectory: stamps (N,) in seconds and world_from_cam (4, 4)."""
+        """That of a known trajectory: stamps (N,) in seconds and world_from_cam (4, 4).
+
+        Velocities are compared some frames apart, because accelerations last, and the noise of
+        true poses does not.
+        """
         steps = np.array([pose_residual(b, a) for a, b in pairwise(poses)])
         spans = np.maximum(np.diff(stamps), _LEAST_STEP)
         velocity = steps / spans[:, None]
-        between = (spans[1:] + spans[:-1]) / 2
+        lag = min(_LAG, len(velocity) - 1)
+        middle = (stamps[1:] + stamps[:-1]) / 2
+        between = np.maximum(middle[lag:] - middle[:-lag], _LEAST_STEP)
         # White noise of power q changes a velocity by q t within t.
-        power = (np.diff(velocity, axis=0) ** 2 / between[:, None]).mean(axis=0)
+        power = ((velocity[lag:] - velocity[:-lag]) ** 2 / between[:, None]).mean(axis=0)
         return cls(float(np.sqrt(power[:3].mean())), float(np.sqrt(power[3:].mean())))
 
 

@@ -93,7 +93,7 @@ def test_agility_of_steady_motion_is_small():
     assert Agility.of(stamps, steady).acceleration == pytest.approx(0.0, abs=1e-9)
     assert Agility.of(stamps, steady).turning == pytest.approx(0.0, abs=1e-9)
     jumpy = [make_pose(np.eye(3), [t % 2, 0.0, 0.0]) for t in stamps]
-    assert Agility.of(stamps, jumpy).acceleration > 1.0
+    assert Agility.of(stamps, jumpy).acceleration > 0.3
 
 
 def test_picture(tmp_path, rng):
