@@ -71,9 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
             draw_filter(folder / f'{track.name}.png', outcome.track.results, outcome.runs)
     if not outcomes:
         raise FitError('no place could be mapped; name another dataset, or give --worlds')
-    header = ['place', 'images', 'poses', *(f'{part}: mean, in 95 %' for part in _PARTS)]
+    parts = [f'{part}: mean, in 95 %' for part in _PARTS]
+    header = ['place', 'images', 'poses', *parts, 'pose, simple covariances']
     rows = [
-        [outcome.name, group, *_row(found)]
+        [outcome.name, group, *_row(found), _row(outcome.simple[group])[1]]
         for outcome in outcomes
         for group, found in outcome.groups.items()
     ]

@@ -22,6 +22,7 @@ from aceg_ros.evaluation.filter import Run, compare
 from aceg_ros.evaluation.metrics import Evaluation, evaluate
 from aceg_ros.lab.pretraining.sources.worlds import ProceduralWorlds
 from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.result import Localization
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.monitor import Monitor
@@ -47,6 +48,7 @@ class Outcome:
 
     name: str
     groups: dict[str, Evaluation]
+    simple: dict[str, Evaluation]  # the same poses with covariances of `simpler`
     track: Evaluation  # 'between' and 'beyond' in order of time
     runs: list[Run]  # of the filter; none where there are too few poses
 
@@ -74,7 +76,8 @@ def follow(
 ) -> Outcome:
     """Map the first part, ask for the rest; raises FitError when it cannot be mapped."""
     ends = round(_MAPPED * len(track.frames))
-    localizer = Localizer(map_scene(track.frames[:ends:2], engine, options).code, engine)
+    code = map_scene(track.frames[:ends:2], engine, options).code
+    localizer = Localizer(code, engine)
     between = evaluate(localizer, track.frames[1:ends:2], monitor)
     beyond = evaluate(localizer, track.frames[ends:], monitor)
     step = max(len(between.results) // _COVERED, 1)
@@ -88,7 +91,22 @@ def follow(
     }
     whole = between.joined(beyond)
     poses = sum(result.localized for result in whole.results)
-    return Outcome(track.name, groups, whole, compare(whole.results) if poses >= 3 else [])
+    runs = compare(whole.results) if poses >= 3 else []
+    angle = code.info.angular_error
+    simple = {group: simpler(found, angle) for group, found in groups.items()}
+    return Outcome(track.name, groups, simple, whole, runs)
+
+
+def simpler(found: Evaluation, angle: float) -> Evaluation:
+    """The same poses with covariances of their residuals and one error of the map, in rad."""
+    results = []
+    for result in found.results:
+        answer = result.answer
+        if isinstance(answer, Localization) and answer.residual_covariance is not None:
+            covariance = answer.residual_covariance + answer.map_error(angle)
+            answer = replace(answer, covariance=covariance)
+        results.append(replace(result, answer=answer))
+    return replace(found, results=results)
 
 
 def half_covered(frame: Frame, index: int) -> Frame:

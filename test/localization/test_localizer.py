@@ -166,6 +166,14 @@ class TestCovariance:
         assert (distance > 0.5).all()
         assert (distance < 6.0).all()
 
+    def test_confidence_does_not_depend_on_it(self, mapped, engine, query, found):
+        """The confidence model was trained with another covariance, and keeps it."""
+        options = configured(LocalizationOptions(), {'uncertainty.depth': 0.5})
+        answer = Localizer(mapped.code, engine, options).localize(query.image(), query.camera)
+        assert answer.confidence == found.confidence
+        assert np.trace(answer.covariance[:3, :3]) > 2 * np.trace(found.covariance[:3, :3])
+        np.testing.assert_array_equal(answer.residual_covariance, found.residual_covariance)
+
 
 class TestPrior:
     def test_right(self, localizer, query):
