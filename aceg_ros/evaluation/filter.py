@@ -108,11 +108,12 @@ class Run:
     errors: Array  # (N, 6) step to the truth, as `pose_residual`
     deviations: Array  # (N, 6) that the filter claims
     normalized: Array  # (N,) error squared
+    measured: NDArray[np.bool_]  # (N,) whether there was a pose; else the camera went on as it went
 
     @property
     def rms(self) -> tuple[float, float]:
-        """Root mean square errors: m, rad."""
-        squared = self.errors**2
+        """Root mean square errors, where there was a pose: m, rad."""
+        squared = self.errors[self.measured] ** 2
         position, rotation = squared[:, :3].sum(axis=1), squared[:, 3:].sum(axis=1)
         return float(np.sqrt(position.mean())), float(np.sqrt(rotation.mean()))
 
@@ -142,19 +143,15 @@ def compare(results: Sequence[FrameResult]) -> list[Run]:
     }
     runs = []
     for name, covariances in feeds.items():
-        pairs = [
-            (state, truth)
-            for state, truth in zip(
-                filtered(stamps, poses, covariances, agility), truths, strict=True
-            )
-            if state is not None
-        ]
+        states = filtered(stamps, poses, covariances, agility)
+        pairs = [(s, truth) for s, truth in zip(states, truths, strict=True) if s is not None]
         errors = np.array([pose_residual(truth, s.world_from_cam) for s, truth in pairs])
         deviations = np.array([np.sqrt(np.diag(s.covariance)) for s, _ in pairs])
         normalized = np.array(
             [mahalanobis2(e, s.covariance) for e, (s, _) in zip(errors, pairs, strict=True)]
         )
-        runs.append(Run(name, errors, deviations, normalized))
+        measured = np.array([pose is not None for pose in poses[-len(pairs) :]])
+        runs.append(Run(name, errors, deviations, normalized, measured))
     return runs
 
 
