@@ -29,6 +29,7 @@ COMMANDS = {
     'benchmark': 'Compare methods on the same images.',
     'light-benchmark': 'Compare methods in worlds mapped by day and queried by night.',
     'traps': 'Count wrong poses of deceptive images, and draw the worst.',
+    'consistency': 'Compare errors of poses with their covariances, and filter them.',
     'train-encoder': 'Train an encoder.',
     'train-confidence': 'Train the model that estimates how likely a pose is right.',
     'pretrain': 'Pre-train blocks of the regressor on many scenes.',

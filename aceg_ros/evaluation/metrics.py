@@ -113,8 +113,9 @@ class Evaluation:
     def calibration(self) -> dict[str, Any]:
         """Whether the covariances of the localized frames match their errors.
 
-        For the whole `pose` and for its `position` there are the normalized squared error of each
-        frame, its median, and the expected median. Further there is the fraction of frames inside
+        For the whole `pose`, its `position` and its `rotation` there are the normalized squared
+        error of each frame, its mean by degree of freedom, its median, and the expected median.
+        Further there is the fraction of frames inside
         the ellipsoids that should hold 50, 90 and 95 % of them. Medians are None when no frame was
         localized.
         """
@@ -126,11 +127,12 @@ class Evaluation:
                 for result in self.results
                 if isinstance(result.answer, Localization)
             ]
-        ).reshape(-1, 2)
+        ).reshape(-1, 3)
         return {
             'frames': len(nees),
             'pose': _coverage(nees[:, 0], 6),
             'position': _coverage(nees[:, 1], 3),
+            'rotation': _coverage(nees[:, 2], 3),
         }
 
 
@@ -175,6 +177,7 @@ def evaluate(
 def _coverage(nees: Array, freedom: int) -> dict[str, Any]:
     result: dict[str, Any] = {
         'nees': [_finite(value) for value in nees.tolist()],
+        'mean': _finite(float(np.mean(nees)) / freedom) if len(nees) else None,
         'median': _finite(float(np.median(nees))) if len(nees) else None,
         'expected_median': float(chi2.median(freedom)),
     }

@@ -142,7 +142,7 @@ def _notes(evaluation: Evaluation) -> str:
 def _calibration(evaluation: Evaluation) -> str:
     calibration = evaluation.calibration()
     rows = []
-    for name in ('pose', 'position'):
+    for name in ('pose', 'position', 'rotation'):
         part = calibration[name]
         rows.append(
             [

@@ -155,6 +155,18 @@ def skew(vector: ArrayLike) -> Array:
     return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
 
 
+def nearest_pose(poses: Array, pose: Array, unit: float) -> tuple[int, float, float]:
+    """Which of `poses` (K, 4, 4) is most like `pose` (4, 4), how far off and how much turned.
+
+    The distance is in units of `unit`, the angle in radians; the sum of both is the least.
+    """
+    distance = np.linalg.norm(poses[:, :3, 3] - pose[:3, 3], axis=1) / max(unit, 1e-9)
+    traces = np.einsum('kij,ij->k', poses[:, :3, :3], pose[:3, :3])
+    angle = np.arccos(np.clip((traces - 1) / 2, -1, 1))
+    best = int((distance + angle).argmin())
+    return best, float(distance[best]), float(angle[best])
+
+
 def se3_exp(twist: ArrayLike) -> Array:
     """Transform (4, 4) of a twist (6,): translation part x, y, z first, then rotation rx, ry, rz.
 

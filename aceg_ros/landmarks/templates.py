@@ -37,13 +37,14 @@ class PlanarPatches:
     centers: Array  # (N, 3) meters
     axes: Array  # (N, 2, 3) meters from one sample to the next, along rows and along columns
     templates: Floats  # (N, SIDE, SIDE), each of mean 0 and length 1
+    keyframe: NDArray[np.int64]  # (N,) which one each faces
 
     def __len__(self) -> int:
         return len(self.centers)
 
     def subset(self, index: NDArray[np.generic]) -> PlanarPatches:
         """Those of an index or mask."""
-        return PlanarPatches(self.centers[index], self.axes[index], self.templates[index])
+        return PlanarPatches(*(column[index] for column in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ def planar_patches(landmarks: Landmarks, keyframes: Array) -> PlanarPatches:
     poses = keyframes[landmarks.keyframe]
     centers = landmarks.points3d.astype(np.float64)
     axes = facing_axes(centers, poses, landmarks.angle.astype(np.float64))
-    return PlanarPatches(centers, axes, normalized(landmarks.templates.astype(np.float32)))
+    templates = normalized(landmarks.templates.astype(np.float32))
+    return PlanarPatches(centers, axes, templates, landmarks.keyframe.astype(np.int64))
 
 
 def facing_axes(centers: Array, world_from_cam: Array, angle: Array) -> Array:

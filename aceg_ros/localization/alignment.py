@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.landmarks.templates import (
@@ -32,6 +33,17 @@ class AlignedPose:
     pose: RefinedPose
     matches: Matches
     redetected_ratio: float  # part of a session's landmarks in view that agree with the pose
+    # (N,) of each match that is a landmark the keyframe on whose ray it lies, of others -1
+    keyframe: NDArray[np.int64]
+    aligned: bool  # whether landmarks are among the matches
+
+    @classmethod
+    def by_patches(
+        cls, pose: RefinedPose, matches: Matches, redetected_ratio: float
+    ) -> AlignedPose:
+        """A pose that landmarks do not improve."""
+        unknown = np.full(len(matches), -1, np.int64)
+        return cls(pose, matches, redetected_ratio, unknown, aligned=False)
 
 
 def align(
@@ -96,12 +108,13 @@ def _aligned(
         order = np.argsort(found_ratio)[::-1][:_MOST_SESSIONS]
         frontal = [frontal[i] for i in order if found_ratio[i] >= _NEAR_BEST * max(found_ratio)]
     found = [find(landmarks, options.count) for landmarks in frontal]
-    together = matches
+    together, keyframe = matches, [np.full(len(matches), -1, np.int64)]
     for landmarks, seen in zip(frontal, found, strict=True):
         points3d = landmarks.centers[seen.index]
         sigma = options.sigma_px * np.linalg.norm(points3d - center, axis=1) / camera.focal
         rays = camera.rays(seen.points2d)
         together = together.joined(Matches(rays, seen.points2d, points3d, sigma))
+        keyframe.append(landmarks.keyframe[seen.index])
     refined = refine_pose(
         pose.world_from_cam,
         together.rays,
@@ -112,7 +125,7 @@ def _aligned(
         floor_px=_FLOOR_PX,
     )
     if refined is None:
-        return AlignedPose(pose, matches, 0.0)
+        return AlignedPose.by_patches(pose, matches, 0.0)
     ends = len(matches) + np.cumsum([len(seen.index) for seen in found], dtype=int)
     agreeing = [part.sum() for part in np.split(refined.inliers, [len(matches), *ends])[1:-1]]
     ratio = max(
@@ -120,5 +133,5 @@ def _aligned(
         for count, seen in zip(agreeing, found, strict=True)
     )
     if ratio < options.min_redetected:
-        return AlignedPose(pose, matches, ratio)
-    return AlignedPose(refined, together, ratio)
+        return AlignedPose.by_patches(pose, matches, ratio)
+    return AlignedPose(refined, together, ratio, np.concatenate(keyframe), aligned=True)

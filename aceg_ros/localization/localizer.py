@@ -20,8 +20,9 @@ from aceg_ros.localization.clock import Clock
 from aceg_ros.localization.gate import refusal
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
-from aceg_ros.localization.search import search_pose
-from aceg_ros.localization.verification import ConfidenceModel, gather
+from aceg_ros.localization.search import FoundPose, search_pose
+from aceg_ros.localization.uncertainty import pose_uncertainty, with_rival
+from aceg_ros.localization.verification import ConfidenceModel, Rival, gather
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.sessions import session_landmarks
@@ -161,7 +162,7 @@ class Localizer:
         settled = search_pose(self._reader, patches, first, prior, self.options.search, clock)
         if isinstance(settled, Reason):
             return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds)
-        aligned = AlignedPose(settled.pose, settled.matches, 0.0)
+        aligned = AlignedPose.by_patches(settled.pose, settled.matches, 0.0)
         if settled.support_ratio is not None:  # else the matches are too coarse to align with
             aligned = align(
                 view,
@@ -180,17 +181,34 @@ class Localizer:
             sigma=aligned.matches.sigma,
             inliers=aligned.pose.inliers,
             seconds=clock.seconds,
-        ).with_map_error(self.code.info.angular_error)
-        evidence = gather(self._reader, patches, first, settled, aligned, found)
+            residual_covariance=aligned.pose.covariance,
+        )
+        isotropic = found.covariance + found.map_error(self.code.info.angular_error)
+        found = replace(found, covariance=isotropic)
+        evidence, rival = gather(self._reader, patches, first, settled, aligned, found)
         found = replace(
             found, confidence=self._model.probability(evidence), evidence=evidence.to_dict()
         )
+        if settled.support_ratio is not None:
+            found = replace(found, covariance=self._covariance(found, settled, aligned, rival))
         clock.lap('verify')
         refused = refusal(found, evidence, self._model, self.options.gate)
         if refused is None:
             return found.shifted(origin)
         reason, message = refused
         return LocalizationFailure(reason, message, clock.seconds, found.confidence, found.evidence)
+
+    def _covariance(
+        self, found: Localization, settled: FoundPose, aligned: AlignedPose, rival: Rival
+    ) -> np.ndarray:
+        """All that is known of the error of ``found``, (6, 6)."""
+        covariance = pose_uncertainty(
+            aligned, settled, self.code.keyframes, self.options.uncertainty
+        ) + found.map_error(self.code.info.view_error)
+        if rival.world_from_cam is None or rival.margin >= self.options.gate.min_rival_margin:
+            return covariance
+        doubt = 1 - found.confidence
+        return with_rival(covariance, found.world_from_cam, rival.world_from_cam, doubt)
 
     @torch.inference_mode()
     def _encode(self, view: np.ndarray, camera: Camera) -> ImagePatches:

@@ -88,6 +88,44 @@ class LandmarkOptions(Options):
 
 
 @dataclass(frozen=True)
+class UncertaintyOptions(Options):
+    """Errors that do not show in one image, and so have to be known."""
+
+    keyframe_angle: float = option(
+        0.2e-3,
+        'Error of the directions in which a mapping image sees its points, the same for all points '
+        'of that image. It comes from the pose of the image.',
+        'rad',
+        low=0,
+    )
+    common_angle: float = option(
+        0.15e-3,
+        'The same, for all points of the map. It comes from the calibration of the camera.',
+        'rad',
+        low=0,
+    )
+    depth: float = option(
+        0.003,
+        'Error of the distance from a mapping image to its points, as a part of it, the same for '
+        'points side by side. It shows in views from elsewhere.',
+        low=0,
+    )
+    patch_part: float = option(
+        0.5,
+        'Part of the standard deviation of a scene coordinate that is the same for all patches of '
+        'one part of the image.',
+        low=0,
+    )
+    chance_redetected: float = option(
+        0.2,
+        'Part of the landmarks in view that can be found by chance. If no more are found, a pose '
+        'is no more certain than its patches make it.',
+        low=0,
+        high=1,
+    )
+
+
+@dataclass(frozen=True)
 class GateOptions(Options):
     """What a pose must show to be given out."""
 
@@ -128,4 +166,5 @@ class LocalizationOptions(Options):
     reader: ReaderOptions = field(default_factory=ReaderOptions)
     search: SearchOptions = field(default_factory=SearchOptions)
     landmarks: LandmarkOptions = field(default_factory=LandmarkOptions)
+    uncertainty: UncertaintyOptions = field(default_factory=UncertaintyOptions)
     gate: GateOptions = field(default_factory=GateOptions)

@@ -48,6 +48,8 @@ class Localization:
     evidence: dict[str, float] = field(default_factory=dict)  # input of the confidence model
     seconds: dict[str, float] = field(default_factory=dict)  # time of each stage
     map_name: str = ''  # which of several maps it is in, `several`
+    # (6, 6) what the residuals alone show of the covariance; None of other methods
+    residual_covariance: np.ndarray | None = None
 
     @property
     def scene_distance(self) -> float:
@@ -60,15 +62,13 @@ class Localization:
         pose = shifted(self.world_from_cam, offset)
         return replace(self, world_from_cam=pose, points3d=self.points3d + offset)
 
-    def with_map_error(self, angle: float) -> Localization:
-        """The same pose, with the error of the map added to its covariance.
+    def map_error(self, angle: float) -> np.ndarray:
+        """Covariance (6, 6) that a map error of ``angle`` (rad), as seen by a whole view, gives.
 
-        A map error of ``angle`` (rad), as seen by a whole view, rotates the camera by that angle,
-        or shifts it by that angle times the scene's distance.
+        It rotates the camera by that angle, or shifts it by that angle times the scene's distance.
         """
         shift = angle * self.scene_distance
-        added = np.diag([shift**2] * 3 + [angle**2] * 3)
-        return replace(self, covariance=self.covariance + added)
+        return np.diag([shift**2] * 3 + [angle**2] * 3)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from aceg_ros.errors import WeightsError
-from aceg_ros.geometry.poses import pose_error
+from aceg_ros.geometry.poses import nearest_pose, pose_error
 from aceg_ros.localization.alignment import AlignedPose
 from aceg_ros.localization.result import Localization
 from aceg_ros.localization.search import FoundPose
@@ -84,6 +84,15 @@ def is_gross(found: Localization, world_from_cam: np.ndarray) -> bool:
     return off and not is_right(found, world_from_cam)
 
 
+@dataclass(frozen=True)
+class Rival:
+    """The best pose among places that do not agree with the pose found."""
+
+    strength: float  # `Evidence.rival`
+    margin: float  # `Evidence.rival_margin`
+    world_from_cam: np.ndarray | None  # (4, 4), None where it is too weak to be looked at closely
+
+
 def gather(
     reader: CodeReader,
     patches: ImagePatches,
@@ -91,8 +100,11 @@ def gather(
     searched: FoundPose,
     aligned: AlignedPose,
     found: Localization,
-) -> Evidence:
-    """The evidence for the pose ``found``, which ``searched`` and ``aligned`` are steps to."""
+) -> tuple[Evidence, Rival]:
+    """The evidence for the pose ``found``, which ``searched`` and ``aligned`` are steps to.
+
+    The covariance of ``found`` has to be the one that the model was trained with.
+    """
     pose = found.world_from_cam
     problem = Reprojection(first.matches.rays, first.matches.points3d, patches.focal)
     agreeing = problem.errors(pose) < reader.threshold_px
@@ -102,8 +114,8 @@ def gather(
     nearest, angle = _nearest_keyframe(reader.code, pose, scene)
     expected = _number(reader.expected_ratio(patches, pose))
     support = _number(searched.support_ratio)
-    rival, margin = _rival(reader, patches, first, pose, support + expected)
-    return Evidence(
+    rival = _rival(reader, patches, first, pose, support + expected)
+    evidence = Evidence(
         first_inliers=math.log1p(int(agreeing.sum())),
         first_ratio=float(agreeing.mean()),
         near_ratio=float(searched.pose.inliers.mean()),
@@ -115,9 +127,10 @@ def gather(
         rotation_std=math.log(_largest_std(found.covariance[3:, 3:])),
         distance=nearest,
         angle=angle,
-        rival=rival,
-        rival_margin=margin,
+        rival=rival.strength,
+        rival_margin=rival.margin,
     )
+    return evidence, rival
 
 
 def _rival(
@@ -126,11 +139,11 @@ def _rival(
     first: Prediction,
     pose: np.ndarray,
     own_ratios: float,
-) -> tuple[float, float]:
-    """The best pose among places that do not agree with ``pose``: `rival`, `rival_margin`."""
+) -> Rival:
+    """The best pose among places that do not agree with ``pose``."""
     others = reader.alternatives(patches, first)
     if others is None:
-        return math.nan, math.nan
+        return Rival(math.nan, math.nan, None)
     errors = Reprojection(others.rays, others.points3d, patches.focal).errors(pose)
     agreeing = errors < reader.threshold_px
     away = errors > _RIVAL_PX
@@ -144,15 +157,16 @@ def _rival(
         max_iterations=_RIVAL_ITERATIONS,
     )
     if sampled is None:
-        return math.log(1 / (own + 10)), own_ratios
+        return Rival(math.log(1 / (own + 10)), own_ratios, None)
     rival, inliers = sampled
     count = _patches_in(rest, inliers)
     strength = math.log((count + 10) / (own + 10))
     if count < _RIVAL_SHARE * own:
-        return strength, own_ratios
+        return Rival(strength, own_ratios, None)
     near = reader.predict_near(patches, rival, first)
     ratios = _number(near.support_ratio if near else None)
-    return strength, own_ratios - ratios - _number(reader.expected_ratio(patches, rival))
+    margin = own_ratios - ratios - _number(reader.expected_ratio(patches, rival))
+    return Rival(strength, margin, rival)
 
 
 def _patches_in(matches: Matches, chosen: np.ndarray) -> int:
@@ -164,11 +178,8 @@ def _nearest_keyframe(code: MapCode, pose: np.ndarray, scene: float) -> tuple[fl
     """Distance over the scene's distance, and angle (rad), to the keyframe most like the pose."""
     if not len(code.keyframes):
         return math.nan, math.nan
-    distance = np.linalg.norm(code.keyframes[:, :3, 3] - pose[:3, 3], axis=1) / scene
-    traces = np.einsum('kij,ij->k', code.keyframes[:, :3, :3], pose[:3, :3])
-    angle = np.arccos(np.clip((traces - 1) / 2, -1, 1))
-    best = int((distance + angle).argmin())
-    return float(distance[best]), float(angle[best])
+    _, distance, angle = nearest_pose(code.keyframes, pose, scene)
+    return distance, angle
 
 
 def _largest_std(covariance: np.ndarray) -> float:

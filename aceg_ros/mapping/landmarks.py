@@ -125,9 +125,10 @@ def _place(
     templates = sample_templates(
         keyframe.gray, camera, pose, centers, facing_axes(centers, pose, angle)
     )
+    one_keyframe = np.zeros(len(rays), np.int64)
     for reach, min_similarity, width in _ROUNDS:
         axes = facing_axes(centers, pose, angle)
-        squares = PlanarPatches(centers, axes, normalized(templates))
+        squares = PlanarPatches(centers, axes, normalized(templates), one_keyframe)
         lines = _Lines(pose[:3, 3], towards, distances)
         for view in views:
             seen = find_planar_patches(

@@ -55,10 +55,10 @@ def validate_map(
     skipped: list[str],
     monitor: Monitor,
 ) -> Code:
-    """``code`` with its quality and angular error, from keyframes its last session has not seen.
+    """``code`` with its quality and errors, from keyframes its last session has not seen.
 
-    The angular error is added to covariances. Errors common to a whole view, such as those of the
-    map, do not show in the residuals of one image, but they do against true poses. Frames that
+    Errors common to a whole view, such as those of the map, do not show in the residuals of one
+    image, but they do against true poses. Frames that
     cannot be read are added to ``skipped`` with the reason.
     """
     localizer = Localizer(code, engine)
@@ -79,7 +79,9 @@ def validate_map(
         else:
             tested.append(_Tested(frame.name, pose, np.inf, np.inf, 0))
     quality = _quality(tested, depths, options)
-    info = judged(code.info, quality, _angular_error(localized, options))
+    info = judged(
+        code.info, quality, _angular_error(localized, options), _view_error(localized, options)
+    )
     return replace(code, info=info)
 
 
@@ -108,29 +110,50 @@ class _Tested:
 def _angular_error(
     found: list[tuple[Localization, np.ndarray]], options: ValidationOptions
 ) -> float:
-    """The error (rad) that makes the covariances of localized views honest, given their true poses.
+    """The error (rad) that makes what the residuals show honest, input of the confidence model.
 
-    With it the median normalized error squared is that of chi-squared with six degrees of freedom;
-    drawn towards the usual when there are few views.
+    Drawn towards the usual when there are few views.
     """
+    covariances = [_residual_covariance(answer) for answer, _ in found]
+    missing = _missing_angle(found, covariances)
+    return _drawn_towards(missing, len(found), options.usual_angle, options)
+
+
+def _view_error(found: list[tuple[Localization, np.ndarray]], options: ValidationOptions) -> float:
+    """The error (rad) that covariances lack, given true poses; drawn towards none."""
+    missing = _missing_angle(found, [answer.covariance for answer, _ in found])
+    return _drawn_towards(missing, len(found), 0.0, options)
+
+
+def _residual_covariance(answer: Localization) -> np.ndarray:
+    """Which only other methods do not give."""
+    known = answer.residual_covariance
+    return answer.covariance if known is None else known
+
+
+def _missing_angle(
+    found: list[tuple[Localization, np.ndarray]], covariances: Sequence[np.ndarray]
+) -> float:
+    """The map error (rad) with which the median normalized error squared is chi-squared's."""
 
     def excess(angle: float) -> float:
         normalized = [
-            mahalanobis2(pose_residual(pose, f.world_from_cam), f.with_map_error(angle).covariance)
-            for f, pose in found
+            mahalanobis2(pose_residual(pose, f.world_from_cam), covariance + f.map_error(angle))
+            for (f, pose), covariance in zip(found, covariances, strict=True)
         ]
         return float(np.median(normalized)) - float(chi2.median(6))
 
     if not found or excess(0.0) <= 0:
-        measured = 0.0
-    elif excess(_MOST_ANGLE) >= 0:
-        measured = _MOST_ANGLE
-    else:
-        measured = float(brentq(excess, 0.0, _MOST_ANGLE, xtol=1e-6))
-    count = len(found)
-    usual = options.usual_weight
-    mean_square = (count * measured**2 + usual * options.usual_angle**2) / (count + usual)
-    return float(np.sqrt(mean_square))
+        return 0.0
+    if excess(_MOST_ANGLE) >= 0:
+        return _MOST_ANGLE
+    return float(brentq(excess, 0.0, _MOST_ANGLE, xtol=1e-6))
+
+
+def _drawn_towards(measured: float, count: int, usual: float, options: ValidationOptions) -> float:
+    """An angle measured on ``count`` views, averaged in squares with the usual one."""
+    weight = options.usual_weight
+    return float(np.sqrt((count * measured**2 + weight * usual**2) / (count + weight)))
 
 
 def _quality(

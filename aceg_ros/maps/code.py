@@ -86,6 +86,7 @@ class Session:
     cameras: tuple[int, ...] = ()  # which of `MapInfo.cameras` took it
     quality: MapQuality = field(default_factory=MapQuality)
     angular_error: float = 0.0  # rad
+    view_error: float = 0.0  # rad
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -100,6 +101,7 @@ class Session:
             tuple(int(camera) for camera in values['cameras']),
             MapQuality.from_dict(values['quality']),
             float(values['angular_error']),
+            float(values.get('view_error', 0.0)),
         )
 
 
@@ -114,7 +116,10 @@ class MapInfo:
     frame_id: str = 'map'
     created: str = ''  # ISO 8601, UTC
     quality: MapQuality = field(default_factory=MapQuality)
-    angular_error: float = 0.0  # rad, of the map as a whole view shows it; `mapping.validation`
+    # Errors of the map as held-out views show them, rad, see `mapping.validation`: all that the
+    # residuals of one image do not show, and what covariances lack even so.
+    angular_error: float = 0.0
+    view_error: float = 0.0
     # What the numbers of the code are relative to, in the frame of the mapping poses, map units.
     origin: Vector3 = (0.0, 0.0, 0.0)
     sessions: tuple[Session, ...] = ()  # what it was made from, `MOST_SESSIONS` at most

@@ -284,6 +284,7 @@ def _info(values: dict[str, Any]) -> MapInfo:
         created=str(values['created']),
         quality=MapQuality.from_dict(values['quality']),
         angular_error=float(values['angular_error']),
+        view_error=float(values.get('view_error', 0.0)),
         origin=_vector(values['origin']),
         sessions=tuple(Session.from_dict(session) for session in values['sessions']),
     )

@@ -25,15 +25,19 @@ def pose_residual(world_from_cam: Array, estimate: Array) -> Array:
 
 def normalized_errors(
     world_from_cam: Array, estimate: Array, covariance: Array
-) -> tuple[float, float]:
-    """Normalized error squared of an `estimate` as a whole and of its position alone.
+) -> tuple[float, float, float]:
+    """Normalized error squared of an `estimate` as a whole, of its position and of its rotation.
 
-    e' P^-1 e with the error e and its covariance P, which is chi-squared with 6 and 3 degrees of
+    e' P^-1 e with the error e and its covariance P, which is chi-squared with 6, 3 and 3 degrees of
     freedom when P is honest (Bar-Shalom et al., "Estimation with Applications to Tracking and
     Navigation", 2001, section 5.4). Infinite when P is not positive definite.
     """
     error = pose_residual(world_from_cam, estimate)
-    return mahalanobis2(error, covariance), mahalanobis2(error[:3], covariance[:3, :3])
+    return (
+        mahalanobis2(error, covariance),
+        mahalanobis2(error[:3], covariance[:3, :3]),
+        mahalanobis2(error[3:], covariance[3:, 3:]),
+    )
 
 
 def mahalanobis2(error: Array, covariance: Array) -> float:

@@ -1,13 +1,22 @@
-"""Uncertainty of a pose whose measurements' errors are correlated across the image.
+"""Uncertainty of a pose whose measurements' errors are correlated.
 
 Neighboring patches read the same parts of the map, so they err together and N of them weigh less
-than N independent ones. How much less is measured, not assumed. The image is cut into blocks, and
-the covariance is the jackknife over blocks. It is the cluster-robust "sandwich" of Liang and Zeger
-(Biometrika 1986), in its leave-one-cluster-out form CR3 (Bell and McCaffrey, Survey Methodology
-2002). Errors need only be uncorrelated between blocks, not within one.
+than N independent ones. Points that were placed from one mapping image err together as well, by
+the error of that image's pose. How much less they weigh is measured, not assumed. The matches are
+grouped, and the covariance is the jackknife over groups. It is the cluster-robust "sandwich" of
+Liang and Zeger (Biometrika 1986), in its leave-one-cluster-out form CR3 (Bell and McCaffrey, Survey
+Methodology 2002). Errors need only be uncorrelated between groups, not within one. What several
+groupings add to independent errors is summed (multiway clustering, Cameron, Gelbach and Miller,
+Journal of Business and Economic Statistics 2011).
+
+Errors that a whole view shares do not show in its residuals. `shared_errors` gives what known ones
+do to the pose.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,50 +31,80 @@ GRID = 4
 MIN_CONDITION = 1e-12
 # Least part of the information about a direction that is taken to remain without any one block.
 MIN_REMAINDER = 0.1
-# Standard deviation of the rotation in radians beyond which a linearized covariance says nothing.
-MAX_ROTATION_STD = 1.0
 
 
-def pose_covariance(
-    jacobian: Array,
-    residuals: Array,
-    weights: Array,
-    slope: float,
-    min_variance: float,
-    blocks: NDArray[np.int64],
-) -> Array | None:
-    """Covariance (6, 6) of the parameters of a robust least squares fit, None if undetermined.
+@dataclass(frozen=True)
+class Linearized:
+    """A robust least squares fit at its solution, of M measurements.
 
-    `residuals` (2, N) and their `jacobian` (6, 2, N) are in units of the deviation expected of each
-    measurement, `weights` (N,) are the robust ones at the solution. `slope` is the mean derivative
-    of a weighted residual by the residual, relative to the mean weight (1 in plain least squares).
-    `min_variance` is the least variance believed of a residual. `blocks` (N,) names the part of the
-    image each measurement comes from.
+    Residuals and their Jacobian are in units of the deviation expected of each measurement. The
+    parameters are a step of the camera along its own axes, in meters, then a turn about them, in
+    radians.
+    """
+
+    jacobian: Array  # (6, 2, M) of the residuals by the parameters
+    residuals: Array  # (2, M)
+    weights: Array  # (M,) robust ones
+    # Mean derivative of a weighted residual by the residual, relative to the mean weight; 1 in
+    # plain least squares.
+    slope: float
+    min_variance: float  # least variance believed of a residual
+
+    def inverse_root(self) -> Array | None:
+        """W (6, 6) with W @ W.T the inverse of the normal matrix, None where it is singular."""
+        flat = self.jacobian.reshape(6, -1)
+        return _inverse_root((self.jacobian * self.weights).reshape(6, -1) @ flat.T)
+
+
+def pose_covariance(fit: Linearized, groupings: Sequence[NDArray[np.int64]]) -> Array | None:
+    """Covariance (6, 6) of the parameters of a fit, None if it leaves them undetermined.
+
+    Each of `groupings` (M,) names groups of measurements that may err together, such as those in
+    one part of the image.
 
     The result is never smaller, in any direction, than the covariance for independent errors of the
     residuals' variance (Huber, Robust Statistics 1981, section 7.6). The ratios of the two, one for
-    each of six directions, are known only as well as the number of blocks allows; they are drawn
+    each of six directions, are known only as well as the number of groups allows; they are drawn
     towards their mean by the oracle approximating shrinkage of Chen et al. (IEEE Trans. Signal
     Processing 2010).
     """
-    weighted = jacobian * weights
-    normals = np.einsum('irn,jrn->ijn', weighted, jacobian)
-    root = _inverse_root(normals.sum(axis=2))
+    root = fit.inverse_root()
     if root is None:
         return None
-    psi = weights * residuals
-    freedom = max(2.0 * float(weights.sum()) - 6.0, 1.0)
-    variance = max(float((psi**2).sum()) / freedom, min_variance) / slope**2
+    psi = fit.weights * fit.residuals
+    freedom = max(2.0 * float(fit.weights.sum()) - 6.0, 1.0)
+    variance = max(float((psi**2).sum()) / freedom, fit.min_variance) / fit.slope**2
 
-    gradients = (jacobian * psi).sum(axis=1) / slope
-    jackknife = _jackknife(normals, gradients, blocks, root)
-    effects, directions = np.linalg.eigh(jackknife / variance)
-    effects = np.maximum(_shrink(effects, int(np.unique(blocks).size)), 1.0)
-    root = root @ directions
-    covariance = variance * (root * effects) @ root.T
-    if np.linalg.eigvalsh(covariance[3:, 3:])[-1] > MAX_ROTATION_STD**2:
-        return None
-    return covariance
+    normals = np.einsum('irn,jrn->ijn', fit.jacobian * fit.weights, fit.jacobian)
+    gradients = (fit.jacobian * psi).sum(axis=1) / fit.slope
+    effect = np.eye(6)
+    for groups in groupings:
+        jackknife = _jackknife(normals, gradients, groups, root)
+        effects, directions = np.linalg.eigh(jackknife / variance)
+        excess = np.maximum(_shrink(effects, int(np.unique(groups).size)), 1.0) - 1.0
+        effect += (directions * excess) @ directions.T
+    return np.asarray(variance * root @ effect @ root.T)
+
+
+def shared_errors(fit: Linearized, displacements: Array, groups: NDArray[np.int64]) -> Array:
+    """Covariance (6, 6) of a fit's parameters due to errors that map points share.
+
+    The point of measurement m is off by `displacements[m]` (M, 3, k), meters along the camera's
+    axes, times k independent numbers of variance one, which are the same for all measurements of
+    one of `groups` (M,).
+    """
+    root = fit.inverse_root()
+    if root is None:
+        raise ValueError('the fit does not determine its parameters')
+    names, index = np.unique(groups, return_inverse=True)
+    count, _, k = displacements.shape
+    # A point's displacement changes a residual as the opposite step of the camera would.
+    change = np.einsum('jrm,mjk->rmk', fit.jacobian[:3], displacements)
+    pull = np.einsum('irm,rmk->mik', fit.jacobian * fit.weights, change).reshape(count, 6 * k)
+    sums = np.zeros((len(names), 6 * k))
+    np.add.at(sums, index, pull)
+    steps = root @ root.T @ sums.reshape(-1, 6, k)
+    return np.asarray(np.einsum('gik,gjk->ij', steps, steps))
 
 
 def image_blocks(rays: Array, grid: int = GRID) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.geometry.poses import make_pose, project_rotation
-from aceg_ros.pose.covariance import image_blocks, pose_covariance
+from aceg_ros.pose.covariance import Linearized, image_blocks, pose_covariance
 from aceg_ros.pose.reprojection import Reprojection, moved, usable_rows
 
 Array = NDArray[np.float64]
@@ -26,6 +26,8 @@ MIN_SCALE = 0.05
 MIN_RESIDUAL_PX = 0.1
 # Least mean slope of the weighted residuals, which a pose that is no minimum could make negative.
 MIN_SLOPE = 0.1
+# Standard deviation of the rotation in radians beyond which a linearized covariance says nothing.
+MAX_ROTATION_STD = 1.0
 # Narrowings of the kernel, and inlier sets tried, before the last is accepted as it is.
 MAX_ROUNDS = 12
 ROUND_STEPS = 3
@@ -39,13 +41,15 @@ CONVERGED = 1e-5
 class RefinedPose:
     """A pose fitted to its inliers.
 
-    `covariance` orders x, y, z in meters, then rotations in radians about the world's axes: the
-    true pose has its center at p + dp and the rotation exp(dtheta) R.
+    `covariance` is what the residuals show, where those of one block of the image err together. It
+    orders x, y, z in meters, then rotations in radians about the world's axes: the true pose has
+    its center at p + dp and the rotation exp(dtheta) R.
     """
 
     world_from_cam: Array  # (4, 4)
     covariance: Array  # (6, 6)
     inliers: Mask  # (N,)
+    fit: Linearized  # of the inliers
 
 
 def refine_pose(
@@ -79,12 +83,20 @@ def refine_pose(
     fit = fit_pose(start, problem, sigma, threshold_px, reach_px=threshold_px)
     if fit.inliers.sum() < MIN_INLIERS:
         return None
-    covariance = _covariance(fit, problem, sigma, rays[usable])
-    if covariance is None:
+    linearized = _linearized(fit, problem, sigma)
+    local = pose_covariance(linearized, [image_blocks(rays[usable][fit.inliers])])
+    if local is None or np.linalg.eigvalsh(local[3:, 3:])[-1] > MAX_ROTATION_STD**2:
         return None
     inliers = np.zeros(len(rays), dtype=bool)
     inliers[usable] = fit.inliers
-    return RefinedPose(fit.world_from_cam, covariance, inliers)
+    covariance = about_world_axes(local, fit.world_from_cam)
+    return RefinedPose(fit.world_from_cam, covariance, inliers, linearized)
+
+
+def about_world_axes(covariance: Array, world_from_cam: Array) -> Array:
+    """A covariance (6, 6) of a step along, and a turn about, a camera's axes, in the world's."""
+    turn = np.kron(np.eye(2), world_from_cam[:3, :3])
+    return np.asarray(turn @ covariance @ turn.T)
 
 
 @dataclass(frozen=True)
@@ -188,9 +200,9 @@ def _descend(
     return pose
 
 
-def _covariance(fit: RobustFit, problem: Reprojection, sigma: Array, rays: Array) -> Array | None:
-    """Covariance (6, 6) of the fit about the world's axes."""
-    sigma, rays = sigma[fit.inliers], rays[fit.inliers]
+def _linearized(fit: RobustFit, problem: Reprojection, sigma: Array) -> Linearized:
+    """The fit at its solution."""
+    sigma = sigma[fit.inliers]
     residuals, jacobian = problem.subset(fit.inliers).linearized(fit.world_from_cam)
     residuals, jacobian = residuals / sigma, jacobian / sigma
     root = _kernel_root((residuals**2).sum(axis=0), fit.width)
@@ -198,8 +210,4 @@ def _covariance(fit: RobustFit, problem: Reprojection, sigma: Array, rays: Array
     # Of the weighted residual w(s^2) s: w + s^2 dw/d(s^2), averaged over directions.
     slope = max(float(np.average(2.0 * root - 1.0, weights=weights)), MIN_SLOPE)
     min_variance = float(np.average((MIN_RESIDUAL_PX / sigma) ** 2, weights=weights))
-    local = pose_covariance(jacobian, residuals, weights, slope, min_variance, image_blocks(rays))
-    if local is None:
-        return None
-    turn = np.kron(np.eye(2), fit.world_from_cam[:3, :3])
-    return turn @ local @ turn.T
+    return Linearized(jacobian, residuals, weights, slope, min_variance)

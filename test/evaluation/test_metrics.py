@@ -160,8 +160,9 @@ class TestCalibration:
 
     def test_honest_covariance_covers_what_it_should(self, covariance):
         calibration = self.evaluation(covariance, covariance).calibration()
-        for part, freedom in (('pose', 6), ('position', 3)):
+        for part, freedom in (('pose', 6), ('position', 3), ('rotation', 3)):
             figures = calibration[part]
+            assert figures['mean'] == pytest.approx(1.0, rel=0.1)
             assert figures['median'] == pytest.approx(chi2.median(freedom), rel=0.1)
             for level in (50, 90, 95):
                 assert figures[f'within_{level}'] == pytest.approx(level / 100, abs=0.06)
@@ -193,7 +194,7 @@ class TestCalibration:
 
     def test_certainty_without_spread_is_infinitely_wrong(self):
         pose = numbered_frames(1)[0].world_from_cam
-        assert normalized_errors(pose, pose, np.zeros((6, 6))) == (math.inf, math.inf)
+        assert normalized_errors(pose, pose, np.zeros((6, 6))) == (math.inf,) * 3
 
 
 def test_pose_residual_leads_from_the_estimate_to_the_truth():

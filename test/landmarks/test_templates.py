@@ -170,7 +170,10 @@ class TestFound:
         centers = TexturedPlane.meet(CAMERA, HOME, points2d)
         axes = facing_axes(centers, HOME, np.full(len(centers), 1 / CAMERA.focal))
         spots = PlanarPatches(
-            centers, axes, normalized(sample_templates(image, CAMERA, HOME, centers, axes))
+            centers,
+            axes,
+            normalized(sample_templates(image, CAMERA, HOME, centers, axes)),
+            np.zeros(len(centers), np.int64),
         )
         found = found_from(HOME, image, spots, min_similarity=0.5)
         assert len(found.index) > 0.9 * len(spots)
@@ -326,7 +329,9 @@ class TestGeometry:
         centers = np.tile([0.0, 0.0, 2.0], (5, 1))
         origins = centers - 2 * turns[:, :, 2]
         axes = facing_axes(centers, make_pose(turns, origins), np.full(5, 0.003))
-        squares = PlanarPatches(centers, axes, np.zeros((5, SIDE, SIDE), np.float32))
+        squares = PlanarPatches(
+            centers, axes, np.zeros((5, SIDE, SIDE), np.float32), np.zeros(5, np.int64)
+        )
         assert most_frontal(squares, np.zeros(3), np.radians(46)).tolist() == [2, 4, 0, 3]
         assert most_frontal(squares, np.zeros(3), np.radians(44)).tolist() == [2, 4, 0]
         assert most_frontal(squares, np.array([0.0, 0.0, 4.0]), np.radians(60)).tolist() == []

@@ -19,6 +19,7 @@ from aceg_ros.landmarks.templates import find_planar_patches, planar_patches
 from aceg_ros.localization import alignment
 from aceg_ros.localization.alignment import align
 from aceg_ros.localization.options import LandmarkOptions
+from aceg_ros.pose.covariance import Linearized
 from aceg_ros.pose.matches import Matches
 from aceg_ros.pose.refine import RefinedPose
 
@@ -48,7 +49,9 @@ def aligned(queries, landmarks, start, options=OPTIONS):
         landmarks.centers[seen].astype(float),
         np.full(int(seen.sum()), 100.0),
     )
-    pose = RefinedPose(start, np.eye(6), np.ones(len(matches), bool))
+    count = len(matches)
+    nothing = Linearized(np.zeros((6, 2, count)), np.zeros((2, count)), np.ones(count), 1.0, 0.0)
+    pose = RefinedPose(start, np.eye(6), np.ones(count, bool), nothing)
     return align(query.image(), query.camera, [landmarks], pose, matches, options)
 
 

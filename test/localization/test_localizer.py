@@ -156,7 +156,7 @@ class TestCovariance:
         """A map known to be off by more gives poses that are less certain, in every direction."""
         covariances = []
         for angle in (0.0, 0.01):
-            info = replace(mapped.code.info, angular_error=angle)
+            info = replace(mapped.code.info, view_error=angle)
             code = replace(mapped.code, info=info)
             answer = Localizer(code, engine).localize(query.image(), query.camera)
             covariances.append(answer.covariance)
@@ -165,6 +165,14 @@ class TestCovariance:
         distance = np.sqrt(np.diag(added)[:3]) / 0.01
         assert (distance > 0.5).all()
         assert (distance < 6.0).all()
+
+    def test_confidence_does_not_depend_on_it(self, mapped, engine, query, found):
+        """The confidence model was trained with another covariance, and keeps it."""
+        options = configured(LocalizationOptions(), {'uncertainty.depth': 0.5})
+        answer = Localizer(mapped.code, engine, options).localize(query.image(), query.camera)
+        assert answer.confidence == found.confidence
+        assert np.trace(answer.covariance[:3, :3]) > 2 * np.trace(found.covariance[:3, :3])
+        np.testing.assert_array_equal(answer.residual_covariance, found.residual_covariance)
 
 
 class TestPrior:

@@ -1,0 +1,127 @@
+"""How uncertain a pose is, and in which directions.
+
+Four things make a pose uncertain. The residuals of its matches scatter; they are grouped by part of
+the image, and by the keyframe that landmarks were placed from. Keyframes, and the distances of
+points, are off; points carry that into the pose, the more the farther the view is from the mapped
+ones. Patches are off together with their neighbors. Landmarks that were found again by chance pull
+a pose towards where it was before, so that its error before counts as well.
+
+How large these errors are is in `UncertaintyOptions`, which docs/reliability.md tells about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aceg_ros.geometry.poses import nearest_pose
+from aceg_ros.localization.alignment import AlignedPose
+from aceg_ros.localization.options import UncertaintyOptions
+from aceg_ros.localization.search import FoundPose
+from aceg_ros.pose.consistency import pose_residual
+from aceg_ros.pose.covariance import image_blocks, pose_covariance, shared_errors
+from aceg_ros.pose.matches import Matches
+from aceg_ros.pose.refine import RefinedPose, about_world_axes
+
+Array = NDArray[np.float64]
+
+# How fast the error before alignment loses its weight, as more landmarks are found than by chance.
+_CHANCE_POWER = 4
+
+
+@dataclass(frozen=True)
+class _Inliers:
+    """What a pose rests on, M inliers, along the camera's axes."""
+
+    blocks: NDArray[np.int64]  # (M,) part of the image
+    keyframe: NDArray[np.int64]  # (M,) that placed the point; -1 for patches
+    towards: Array  # (M, 3) m from the point's keyframe, of patches from the nearest one
+    sigma: Array  # (M,) m of patches, of landmarks 0
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(M,) landmarks by keyframe, patches by block."""
+        return np.where(self.keyframe < 0, -1 - self.blocks, self.keyframe)
+
+    @property
+    def neighbors(self) -> NDArray[np.int64]:
+        """(M,) points of one keyframe that lie side by side."""
+        of_keyframe = self.keyframe * (self.blocks.max() + 1) + self.blocks
+        return np.where(self.keyframe < 0, -1 - self.blocks, of_keyframe)
+
+
+def pose_uncertainty(
+    aligned: AlignedPose,
+    searched: FoundPose,
+    keyframes: Array,
+    options: UncertaintyOptions,
+) -> Array:
+    """Covariance (6, 6) of the pose ``aligned``, in the order of `Localization.covariance`.
+
+    ``searched`` is the step before it, ``keyframes`` (K, 4, 4) are the map's, one at least.
+    """
+    unknown = np.full(len(searched.matches), -1, np.int64)
+    before = _covariance(searched.pose, searched.matches, unknown, keyframes, options)
+    if not aligned.aligned:
+        return before
+    own = _covariance(aligned.pose, aligned.matches, aligned.keyframe, keyframes, options)
+    chance = min(options.chance_redetected / max(aligned.redetected_ratio, 1e-6), 1.0)
+    return own + chance ** (2 * _CHANCE_POWER) * before
+
+
+def with_rival(covariance: Array, pose: Array, rival: Array, probability: float) -> Array:
+    """Covariance (6, 6) about ``pose`` of a camera that is there, or else at ``rival`` (4, 4).
+
+    ``probability`` is that of the rival.
+    """
+    step = pose_residual(rival, pose)
+    return covariance + probability * np.outer(step, step)
+
+
+def _covariance(
+    pose: RefinedPose,
+    matches: Matches,
+    keyframe: NDArray[np.int64],
+    keyframes: Array,
+    options: UncertaintyOptions,
+) -> Array:
+    """Covariance (6, 6) of a pose from its residuals and the errors of the map."""
+    seen = _inliers(pose, matches, keyframe, keyframes)
+    groupings = [seen.blocks]
+    if (seen.keyframe >= 0).any():
+        groupings.append(seen.keyframe)
+    scatter = pose_covariance(pose.fit, groupings)
+    if scatter is None:  # it was not, when the pose was refined
+        return pose.covariance
+    turned = np.cross(np.eye(3), seen.towards[:, None]).transpose(0, 2, 1)
+    along = seen.towards[:, :, None]
+    off = options.patch_part * seen.sigma[:, None, None] * np.eye(3)
+    everything = np.zeros(len(seen.blocks), np.int64)
+    covariance = (
+        scatter
+        + shared_errors(pose.fit, options.keyframe_angle * turned, seen.groups)
+        + shared_errors(pose.fit, options.common_angle * turned, everything)
+        + shared_errors(pose.fit, options.depth * along, seen.neighbors)
+        + shared_errors(pose.fit, off, seen.blocks)
+    )
+    return about_world_axes(covariance, pose.world_from_cam)
+
+
+def _inliers(
+    pose: RefinedPose, matches: Matches, keyframe: NDArray[np.int64], keyframes: Array
+) -> _Inliers:
+    chosen = pose.inliers
+    center = pose.world_from_cam[:3, 3]
+    points3d, keyframe = matches.points3d[chosen], keyframe[chosen]
+    patches = keyframe < 0
+    scene = float(np.median(np.linalg.norm(points3d - center, axis=1)))
+    nearest, _, _ = nearest_pose(keyframes, pose.world_from_cam, scene)
+    owner = np.where(patches, nearest, keyframe)
+    return _Inliers(
+        image_blocks(matches.rays[chosen]),
+        keyframe,
+        (points3d - keyframes[owner, :3, 3]) @ pose.world_from_cam[:3, :3],
+        np.where(patches, matches.sigma[chosen], 0.0),
+    )
