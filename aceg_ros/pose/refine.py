@@ -35,6 +35,9 @@ MAX_STEPS = 30
 # A step is too small to matter when the cost it promises to save is this part of the kernel's
 # squared width: it is then about a hundredth of the pose's standard deviation.
 CONVERGED = 1e-5
+# A step is doubled while it saves more than so many times what it promised.
+_MORE_THAN_PROMISED = 1.5
+_TINY = np.finfo(float).tiny
 
 
 @dataclass(frozen=True)
@@ -171,31 +174,48 @@ def _scale_and_inliers(errors_px: Array, sigma: Array, threshold_px: float) -> t
 def _descend(
     pose: Array, problem: Reprojection, sigma: Array, width: float, max_steps: int
 ) -> Array:
-    """Levenberg-Marquardt steps on reweighted residuals, none of which raises the cost."""
+    """Levenberg-Marquardt steps on the robust cost, none of which raises it.
 
-    def cost_at(candidate: Array) -> float:
-        return robust_cost(problem.errors(candidate), sigma, width, np.inf)
+    The normal matrix has the kernel's curvature along each residual (Triggs et al., "Bundle
+    Adjustment: A Modern Synthesis", 2000, section 4.3), but never a negative one.
+    """
 
-    cost, damping = cost_at(pose), 1e-4
+    def at(step: Array) -> tuple[Array, float]:
+        candidate = moved(pose, step)
+        return candidate, robust_cost(problem.errors(candidate), sigma, width, np.inf)
+
+    cost, damping = robust_cost(problem.errors(pose), sigma, width, np.inf), 1e-4
     for _ in range(max_steps):
         residuals, jacobian = problem.linearized(pose)
-        root = _kernel_root((residuals**2).sum(axis=0) / sigma**2, width)
-        weighted = (jacobian * (root / sigma) ** 2).reshape(6, -1)
-        normal = weighted @ jacobian.reshape(6, -1).T
+        residuals, jacobian = residuals / sigma, jacobian / sigma
+        squared = (residuals**2).sum(axis=0)
+        root = _kernel_root(squared, width)
+        weighted = (jacobian * root**2).reshape(6, -1)
+        along = (jacobian * residuals).sum(axis=1)
+        bend = root**2 * np.minimum(4.0 * root / width**2, 1.0 / np.maximum(squared, _TINY))
+        normal = weighted @ jacobian.reshape(6, -1).T - (along * bend) @ along.T
         gradient = weighted @ residuals.reshape(-1)
-        diagonal = np.diag(np.maximum(np.diag(normal), np.finfo(float).tiny))
+        diagonal = np.diag(np.maximum(np.diag(normal), _TINY))
         while True:
             try:
                 step = -np.linalg.solve(normal + damping * diagonal, gradient)
             except np.linalg.LinAlgError:
                 return pose
-            if not -gradient @ step > CONVERGED * width**2:  # also stops at nan
+            promised = -gradient @ step
+            if not promised > CONVERGED * width**2:  # also stops at nan
                 return pose
-            candidate = moved(pose, step)
-            candidate_cost = cost_at(candidate)
+            candidate, candidate_cost = at(step)
             if candidate_cost < cost:
                 break
             damping *= 10.0
+        # The cost bends less than it seemed to.
+        longer = bool(cost - candidate_cost > _MORE_THAN_PROMISED * promised)
+        while longer:
+            step = 2.0 * step
+            farther, farther_cost = at(step)
+            longer = farther_cost < candidate_cost
+            if longer:
+                candidate, candidate_cost = farther, farther_cost
         pose, cost, damping = candidate, candidate_cost, max(damping / 10.0, 1e-9)
     return pose
 

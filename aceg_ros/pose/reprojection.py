@@ -69,11 +69,11 @@ class Reprojection:
         """Points in the camera (3, N), residuals (2, N), 1 / b.p (N,); the last two 0 if behind."""
         rotation, center = world_from_cam[:3, :3], world_from_cam[:3, 3]
         points_cam = rotation.T @ (self._points3d - center[:, None])
-        x, y, z = points_cam
-        u, v, depth = self._frames[0] * x + self._frames[1] * y + self._frames[2] * z
+        local = np.einsum('jkn,jn->kn', self._frames, points_cam)
+        depth = local[2]
         ahead = depth > MIN_DEPTH
         inverse_depth = np.divide(1.0, depth, out=np.zeros_like(depth), where=ahead)
-        return points_cam, self._focal * inverse_depth * np.stack([u, v]), inverse_depth
+        return points_cam, (self._focal * inverse_depth) * local[:2], inverse_depth
 
 
 def moved(world_from_cam: Array, step: NDArray[np.floating]) -> Array:
