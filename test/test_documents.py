@@ -61,12 +61,13 @@ def parser(command: str) -> argparse.ArgumentParser:
 def calls(text: str) -> Iterator[tuple[str, list[str]]]:
     """Commands of `aceg` in blocks of code and in line, each with its arguments."""
     text = text.replace('\\\n', ' ')
-    blocks = re.findall(r'^ *```(?:sh|bash|text)?\n(.*?)^ *```', text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r'^ *```(\w*)\n(.*?)^ *```', text, re.MULTILINE | re.DOTALL)
+    blocks = [block for language, block in found if language in ('', 'sh', 'bash', 'text')]
     prose = re.sub(r'```.*?```', '', text, flags=re.DOTALL)
     for line in [*'\n'.join(blocks).splitlines(), *re.findall(r'`([^`\n]+)`', prose)]:
-        for found in _CALL.finditer(line):
-            rest = re.split(r'[;|&#<>)]', line[found.end() :])[0]
-            yield found[1], shlex.split(rest.replace('[', '').replace(']', ''), posix=False)
+        for call in _CALL.finditer(line):
+            rest = re.split(r'[;|&#<>)]', line[call.end() :])[0]
+            yield call[1], shlex.split(rest.replace('[', '').replace(']', ''), posix=False)
 
 
 @pytest.mark.parametrize('document', DOCUMENTS, ids=name_of)

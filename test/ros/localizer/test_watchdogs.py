@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 from rclpy.time import Time
 from std_msgs.msg import Header
 
+from aceg_ros.engine import Networks
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose
 from aceg_ros.ros.camera_input import CameraImage
+from aceg_ros.ros.localizer.maps import LoadedMap, LoadedMaps
 from aceg_ros.ros.localizer.pipeline import Hooks, Pipeline
 from aceg_ros.ros.localizer.report import Reports
 from aceg_ros.ros.localizer.statistics import Statistics
@@ -35,17 +38,6 @@ class Bench:
         self.now = NOW
         self.broken = ''
         self.statistics = Statistics()
-        self.localizer = SimpleNamespace(
-            code=SimpleNamespace(
-                info=SimpleNamespace(
-                    created='', quality=SimpleNamespace(rating=SimpleNamespace(value=''))
-                ),
-                keyframes=[],
-                anchors=[],
-            ),
-            device='cpu',
-            note='',
-        )
         self.maps = SimpleNamespace(current=None, problem='')
         tracker = Tracker()
         self._known = {
@@ -157,12 +149,29 @@ def test_a_worker_that_ended(bench):
     assert (report.level, report.message) == (Level.ERROR, bench.broken)
 
 
+def loaded(name: str) -> LoadedMap:
+    """A map in use, without networks."""
+    quality = SimpleNamespace(rating=SimpleNamespace(value=''))
+    info = SimpleNamespace(created='', quality=quality)
+    code = SimpleNamespace(info=info, keyframes=[], anchors=[])
+    localizer: Any = SimpleNamespace(code=code, device='cpu', note='')
+    return LoadedMap(name, Path(f'{name}.aceg'), Networks(), localizer, f'map_{name}')
+
+
 def test_a_gpu_without_memory(bench):
-    bench.maps.current = SimpleNamespace(
-        path=SimpleNamespace(name='m.aceg'), localizer=bench.localizer
-    )
-    assert bench.reports.map().level is Level.OK
-    bench.localizer.note = 'the GPU has no memory left'
+    hall = loaded('hall')
+    bench.maps.current = LoadedMaps([hall])
+    report = bench.reports.map()
+    assert (report.level, report.message) == (Level.OK, 'hall.aceg is in use')
+    hall.localizer.note = 'the GPU has no memory left'
     report = bench.reports.map()
     assert (report.level, report.message) == (Level.WARN, 'the GPU has no memory left')
     assert report.values['device'] == 'cpu'
+
+
+def test_several_maps(bench):
+    bench.maps.current = LoadedMaps([loaded('ground'), loaded('first')])
+    report = bench.reports.map()
+    assert (report.level, report.message) == (Level.OK, 'ground, first are in use')
+    assert report.values['first.frame'] == 'map_first'
+    assert str(report.values['ground.file']) == 'ground.aceg'
