@@ -58,10 +58,11 @@ def validate_map(
     """``code`` with its quality and errors, from keyframes its last session has not seen.
 
     Errors common to a whole view, such as those of the map, do not show in the residuals of one
-    image, but they do against true poses. Frames that
-    cannot be read are added to ``skipped`` with the reason.
+    image, but they do against true poses. Frames that cannot be read are added to ``skipped`` with
+    the reason.
     """
-    localizer = Localizer(code, engine)
+    before = code.info.angular_error  # of earlier sessions
+    localizer = Localizer(replace(code, info=replace(code.info, view_error=0.0)), engine)
     tested: list[_Tested] = []
     localized = []
     for index, frame in enumerate(held_out):
@@ -80,7 +81,10 @@ def validate_map(
             tested.append(_Tested(frame.name, pose, np.inf, np.inf, 0))
     quality = _quality(tested, depths, options)
     info = judged(
-        code.info, quality, _angular_error(localized, options), _view_error(localized, options)
+        code.info,
+        quality,
+        _angular_error(localized, before, options),
+        _view_error(localized, options),
     )
     return replace(code, info=info)
 
@@ -108,13 +112,13 @@ class _Tested:
 
 
 def _angular_error(
-    found: list[tuple[Localization, np.ndarray]], options: ValidationOptions
+    found: list[tuple[Localization, np.ndarray]], before: float, options: ValidationOptions
 ) -> float:
     """The error (rad) that makes what the residuals show honest, input of the confidence model.
 
     Drawn towards the usual when there are few views.
     """
-    covariances = [_residual_covariance(answer) for answer, _ in found]
+    covariances = [_simple_covariance(answer, before) for answer, _ in found]
     missing = _missing_angle(found, covariances)
     return _drawn_towards(missing, len(found), options.usual_angle, options)
 
@@ -125,10 +129,11 @@ def _view_error(found: list[tuple[Localization, np.ndarray]], options: Validatio
     return _drawn_towards(missing, len(found), 0.0, options)
 
 
-def _residual_covariance(answer: Localization) -> np.ndarray:
-    """Which only other methods do not give."""
-    known = answer.residual_covariance
-    return answer.covariance if known is None else known
+def _simple_covariance(answer: Localization, angle: float) -> np.ndarray:
+    """(6, 6) of the residuals, and a map error in rad."""
+    if answer.residual_covariance is None:  # which the localizer always gives
+        return answer.covariance
+    return np.asarray(answer.residual_covariance + answer.map_error(angle))
 
 
 def _missing_angle(

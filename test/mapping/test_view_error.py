@@ -1,0 +1,54 @@
+"""The error that covariances lack, measured on held-out views."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aceg_ros.geometry.poses import make_pose, so3_exp
+from aceg_ros.localization.result import Localization
+from aceg_ros.mapping.options import ValidationOptions
+from aceg_ros.mapping.validation import _view_error
+
+DISTANCE = 4.0  # m, of the scene
+CLAIMED = 1e-3  # rad
+
+
+def views(count, error, rng):
+    """Poses at the origin that claim `CLAIMED`, and true ones that differ by ``error`` (rad)."""
+    points3d = np.tile([0.0, 0.0, DISTANCE], (20, 1))
+    scale = np.array([DISTANCE] * 3 + [1.0] * 3)
+    found = []
+    for _ in range(count):
+        step = rng.normal(size=6) * error * scale
+        truth = make_pose(so3_exp(step[3:]), step[:3])
+        answer = Localization(
+            np.eye(4),
+            np.diag((CLAIMED * scale) ** 2),
+            points3d[:, :2],
+            points3d,
+            np.ones(20),
+            np.ones(20, bool),
+        )
+        found.append((answer, truth))
+    return found
+
+
+def test_is_what_the_covariances_lack():
+    found = views(200, 5e-3, np.random.default_rng(0))
+    lacking = np.sqrt(5e-3**2 - CLAIMED**2)
+    assert _view_error(found, ValidationOptions()) == pytest.approx(lacking, rel=0.1)
+
+
+def test_is_none_where_covariances_hold():
+    found = views(200, 0.9 * CLAIMED, np.random.default_rng(0))
+    assert _view_error(found, ValidationOptions()) == 0.0
+
+
+def test_is_less_where_few_views_tell():
+    found = views(3, 5e-3, np.random.default_rng(0))
+    sure, doubtful = (
+        _view_error(found, ValidationOptions(usual_weight=weight)) for weight in (0.0, 2.0)
+    )
+    assert doubtful == pytest.approx(sure * np.sqrt(3 / 5))
+    assert _view_error([], ValidationOptions()) == 0.0
