@@ -55,12 +55,12 @@ class TestByStamps:
 
     def test_no_time_is_known(self, code):
         old = replace(code, keyframe_stamps=np.full(7, np.nan))
-        with pytest.raises(AlignmentError, match='does not know when .* --images'):
+        with pytest.raises(AlignmentError, match=r'does not know when .*--images'):
             keyframe_pairs(old, trajectory(code), NONE, 0.1)
 
     def test_another_drive(self, code):
         others = trajectory(code, stamps=code.keyframe_stamps + 1000.0)
-        with pytest.raises(AlignmentError, match='no stamp .* the same drive'):
+        with pytest.raises(AlignmentError, match=r'no stamp .*the same drive'):
             keyframe_pairs(code, others, NONE, 0.1)
 
     def test_a_dataset_is_a_trajectory(self, code):
