@@ -279,7 +279,7 @@ def _upright(
     found = up_direction(poses)
     upright = cameras[found.agreeing]
     if camera_height is None:
-        floor = floor_below(world_points(before), upright, found.up)
+        floor = floor_below(world_points(before), upright, found)
         seen = f'from {floor.points} points'
     else:
         floor = floor_from_height(upright, found.up, camera_height)

@@ -99,12 +99,13 @@ def up_direction(poses: Array) -> UpDirection:
     return UpDirection(up, std, agreeing)
 
 
-def floor_below(points3d: Array, cameras: Array, up: Array) -> Floor:
+def floor_below(points3d: Array, cameras: Array, direction: UpDirection) -> Floor:
     """The lowest level that many of points (N, 3) lie in, below the cameras (K, 3).
 
-    Raises AlignmentError where no level stands out.
+    The deviation, below the cameras, has the level's thickness, and what a wrong up direction
+    tilts between them and those points. Raises AlignmentError where no level stands out.
     """
-    heights = points3d @ up
+    heights = points3d @ (up := direction.up)
     eye = float(np.median(cameras @ up))
     below = np.sort(heights[heights < eye])
     lowest = np.quantile(heights, _LEAST_BELOW / 2) if len(heights) else eye
@@ -121,10 +122,17 @@ def floor_below(points3d: Array, cameras: Array, up: Array) -> Floor:
             'camera over the floor (--camera-height), or record views that look down'
         )
     best = below[floors[np.argmax(counts[floors])]]
-    members = below[np.abs(below - best) <= layer]
-    members = members[np.abs(members - np.median(members)) <= layer]
-    # The layer itself was chosen among neighbors, so that its thickness stays as an uncertainty.
-    return Floor(float(np.median(members)), max(float(members.std()), layer / 2), len(members))
+    best = float(np.median(below[np.abs(below - best) <= layer]))
+    members = np.abs(heights - best) <= layer
+    away = points3d[members].mean(axis=0) - cameras.mean(axis=0)
+    tilted = np.radians(direction.std_deg) * np.linalg.norm(away - (away @ up) * up)
+    # The layer was chosen among neighbors, so that its thickness stays as an uncertainty.
+    thickness = max(float(heights[members].std()), layer / 2)
+    return Floor(
+        float(np.median(heights[members])),
+        float(np.hypot(thickness, tilted)),
+        int(members.sum()),
+    )
 
 
 def floor_from_height(cameras: Array, up: Array, camera_height: float) -> Floor:

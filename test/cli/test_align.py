@@ -25,6 +25,14 @@ def stamped(frames, transform=NEW_FROM_OLD):
     return [(100.0 + 0.5 * i, transform @ f.world_from_cam) for i, f in enumerate(frames)]
 
 
+def written_grid(folder):
+    """An occupancy grid that is black everywhere."""
+    cv2.imwrite(str(folder / 'grid.pgm'), np.zeros((400, 400), np.uint8))
+    path = folder / 'grid.yaml'
+    path.write_text('image: grid.pgm\nresolution: 0.1\norigin: [10.0, -27.0, 0.0]\n')
+    return path
+
+
 @pytest.fixture
 def aligned(aceg, room_map, views, tmp_path):
     """The room's map, aligned by the trajectory of its recording, and what the command said."""
@@ -34,7 +42,7 @@ def aligned(aceg, room_map, views, tmp_path):
         'align',
         room_map,
         *('--poses', tmp_path / 'slam.txt', '-o', path, '--json', tmp_path / 'figures.json'),
-        *('--plan', tmp_path / 'plan.png'),
+        *('--plan', tmp_path / 'plan.png', '--grid', written_grid(tmp_path)),
     )
     assert outcome.status == 0, outcome.err
     return path, json.loads((tmp_path / 'figures.json').read_text()), outcome
@@ -62,7 +70,9 @@ class TestPoses:
         assert 'moved: recording: its poses were turned by' in aceg('info', path).out
         picture = cv2.imread(str(tmp_path / 'plan.png'))
         assert picture is not None
-        assert picture.std() > 5
+        half = picture.shape[1] // 2
+        left, right = np.median(picture[:, :half]), np.median(picture[:, half:])
+        assert (left, right) == (255.0, 0.0)  # the grid lies under the plan of its own frame
 
     def test_what_is_localized_is_in_the_new_frame(
         self, aceg, aligned, room_map, questions, tmp_path

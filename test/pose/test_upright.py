@@ -11,6 +11,7 @@ from aceg_ros.errors import AlignmentError
 from aceg_ros.geometry.poses import make_pose, so3_exp, transform_points
 from aceg_ros.lab.worlds.tours import look
 from aceg_ros.pose.upright import (
+    UpDirection,
     floor_below,
     floor_from_height,
     up_direction,
@@ -95,16 +96,28 @@ def room_points(on_floor=300, above=1500, errors=10, seed=0):
     return transform_points(WORLD, np.concatenate(points))
 
 
+def sure(std_deg=0.5):
+    """The true up direction."""
+    return UpDirection(UP, std_deg, np.ones(60, bool))
+
+
 class TestFloor:
+    def test_a_tilt_makes_a_far_floor_unsure(self):
+        points, places = room_points(), cameras()[:, :3, 3]
+        away = places + 10.0 * WORLD[:3, 0]
+        near, far = (floor_below(points, where, sure()) for where in (places, away))
+        assert near.std < 0.05
+        assert abs(far.std - 10.0 * np.radians(0.5)) < 0.03
+
     def test_is_the_lowest_level_of_many_points(self):
-        found = floor_below(room_points(), cameras()[:, :3, 3], UP)
+        found = floor_below(room_points(), cameras()[:, :3, 3], sure())
         assert abs(found.height - WORLD[:3, 3] @ UP) < 0.01
         assert 0.005 < found.std < 0.05
         assert found.points > 200
 
     def test_none_stands_out(self):
         with pytest.raises(AlignmentError, match='--camera-height'):
-            floor_below(room_points(on_floor=10), cameras()[:, :3, 3], UP)
+            floor_below(room_points(on_floor=10), cameras()[:, :3, 3], sure())
 
     def test_from_the_height_of_the_camera(self):
         poses = cameras()
@@ -114,9 +127,9 @@ class TestFloor:
 
 def test_the_map_is_upright_afterwards():
     poses, points = cameras(roll_deg=0.0), room_points()
-    up = up_direction(poses).up
-    floor = floor_below(points, poses[:, :3, 3], up)
-    pose = upright_pose(up, floor.height, poses[:, :3, 3])
+    found = up_direction(poses)
+    floor = floor_below(points, poses[:, :3, 3], found)
+    pose = upright_pose(found.up, floor.height, poses[:, :3, 3])
     there = pose @ poses
     np.testing.assert_allclose(there[:, 2, 0], 0.0, atol=1e-9)  # level x axes
     assert (there[:, 2, 1] < 0).all()
