@@ -20,6 +20,7 @@ from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.maps.code import (
     ANCHORED,
     MOST_SESSIONS,
+    NONE_NEEDED,
     AnchoredCode,
     MapCode,
     MapInfo,
@@ -258,7 +259,7 @@ def _quality(sessions: Sequence[Session]) -> MapQuality:
     ]
     return MapQuality(
         rating=max(rated, key=_BEST_FIRST.index, default=Rating.UNKNOWN),
-        advice='; '.join(advice) or 'none needed',
+        advice='; '.join(advice) or NONE_NEEDED,
         held_out=sum(report.held_out for report in reports),
         localized=sum(report.localized for report in reports),
         median_error=_worst(report.median_error for report in reports if report.held_out),
