@@ -25,6 +25,7 @@ from aceg_ros.cli.common import (
     warn_notes,
     warn_skipped,
 )
+from aceg_ros.datasets import rosbag
 from aceg_ros.datasets.occupancy import OccupancyGrid, read_occupancy_grid
 from aceg_ros.datasets.trajectory import Trajectory, read_trajectory
 from aceg_ros.engine import Engine
@@ -190,14 +191,18 @@ def _require_sense(arguments: argparse.Namespace, code: AnchoredCode) -> None:
 def _pairs(arguments: argparse.Namespace, code: AnchoredCode) -> FramePairs:
     if arguments.pairs is not None:
         return pairs_of_file(arguments.pairs)
-    others = _trajectory(arguments)
     mount = _mount(arguments.mount)
     if arguments.images is None:
-        return keyframe_pairs(code, others, mount, arguments.max_gap)
-    images = images_at(arguments.images, arguments.camera, arguments.exif)
-    images = images.select(arguments.split, arguments.start, arguments.stop, arguments.every)
-    warn_notes(images.notes)
-    warn_skipped(images.skipped)
+        return keyframe_pairs(code, _trajectory(arguments), mount, arguments.max_gap)
+    if arguments.images == arguments.poses:
+        images = selected(arguments, arguments.images)
+        others = trajectory_of(images.frames)
+    else:
+        images = images_at(arguments.images, arguments.camera, arguments.exif)
+        images = images.select(arguments.split, arguments.start, arguments.stop, arguments.every)
+        warn_notes(images.notes)
+        warn_skipped(images.skipped)
+        others = _trajectory(arguments)
     engine = Engine.for_map(code.info, arguments.device, networks(arguments))
     localizer = Localizer(code, engine, configuration(arguments).localization)
     bar = ProgressBar()
@@ -210,12 +215,15 @@ def _pairs(arguments: argparse.Namespace, code: AnchoredCode) -> FramePairs:
 
 
 def _trajectory(arguments: argparse.Namespace) -> Trajectory:
+    """All poses in the other frame; what selects frames is for the images."""
     path = arguments.poses
-    if path.is_file() and path.suffix.lower() in ('.txt', '.tum', '.csv', ''):
+    if path.is_file() and not rosbag.recognize(path):
         trajectory, problems = read_trajectory(path)
         warn_skipped([f'{line}: {reason}' for line, reason in problems])
         return trajectory
-    whole = argparse.Namespace(**{**vars(arguments), 'every': 1, 'start': None, 'stop': None})
+    whole = argparse.Namespace(
+        **{**vars(arguments), 'split': None, 'every': 1, 'start': None, 'stop': None}
+    )
     return trajectory_of(selected(whole, path).frames)
 
 

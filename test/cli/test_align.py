@@ -115,6 +115,21 @@ class TestPoses:
         assert outcome.status == 0, outcome.err
         np.testing.assert_allclose(json.loads(outcome.out)['new_from_old'], NEW_FROM_OLD, atol=1e-6)
 
+    def test_by_images_with_poses_in_the_other_frame(
+        self, aceg, room_map, queries, write_recording, tmp_path
+    ):
+        there = [replace(f, world_from_cam=NEW_FROM_OLD @ f.world_from_cam) for f in queries]
+        other = write_recording(tmp_path / 'other', there)
+        outcome = aceg(
+            'align',
+            room_map,
+            *('--poses', other, '--images', other, *CPU, '-o', room_map, '--json', '-'),
+        )
+        assert outcome.status == 0, outcome.err
+        figures = json.loads(outcome.out)
+        assert figures['pairs'] <= len(queries)
+        np.testing.assert_allclose(figures['new_from_old'], NEW_FROM_OLD, atol=0.03)
+
 
 class TestPairs:
     def write(self, tmp_path, wrong=0, scale=1.0, count=8):

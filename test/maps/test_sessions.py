@@ -14,6 +14,7 @@ from aceg_ros.geometry.poses import make_pose, so3_exp, transform_points
 from aceg_ros.maps.code import (
     AS_GIVEN,
     MOST_SESSIONS,
+    NONE_NEEDED,
     MapQuality,
     Rating,
     Session,
@@ -132,6 +133,12 @@ class TestJoined:
         assert (quality.held_out, quality.localized) == (11, 7)
         assert (quality.median_error, quality.median_inliers) == (None, 30)
         assert quality.advice == 'one: record some; two: record more'
+
+    def test_good_ones_are_only_good_where_they_were_recorded(self):
+        good = MapQuality(Rating.GOOD, NONE_NEEDED, 5, 5, 0.1, 1.0, 90, 3.0)
+        both = joined(code_of('one', 0, quality=good), code_of('two', 1, quality=good))
+        assert both.info.quality.advice == NONE_NEEDED
+        assert 'were not tested' in NONE_NEEDED
 
     def test_is_read_back(self, tmp_path, day, evening):
         both = joined(day, evening)
