@@ -45,6 +45,10 @@ class FitCancelled(AcegError):
     """The fit was stopped on request before it had a result."""
 
 
+class AlignmentError(AcegError):
+    """What is given does not say reliably how one frame lies in another."""
+
+
 class TransformError(AcegError):
     """The transform between two frames is not known at the time asked for."""
 

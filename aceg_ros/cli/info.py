@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from aceg_ros.cli.common import add_json, print_figures
-from aceg_ros.maps.code import MapCode, MapQuality
+from aceg_ros.geometry.poses import rotation_angle_deg
+from aceg_ros.maps.code import AS_GIVEN, MapCode, MapQuality, Session
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.sessions import session_reports
 
@@ -57,6 +58,7 @@ def describe(code: MapCode, size: int) -> list[str]:
         ('quality', _quality(info.quality, info.metric)),
         ('more views', info.quality.advice or 'unknown'),
         *(('session', _session(report)) for report in sessions if len(sessions) > 1),
+        *(('moved', words) for session in info.sessions if (words := _moved(session))),
         *(
             ('thin', f'{place.frame} at ({", ".join(f"{x:.2f}" for x in place.position)})')
             for place in info.quality.thin
@@ -78,6 +80,20 @@ def _session(report: dict[str, Any]) -> str:
     return (
         f'{report["name"]}: {report["keyframes"]} keyframes, {report["tokens"]} vectors, '
         f'{report["tokens_of_its_own"]} of them in no other session'
+    )
+
+
+def _moved(session: Session) -> str:
+    """How the session lies beside the poses it was mapped with; empty where it was not moved."""
+    if session.world_from_poses == AS_GIVEN:
+        return ''
+    matrix = np.array(session.world_from_poses)
+    scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
+    turn = float(rotation_angle_deg(matrix[:3, :3], np.eye(3)))
+    shift = ', '.join(f'{x:.2f}' for x in matrix[:3, 3])
+    scaled = '' if abs(scale - 1.0) < 1e-9 else f', scaled by {scale:.4f}'
+    return (
+        f'{session.name}: its poses were turned by {turn:.1f} degrees, moved by ({shift}){scaled}'
     )
 
 

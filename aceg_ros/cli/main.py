@@ -21,6 +21,7 @@ COMMANDS = {
     'check': 'Check posed images before mapping them.',
     'map': 'Fit a map to posed images.',
     'merge': 'Join two maps of one place, or of places in one frame.',
+    'align': 'Bring a map into another frame, such as that of a grid, or upright.',
     'drop': 'Take one session out of a map of several.',
     'localize': 'Print the pose of each image in a map.',
     'evaluate': 'Localize images whose poses are known, and print the errors.',

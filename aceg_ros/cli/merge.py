@@ -20,16 +20,12 @@ from aceg_ros.cli.common import (
 )
 from aceg_ros.engine import Engine
 from aceg_ros.localization.localizer import Localizer
-from aceg_ros.localization.registration import (
-    Registration,
-    localized_in_both,
-    register,
-    require_sure,
-)
+from aceg_ros.localization.registration import localized_in_both, register, require_known
 from aceg_ros.maps.code import AnchoredCode, world_keyframes
 from aceg_ros.maps.file import read_map, write_map
 from aceg_ros.maps.sessions import check_joinable, joined, moved, require_anchored
 from aceg_ros.monitor import Monitor
+from aceg_ros.pose.frames import FrameAlignment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,12 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
     alignment = None
     if arguments.align is not None:
         found, pairs = _registration(arguments, first, second)
-        second = moved(second, found.first_from_second)
+        second = moved(second, found.new_from_old)
         cameras = world_keyframes(second)[:, :3, 3]
         alignment = {
             'images': pairs,
             'agreeing': int(found.agreeing.sum()),
-            'first_from_second': found.first_from_second.tolist(),
+            'first_from_second': found.new_from_old.tolist(),
             'std_m': round(found.std_at(cameras), 4),
             'std_deg': round(found.turn_std, 3),
         }
@@ -77,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             f'aligned by {alignment["agreeing"]} of {pairs} images; standard deviation '
             f'{100 * found.std_at(cameras):.1f} cm, {found.turn_std:.2f} degrees'
         )
-        require_sure(found, cameras)
+        require_known(found, cameras)
     code = joined(first, second)
     size = write_map(arguments.output, code)
     figures = {
@@ -98,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _registration(
     arguments: argparse.Namespace, first: AnchoredCode, second: AnchoredCode
-) -> tuple[Registration, int]:
+) -> tuple[FrameAlignment, int]:
     """Where the second map lies in the first, and how many images both maps knew."""
     images = images_at(arguments.align, arguments.camera, arguments.exif)
     images = images.select(arguments.split, arguments.start, arguments.stop, arguments.every)

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 
 from aceg_ros.datasets.base import Frame
-from aceg_ros.errors import ImageError, MapCodeError
+from aceg_ros.errors import AlignmentError, ImageError, MapCodeError
 from aceg_ros.geometry.poses import inverse, make_pose, skew, so3_exp, transform_points
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization
 from aceg_ros.localization.verification import NEAREST_RIGHT, RIGHT_DEG, RIGHT_PART
 from aceg_ros.monitor import Monitor
 from aceg_ros.pose.consistency import mahalanobis2, pose_residual
+from aceg_ros.pose.frames import FrameAlignment, require_sure
 
 Array = NDArray[np.float64]
 
@@ -31,29 +33,6 @@ class PosePair:
 
     first: Localization
     second: Localization
-
-
-@dataclass(frozen=True)
-class Registration:
-    """The transform between the worlds of two maps, and how well it is known."""
-
-    first_from_second: Array  # (4, 4)
-    center: Array  # (3,) of the agreeing cameras, in the first world
-    # (6, 6) of shift and turn about `center`, along the axes of the first world: m, rad
-    covariance: Array
-    agreeing: NDArray[np.bool_]  # (N,) which pairs of poses agree with it
-
-    def std_at(self, points3d: Array) -> float:
-        """Largest deviation (m) by which any of the points (N, 3) of the first world is off."""
-        parts = [
-            np.hstack([np.eye(3), -skew(point - self.center)]) for point in np.atleast_2d(points3d)
-        ]
-        return float(np.sqrt(max(np.linalg.eigvalsh(p @ self.covariance @ p.T)[-1] for p in parts)))
-
-    @property
-    def turn_std(self) -> float:
-        """Largest deviation of the rotation, degrees."""
-        return float(np.degrees(np.sqrt(np.linalg.eigvalsh(self.covariance[3:, 3:])[-1])))
 
 
 def localized_in_both(
@@ -84,16 +63,16 @@ def localized_in_both(
     return pairs
 
 
-def register(pairs: Sequence[PosePair], angular_error: float) -> Registration:
+def register(pairs: Sequence[PosePair], angular_error: float) -> FrameAlignment:
     """The transform that most pairs agree with, as right poses do, refined on all of these.
 
     Least squares with the covariances of the poses, after the pair whose own transform has the most
     supporters. The covariance grows by what the pairs scatter more than theirs say, and has
-    ``angular_error`` (rad), that of both maps, which all pairs share. Raises MapCodeError when
+    ``angular_error`` (rad), that of both maps, which all pairs share. Raises AlignmentError when
     fewer than `_LEAST_PAIRS` pairs, or than `_LEAST_PART` of them, agree.
     """
     if len(pairs) < _LEAST_PAIRS:
-        raise MapCodeError(
+        raise AlignmentError(
             f'{len(pairs)} images were localized in both maps, but {_LEAST_PAIRS} at least are '
             'needed: give images of what both maps show'
         )
@@ -116,21 +95,15 @@ def register(pairs: Sequence[PosePair], angular_error: float) -> Registration:
     _require_enough(chosen)
     scene = float(np.median([pair.first.scene_distance for pair in pairs]))
     common = np.diag([(angular_error * scene) ** 2] * 3 + [angular_error**2] * 3)
-    return Registration(transform, center, covariance + common, chosen)
+    return FrameAlignment(transform, center, block_diag(covariance + common, 0.0), chosen)
 
 
-def require_sure(found: Registration, cameras: Array) -> None:
-    """Raise MapCodeError where the transform is not known well at the cameras (K, 3).
+def require_known(found: FrameAlignment, cameras: Array) -> None:
+    """Raise AlignmentError where the transform is not known well at the cameras (K, 3).
 
     They are places in the first world, those of the second map's keyframes.
     """
-    shift = found.std_at(cameras)
-    if shift > _MOST_SHIFT or found.turn_std > _MOST_TURN:
-        raise MapCodeError(
-            f'the second map may be off by {shift:.2g} m and {found.turn_std:.2g} degrees '
-            f'(standard deviation), more than {_MOST_SHIFT} m and {_MOST_TURN:g} degrees: give '
-            'more images that both maps show, from places far apart'
-        )
+    require_sure(found, cameras, _MOST_SHIFT, _MOST_TURN, 'the second map')
 
 
 def _residual(pair: PosePair, transform: Array) -> tuple[Array, Array]:
@@ -153,7 +126,7 @@ def _agreeing(pairs: Sequence[PosePair], transform: Array) -> NDArray[np.bool_]:
 
 def _require_enough(chosen: NDArray[np.bool_]) -> None:
     if chosen.sum() < _LEAST_PAIRS or chosen.mean() < _LEAST_PART:
-        raise MapCodeError(
+        raise AlignmentError(
             f'only {chosen.sum()} of {len(chosen)} images have poses in both maps that agree on '
             'how the maps lie: one of the maps is distorted, or places in them look alike; give '
             'other images, or map all images together'

@@ -187,6 +187,7 @@ def _assemble(
         keyframes=np.stack([keyframe.world_from_cam for keyframe in keyframes]),
         token_sessions=np.ones(len(fitted.anchors), np.uint32),
         keyframe_sessions=np.zeros(len(keyframes), np.uint8),
+        keyframe_stamps=np.array([keyframe.frame.stamp for keyframe in keyframes]),
         info=new_map_info(
             engine, (keyframe.frame.camera for keyframe in keyframes), metric, origin, session
         ),

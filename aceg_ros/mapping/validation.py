@@ -19,7 +19,14 @@ from aceg_ros.localization.result import Localization
 from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MIN_KEYFRAMES, ValidationOptions
 from aceg_ros.mapping.sweep import SceneDepths
-from aceg_ros.maps.code import AnchoredCode, FreeCode, MapQuality, Rating, ThinPlace
+from aceg_ros.maps.code import (
+    NONE_NEEDED,
+    AnchoredCode,
+    FreeCode,
+    MapQuality,
+    Rating,
+    ThinPlace,
+)
 from aceg_ros.maps.sessions import judged
 from aceg_ros.monitor import Monitor
 from aceg_ros.pose.consistency import mahalanobis2, pose_residual
@@ -172,7 +179,7 @@ def _quality(
         ThinPlace(test.name, test.position) for test in tested if test.thin(depths.median, options)
     )
     good = 1 - len(thin) / len(tested)
-    advice = 'none needed'
+    advice = NONE_NEEDED
     if thin:
         places = '; '.join(f'{place.frame} at {list(place.position)}' for place in thin[:4])
         advice = f'record more views, from several positions each, around {places}'

@@ -28,7 +28,12 @@ SUFFIX = '.aceg'  # of files of maps
 _ORIGIN_STEP = 100.0
 MOST_SESSIONS = 32  # bits of `AnchoredCode.token_sessions`
 
+# Held-out keyframes are of the same recording, so that they tell nothing of other views.
+NONE_NEEDED = 'none needed where it was recorded; other places and directions were not tested'
+
 Vector3: TypeAlias = tuple[float, float, float]
+Matrix4: TypeAlias = tuple[tuple[float, ...], ...]  # four rows of four
+AS_GIVEN: Matrix4 = tuple(tuple(row) for row in np.eye(4).tolist())
 
 
 class Rating(str, Enum):
@@ -87,6 +92,8 @@ class Session:
     quality: MapQuality = field(default_factory=MapQuality)
     angular_error: float = 0.0  # rad
     view_error: float = 0.0  # rad
+    # Takes places in the frame of the poses that were mapped to the map's; a scale may be in it.
+    world_from_poses: Matrix4 = AS_GIVEN
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -102,7 +109,15 @@ class Session:
             MapQuality.from_dict(values['quality']),
             float(values['angular_error']),
             float(values.get('view_error', 0.0)),
+            _matrix4(values['world_from_poses']),
         )
+
+
+def _matrix4(rows: Any) -> Matrix4:
+    matrix = np.array(rows, np.float64)
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        raise ValueError(f'a transform of shape {matrix.shape} is none of four rows of four')
+    return tuple(tuple(row) for row in matrix.tolist())
 
 
 @dataclass(frozen=True)
@@ -144,6 +159,7 @@ class AnchoredCode:
     keyframes: np.ndarray  # (K, 4, 4) float64, world_from_cam
     token_sessions: np.ndarray  # (n,) uint32, bit s is set where session s has the token
     keyframe_sessions: np.ndarray  # (K,) uint8, the session of each keyframe
+    keyframe_stamps: np.ndarray  # (K,) float64, when it was taken, seconds; nan if not known
     info: MapInfo
     landmarks: Landmarks = field(default_factory=Landmarks.none)
 

@@ -24,6 +24,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
 from aceg_ros.maps.code import (
     ANCHORED,
+    AS_GIVEN,
     FREE,
     MOST_SESSIONS,
     AnchoredCode,
@@ -35,8 +36,10 @@ from aceg_ros.maps.code import (
     Vector3,
 )
 
-VERSION = '5'
-_BEFORE_SESSIONS = '4'  # a version that knew of one session only; it is read as well
+VERSION = '6'
+_BEFORE_STAMPS = '5'  # it knew no stamps and no transforms of sessions; it is read as well
+_BEFORE_SESSIONS = '4'  # it knew of one session only besides; it is read as well
+_READ = (_BEFORE_SESSIONS, _BEFORE_STAMPS, VERSION)
 _Layout = dict[str, tuple[str, type, tuple[int | None, ...]]]
 # name -> (what there is one for each of, type, shape after the first axis)
 _ANCHORED: _Layout = {
@@ -49,6 +52,7 @@ _ANCHORED: _Layout = {
     'keyframes': ('keyframe', np.float64, (4, 4)),
     'token_sessions': ('token', np.uint32, ()),
     'keyframe_sessions': ('keyframe', np.uint8, ()),
+    'keyframe_stamps': ('keyframe', np.float64, ()),
     'landmarks': ('landmark', np.float32, (3,)),
     'landmark_templates': ('landmark', np.uint8, (SIDE, SIDE)),
     'landmark_keyframes': ('landmark', np.uint16, ()),
@@ -60,6 +64,7 @@ _FREE: _Layout = {
     'keyframes': ('free keyframe', np.float64, (4, 4)),
 }
 _MAY_BE_NONE = ('landmark', 'free keyframe')
+_MAY_BE_UNKNOWN = ('keyframe_stamps',)  # nan then
 
 
 def write_map(path: str | Path, code: MapCode) -> int:
@@ -116,7 +121,9 @@ def read_map(path: str | Path) -> MapCode:
         values = json.loads(text)
         kind = _KINDS[values['kind']]
         if metadata['version'] == _BEFORE_SESSIONS:
-            _upgrade(values, tensors)
+            _add_session(values, tensors)
+        if metadata['version'] != VERSION:
+            _add_stamps(values, tensors)
         info = _info(values)
     except (ValueError, KeyError, TypeError, RecursionError, AcegError) as error:
         raise MapCodeError(f'the description inside {path} cannot be read: {error}') from error
@@ -136,7 +143,7 @@ def holds_map(path: Path) -> bool:
         return False
 
 
-def _upgrade(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+def _add_session(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     """Complete what was read of a map that was made before there were sessions."""
     kept = {name: values[name] for name in ('created', 'quality', 'angular_error')}
     cameras = [*range(len(values['cameras']))]
@@ -144,6 +151,14 @@ def _upgrade(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     if values['kind'] == ANCHORED:
         tensors['token_sessions'] = np.ones(len(tensors['anchors']), np.uint32)
         tensors['keyframe_sessions'] = np.zeros(len(tensors['keyframes']), np.uint8)
+
+
+def _add_stamps(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """Complete what was read of a map without stamps, which nobody had moved."""
+    for session in values['sessions']:
+        session['world_from_poses'] = AS_GIVEN
+    if values['kind'] == ANCHORED:
+        tensors['keyframe_stamps'] = np.full(len(tensors['keyframes']), np.nan)
 
 
 def _free_tensors(code: FreeCode) -> dict[str, np.ndarray]:
@@ -168,6 +183,7 @@ def _anchored_tensors(code: AnchoredCode) -> dict[str, np.ndarray]:
         'keyframes': code.keyframes.astype(np.float64),
         'token_sessions': code.token_sessions.astype(np.uint32),
         'keyframe_sessions': code.keyframe_sessions.astype(np.uint8),
+        'keyframe_stamps': code.keyframe_stamps.astype(np.float64),
         'landmarks': code.landmarks.points3d.astype(np.float32),
         'landmark_templates': code.landmarks.templates.astype(np.uint8),
         'landmark_keyframes': code.landmarks.keyframe.astype(np.uint16),
@@ -186,6 +202,7 @@ def _anchored_code(tensors: dict[str, np.ndarray], info: MapInfo) -> AnchoredCod
         keyframes=tensors['keyframes'],
         token_sessions=tensors['token_sessions'],
         keyframe_sessions=tensors['keyframe_sessions'],
+        keyframe_stamps=tensors['keyframe_stamps'],
         info=info,
         landmarks=Landmarks(
             tensors['landmarks'],
@@ -221,10 +238,10 @@ def _check_format(path: Path, metadata: dict[str, str]) -> None:
             f'{path} is a safetensors file but no .aceg map; make one with "aceg map"'
         )
     version = metadata.get('version', '')
-    if version not in (VERSION, _BEFORE_SESSIONS):
+    if version not in _READ:
         raise MapCodeError(
             f'{path} has format version {version or "unknown"}, this program reads '
-            f'{_BEFORE_SESSIONS} and {VERSION}: update aceg_ros, or make the map again with '
+            f'{", ".join(_READ[:-1])} and {VERSION}: update aceg_ros, or make the map again with '
             '"aceg map"'
         )
 
@@ -244,6 +261,8 @@ def _check_layout(path: Path, tensors: dict[str, np.ndarray], layout: _Layout) -
         right = right and (len(tensor) > 0 or each in _MAY_BE_NONE)
         if not right:
             raise MapCodeError(f'{path}: {name} has shape {tensor.shape} {tensor.dtype}, damaged')
+        if name in _MAY_BE_UNKNOWN:
+            tensor = tensor[~np.isnan(tensor)]
         if not np.isfinite(tensor.astype(np.float64)).all():
             raise MapCodeError(
                 f'{path}: {name} holds values that are no numbers; make the map again'

@@ -20,6 +20,7 @@ from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.maps.code import (
     ANCHORED,
     MOST_SESSIONS,
+    NONE_NEEDED,
     AnchoredCode,
     MapCode,
     MapInfo,
@@ -27,6 +28,8 @@ from aceg_ros.maps.code import (
     Rating,
     Session,
     Vector3,
+    origin_near,
+    world_keyframes,
 )
 
 # Tokens of two sessions are one where they are as close as this, by the deviation of the one that
@@ -120,22 +123,39 @@ def joined(first: MapCode, second: MapCode) -> AnchoredCode:
         keyframe_sessions=np.concatenate(
             [first.keyframe_sessions, second.keyframe_sessions + np.uint8(own)]
         ),
+        keyframe_stamps=np.concatenate([first.keyframe_stamps, second.keyframe_stamps]),
         landmarks=landmarks,
         info=_joined_info(first.info, second.info),
     )
 
 
-def moved(code: AnchoredCode, new_from_old: NDArray[np.float64]) -> AnchoredCode:
-    """The map in another frame; ``new_from_old`` (4, 4) takes places in its world there."""
-    x, y, z = transform_points(new_from_old, np.array([code.info.origin]))[0].tolist()
-    turn = make_pose(new_from_old[:3, :3], np.zeros(3))  # of what is relative to the origin
-    sessions = tuple(_moved_session(session, new_from_old) for session in code.info.sessions)
-    landmarks = replace(code.landmarks, points3d=_turned(code.landmarks.points3d, turn))
+def moved(
+    code: AnchoredCode, new_from_old: NDArray[np.float64], scale: float = 1.0
+) -> AnchoredCode:
+    """The map in another frame: a place x of its world is at ``new_from_old`` (scale x) there.
+
+    ``new_from_old`` (4, 4) is rigid. Tokens, landmarks, keyframes, deviations and the report move
+    along, so that all that is read from the map is in the new frame. Each session keeps the
+    transform from the poses that it was mapped with.
+    """
+    moving = make_pose(scale * new_from_old[:3, :3], new_from_old[:3, 3])
+    keyframes = world_keyframes(code)
+    keyframes[:, :3, 3] *= scale
+    keyframes = new_from_old @ keyframes
+    origin = np.array(origin_near(keyframes[:, :3, 3].mean(axis=0)))
+
+    def there(points3d: NDArray[np.float32]) -> NDArray[np.float32]:
+        exact = points3d.astype(np.float64) + code.info.origin
+        return (transform_points(moving, exact) - origin).astype(np.float32)
+
+    sessions = tuple(_moved_session(session, moving, scale) for session in code.info.sessions)
+    x, y, z = origin.tolist()
     return replace(
         code,
-        anchors=_turned(code.anchors, turn),
-        keyframes=turn @ code.keyframes,
-        landmarks=landmarks,
+        anchors=there(code.anchors),
+        log_sigma=code.log_sigma + np.float32(np.log(scale)),
+        keyframes=shifted(keyframes, -origin),
+        landmarks=replace(code.landmarks, points3d=there(code.landmarks.points3d)),
         info=_with_sessions(replace(code.info, origin=(x, y, z)), sessions),
     )
 
@@ -166,6 +186,7 @@ def without_session(code: MapCode, name: str) -> AnchoredCode:
         rest,
         keyframes=code.keyframes[frames],
         keyframe_sessions=session - (session > dropped).astype(np.uint8),
+        keyframe_stamps=code.keyframe_stamps[frames],
         landmarks=landmarks,
         info=_with_sessions(code.info, tuple(sessions[index] for index in kept)),
     )
@@ -243,7 +264,7 @@ def _quality(sessions: Sequence[Session]) -> MapQuality:
     ]
     return MapQuality(
         rating=max(rated, key=_BEST_FIRST.index, default=Rating.UNKNOWN),
-        advice='; '.join(advice) or 'none needed',
+        advice='; '.join(advice) or NONE_NEEDED,
         held_out=sum(report.held_out for report in reports),
         localized=sum(report.localized for report in reports),
         median_error=_worst(report.median_error for report in reports if report.held_out),
@@ -330,13 +351,17 @@ def _with_origin(code: AnchoredCode, origin: Vector3) -> AnchoredCode:
     )
 
 
-def _moved_session(session: Session, new_from_old: NDArray[np.float64]) -> Session:
+def _moved_session(session: Session, moving: NDArray[np.float64], scale: float) -> Session:
     places = []
     for place in session.quality.thin:
-        x, y, z = transform_points(new_from_old, np.array([place.position]))[0].round(3).tolist()
+        x, y, z = transform_points(moving, np.array([place.position]))[0].round(3).tolist()
         places.append(replace(place, position=(x, y, z)))
-    return replace(session, quality=replace(session.quality, thin=tuple(places)))
-
-
-def _turned(points3d: NDArray[np.float32], turn: NDArray[np.float64]) -> NDArray[np.float32]:
-    return transform_points(turn, points3d.astype(np.float64)).astype(np.float32)
+    error = session.quality.median_error
+    quality = replace(
+        session.quality,
+        thin=tuple(places),
+        median_error=None if error is None else round(scale * error, 4),
+        median_depth=round(scale * session.quality.median_depth, 4),
+    )
+    whole = (moving @ np.array(session.world_from_poses)).tolist()
+    return replace(session, quality=quality, world_from_poses=tuple(map(tuple, whole)))

@@ -42,6 +42,12 @@ def write(folder: Path, frames) -> Path:
     return folder
 
 
+@pytest.fixture
+def write_recording() -> Callable[..., Path]:
+    """Record other frames into a folder."""
+    return write
+
+
 @pytest.fixture(scope='session')
 def recording(tmp_path_factory, views) -> Path:
     """The views to map; not to be changed."""

@@ -46,6 +46,7 @@ def map_code(
         keyframes=np.stack(poses),
         token_sessions=np.ones(tokens, np.uint32),
         keyframe_sessions=np.zeros(keyframes, np.uint8),
+        keyframe_stamps=100.0 + 0.5 * np.arange(keyframes),
         info=MapInfo(
             encoder='encoder-1',
             regressor=AnchoredRegressor().codes(),

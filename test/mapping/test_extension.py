@@ -93,10 +93,10 @@ def test_a_map_in_another_frame_is_aligned_by_shared_images(mapped, engine, quer
         Localizer(mapped.code, engine), Localizer(there, engine), queries, Monitor()
     )
     found = register(pairs, 2 * mapped.code.info.angular_error)
-    meters, degrees = pose_error(found.first_from_second, replaced_frame())
+    meters, degrees = pose_error(found.new_from_old, replaced_frame())
     assert found.agreeing.all()
     assert (meters < 0.02, degrees < 0.1) == (True, True)
-    both = joined(mapped.code, moved(there, found.first_from_second))
+    both = joined(mapped.code, moved(there, found.new_from_old))
     assert len(both.anchors) < 1.01 * len(mapped.code.anchors)
 
 

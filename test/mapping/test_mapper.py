@@ -16,7 +16,7 @@ from aceg_ros.lab.worlds import look, record, tour
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import FitOptions, MappingOptions, ValidationOptions
-from aceg_ros.maps.code import MapQuality
+from aceg_ros.maps.code import NONE_NEEDED, MapQuality
 from aceg_ros.monitor import Monitor
 
 ROUGH = MappingOptions(budget=600.0, tokens=400, fit=FitOptions(epochs=1, buffer_patches=6_000))
@@ -118,6 +118,7 @@ class TestQualityReport:
         quality = mapped.code.info.quality
         assert quality.rating in ('good', 'fair', 'poor')
         assert quality.localized == 5
+        assert quality.thin or quality.advice == NONE_NEEDED
         assert quality.median_error < 0.15
 
     def test_thin_places_are_named_and_advised(self, views, engine):

@@ -36,6 +36,7 @@ class TestRoundTrip:
         np.testing.assert_array_equal(read.anchors, code.anchors)
         np.testing.assert_array_equal(read.colors, code.colors)
         np.testing.assert_array_equal(read.keyframes, code.keyframes)
+        np.testing.assert_array_equal(read.keyframe_stamps, code.keyframe_stamps)
         np.testing.assert_allclose(read.log_sigma, code.log_sigma, atol=4e-3)
         np.testing.assert_allclose(read.log_prior, code.log_prior, atol=4e-3)
         step = np.abs(code.embeddings).max(axis=1, keepdims=True) / 127
@@ -240,6 +241,8 @@ class TestWriting:
 class TestBeforeSessions:
     """Maps of version 4 knew nothing of sessions; they are read as maps of one."""
 
+    GONE = ('token_sessions', 'keyframe_sessions', 'keyframe_stamps')
+
     @pytest.mark.parametrize('code', [map_code(), free_code()], ids=['anchored', 'free'])
     def test_is_of_one_session(self, tmp_path, code):
         path = tmp_path / 'old.aceg'
@@ -251,7 +254,7 @@ class TestBeforeSessions:
             metadata.update(map=json.dumps(values), version='4')
 
         def fewer(tensors):
-            for name in ('token_sessions', 'keyframe_sessions'):
+            for name in self.GONE:
                 tensors.pop(name, None)
 
         resealed(path, tensors=fewer, metadata=older)
@@ -262,6 +265,29 @@ class TestBeforeSessions:
         np.testing.assert_array_equal(read.keyframes, code.keyframes)
         if code.kind == 'anchored':
             np.testing.assert_array_equal(read.token_sessions, code.token_sessions)
+
+
+class TestBeforeStamps:
+    """Maps of version 5 knew neither stamps nor whether a session was moved."""
+
+    @pytest.mark.parametrize('code', [map_code(), free_code()], ids=['anchored', 'free'])
+    def test_stamps_are_unknown(self, tmp_path, code):
+        path = tmp_path / 'old.aceg'
+        write_map(path, code)
+
+        def older(metadata):
+            values = json.loads(metadata['map'])
+            for session in values['sessions']:
+                del session['world_from_poses']
+            metadata.update(map=json.dumps(values), version='5')
+
+        resealed(path, tensors=lambda t: t.pop('keyframe_stamps', None), metadata=older)
+        read = read_map(path)
+        assert read.info == code.info
+        if code.kind == 'anchored':
+            assert np.isnan(read.keyframe_stamps).all()
+            write_map(path, read)
+            assert np.isnan(read_map(path).keyframe_stamps).all()
 
 
 class TestIdentity:

@@ -12,7 +12,9 @@ from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, so3_exp, transform_points
 from aceg_ros.maps.code import (
+    AS_GIVEN,
     MOST_SESSIONS,
+    NONE_NEEDED,
     MapQuality,
     Rating,
     Session,
@@ -33,6 +35,7 @@ from aceg_ros.maps.sessions import (
 )
 
 PARTS = ('embeddings', 'anchors', 'log_sigma', 'log_prior', 'colors')
+FRAMES = ('keyframes', 'keyframe_sessions', 'keyframe_stamps')
 
 
 def named(code, name, **changes):
@@ -131,6 +134,12 @@ class TestJoined:
         assert (quality.median_error, quality.median_inliers) == (None, 30)
         assert quality.advice == 'one: record some; two: record more'
 
+    def test_good_ones_are_only_good_where_they_were_recorded(self):
+        good = MapQuality(Rating.GOOD, NONE_NEEDED, 5, 5, 0.1, 1.0, 90, 3.0)
+        both = joined(code_of('one', 0, quality=good), code_of('two', 1, quality=good))
+        assert both.info.quality.advice == NONE_NEEDED
+        assert 'were not tested' in NONE_NEEDED
+
     def test_is_read_back(self, tmp_path, day, evening):
         both = joined(day, evening)
         write_map(tmp_path / 'both.aceg', both)
@@ -146,7 +155,7 @@ class TestDropped:
         left = {'day': evening, 'evening': day}[which]
         rest = without_session(joined(day, evening), which)
         assert rest.info == left.info
-        for name in (*PARTS, 'keyframes', 'token_sessions', 'keyframe_sessions'):
+        for name in (*PARTS, *FRAMES, 'token_sessions'):
             np.testing.assert_array_equal(getattr(rest, name), getattr(left, name), name)
         for name, value in vars(left.landmarks).items():
             np.testing.assert_array_equal(getattr(rest.landmarks, name), value, name)
@@ -200,6 +209,44 @@ class TestMoved:
             transform_points(away, np.array([day.info.quality.thin[0].position]))[0],
             atol=1e-3,
         )
+
+    def test_scale(self, day):
+        quality = replace(day.info.quality, median_error=0.02, median_depth=3.0)
+        session = replace(day.info.sessions[0], quality=quality)
+        day = replace(day, info=replace(day.info, sessions=(session,), quality=quality))
+        pose = make_pose(so3_exp([0.2, 0.1, -2.0]), [5.0, 6.0, 700.0])
+        there = moved(day, pose, 2.5)
+        np.testing.assert_allclose(
+            world_points(there), transform_points(pose, 2.5 * world_points(day)), atol=1e-4
+        )
+        np.testing.assert_allclose(
+            world_keyframes(there)[:, :3, 3],
+            transform_points(pose, 2.5 * world_keyframes(day)[:, :3, 3]),
+        )
+        np.testing.assert_allclose(
+            world_keyframes(there)[:, :3, :3], pose[:3, :3] @ world_keyframes(day)[:, :3, :3]
+        )
+        np.testing.assert_allclose(np.exp(there.log_sigma), 2.5 * np.exp(day.log_sigma), rtol=1e-5)
+        assert there.info.quality.median_error == 0.05
+        assert there.info.quality.median_depth == 7.5
+        assert there.info.origin == (0.0, 0.0, 700.0)
+
+    def test_keeps_how_it_lies_beside_its_poses(self, day, evening, tmp_path):
+        pose, back = (make_pose(so3_exp([0, 0, turn]), [1.0, 2.0, 3.0]) for turn in (0.5, -2.0))
+        both = joined(moved(moved(day, pose, 2.0), back), evening)
+        write_map(tmp_path / 'both.aceg', both)
+        first, second = read_map(tmp_path / 'both.aceg').info.sessions
+        whole = back @ pose @ np.diag([2.0, 2.0, 2.0, 1.0])
+        np.testing.assert_allclose(first.world_from_poses, whole)
+        assert second.world_from_poses == AS_GIVEN
+
+    def test_and_joined_is_joined_and_moved(self, day, evening):
+        pose = make_pose(so3_exp([0.2, 0.1, -2.0]), [5.0, 6.0, 7.0])
+        first = joined(moved(day, pose), moved(evening, pose))
+        second = moved(joined(day, evening), pose)
+        np.testing.assert_allclose(world_points(first), world_points(second), atol=1e-5)
+        np.testing.assert_allclose(world_keyframes(first), world_keyframes(second))
+        np.testing.assert_array_equal(first.token_sessions, second.token_sessions)
 
 
 class TestRefused:

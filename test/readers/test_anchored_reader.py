@@ -48,6 +48,7 @@ def code() -> AnchoredCode:
         keyframes=np.stack([POSE, np.eye(4)]),
         token_sessions=np.ones(MARKS, np.uint32),
         keyframe_sessions=np.zeros(2, np.uint8),
+        keyframe_stamps=np.full(2, np.nan),
         info=MapInfo(
             'marks-1',
             AnchoredRegressor(READER).codes(),

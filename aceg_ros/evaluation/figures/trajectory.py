@@ -39,15 +39,15 @@ def draw_trajectory(
     `keyframes` (K, 4, 4) world_from_cam, `points3d` (N, 3) meters with `colors` (N, 3) uint8.
     """
     truth = np.array([result.world_from_cam[:3, 3] for result in evaluation.results])
-    low, high = _bounds(points3d, np.concatenate([keyframes[:, :3, 3], truth]))
+    low, high = scene_bounds(points3d, np.concatenate([keyframes[:, :3, 3], truth]))
     plan = np.argsort(low - high, kind='stable')[:2]  # the longest axis across, the next upwards
     low, high = low[plan], high[plan]
     across, upwards = high - low
     height = float(np.clip(0.9 * WIDTH * upwards / across, 4.5, WIDTH))
     with figure(path, WIDTH, height, 'compressed') as drawing:
         axes = drawing.add_subplot()
-        _draw_scene(axes, points3d[:, plan], colors)
-        _draw_keyframes(axes, keyframes[:, plan], 0.025 * float(np.hypot(across, upwards)))
+        draw_scene(axes, points3d[:, plan], colors)
+        draw_keyframes(axes, keyframes[:, plan], 0.025 * float(np.hypot(across, upwards)))
         shown = _draw_queries(axes, evaluation, plan)
         if shown is not None:
             draw_color_bar(drawing, shown, axes, 'right', 'position error (cm)')
@@ -59,7 +59,7 @@ def draw_trajectory(
         drawing.legend(loc='outside upper center', ncols=4)
 
 
-def _bounds(points3d: np.ndarray, cameras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def scene_bounds(points3d: np.ndarray, cameras: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Corners (3,) of a box with a margin around the cameras and, but for strays, the scene."""
     low, high = cameras.min(axis=0), cameras.max(axis=0)
     if len(points3d):
@@ -69,7 +69,8 @@ def _bounds(points3d: np.ndarray, cameras: np.ndarray) -> tuple[np.ndarray, np.n
     return low - margin, high + margin
 
 
-def _draw_scene(axes: Axes, points: np.ndarray, colors: np.ndarray) -> None:
+def draw_scene(axes: Axes, points: np.ndarray, colors: np.ndarray) -> None:
+    """Points (N, 2) of a plan in their colors (N, 3) uint8; some of them where there are many."""
     if len(points) > MAX_SCENE_POINTS:
         chosen = np.random.default_rng(0).choice(len(points), MAX_SCENE_POINTS, replace=False)
         points, colors = points[chosen], colors[chosen]
@@ -77,7 +78,7 @@ def _draw_scene(axes: Axes, points: np.ndarray, colors: np.ndarray) -> None:
     axes.scatter(points[:, 0], points[:, 1], size, colors / 255.0, alpha=0.45, linewidths=0.0)
 
 
-def _draw_keyframes(axes: Axes, poses: np.ndarray, length: float) -> None:
+def draw_keyframes(axes: Axes, poses: np.ndarray, length: float) -> None:
     """Where the mapped images were taken and where they look: two rows (K, 2, 4) of the poses."""
     centers, ends = poses[:, :, 3], poses[:, :, 3] + length * poses[:, :, 2]
     axes.plot(centers[:, 0], centers[:, 1], 'o', color=KEYFRAME, ms=3.5, label='mapped images')
