@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
+from processes import wait_until
 
 from aceg_ros.ros.panel import server as module
 from aceg_ros.ros.panel.server import (
@@ -256,7 +256,7 @@ class TestRequests:
 class TestEvents:
     def test_each_state_is_sent_once(self, server, feed):
         with watch(server) as connection:
-            wait_for(lambda: feed.viewers == 1)
+            wait_until(lambda: feed.viewers == 1)
             for state in ('{"a": 1}', '{"a": 1}', '{"a": 2}'):
                 feed.publish(state)
             heard = read_until(connection, '{"a": 2}')
@@ -267,7 +267,7 @@ class TestEvents:
 
     def test_who_comes_later_gets_the_present_state(self, server, feed):
         with watch(server) as first:
-            wait_for(lambda: feed.viewers == 1)
+            wait_until(lambda: feed.viewers == 1)
             feed.publish('{"a": 1}')
             read_until(first, '{"a": 1}')
             with watch(server) as second:
@@ -278,14 +278,14 @@ class TestEvents:
         feed.publish('{"old": 1}')
         feed.leave()
         with watch(server) as connection:
-            wait_for(lambda: feed.viewers == 1)
+            wait_until(lambda: feed.viewers == 1)
             feed.publish('{"new": 1}')
             assert 'old' not in read_until(connection, '{"new": 1}')
 
     def test_viewers_that_leave_are_noticed(self, server, feed, monkeypatch):
         monkeypatch.setattr(module, '_KEEP_ALIVE', 0.05)
         watch(server).close()
-        wait_for(lambda: feed.viewers == 0)
+        wait_until(lambda: feed.viewers == 0)
 
     def test_too_many_are_told_so(self, server, feed):
         for _ in range(MOST_VIEWERS):
@@ -301,7 +301,7 @@ class TestEvents:
         feed = Feed()
         server = Server('127.0.0.1', 0, content, feed)
         with watch(server) as connection:
-            wait_for(lambda: feed.viewers == 1)
+            wait_until(lambda: feed.viewers == 1)
             server.close()
             while connection.recv(4096):
                 pass
@@ -319,7 +319,7 @@ def test_connections_are_bounded(server):
     extra.close()
     for connection in silent:
         connection.close()
-    wait_for(lambda: served(server))
+    wait_until(lambda: served(server))
 
 
 def test_a_taken_port_is_told_with_the_remedy(server, content):
@@ -332,10 +332,3 @@ def served(server: Server) -> bool:
         return get(server, '/')[0].status == 200
     except OSError:
         return False
-
-
-def wait_for(condition) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -38,7 +38,7 @@ _TIMEOUT = 20.0  # s that a connection may be silent, or not take what is sent
 _KEEP_ALIVE = 5.0  # s between words to a viewer, which tell whether it is still there
 _HEADERS = {
     'Content-Security-Policy': (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     'Cross-Origin-Resource-Policy': 'same-origin',

@@ -142,7 +142,7 @@ function showMapper(mapper) {
   $('progress').hidden = !running;
   $('result').hidden = fit === null || running;
   if (running) {
-    say($('bar-words'), fit.message);
+    say($('bar-words'), `Fit, at present: ${fit.stage}`);
     $('bar').value = fit.fraction;
   } else if (fit !== null) {
     const done = fit.state === 'done';
@@ -214,6 +214,8 @@ function draw() {
   const canvas = $('view');
   const ratio = window.devicePixelRatio || 1;
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
+  const margin = 24;
+  if (Math.min(width, height) <= 2 * margin) return;
   if (canvas.width !== Math.round(width * ratio)) {
     canvas.width = Math.round(width * ratio);
     canvas.height = Math.round(height * ratio);
@@ -227,7 +229,6 @@ function draw() {
   }
   const color = (name) => getComputedStyle(canvas).getPropertyValue(`--${name}`);
   const [left, low, right, high] = scene.bounds;
-  const margin = 24;
   const scale = Math.min(
     (width - 2 * margin) / Math.max(right - left, 1e-6),
     (height - 2 * margin) / Math.max(high - low, 1e-6),
@@ -294,7 +295,7 @@ function arrow(context, x, y, dx, dy) {
 function ruler(context, height, scale, color) {
   const most = 120 / scale;
   const power = 10 ** Math.floor(Math.log10(most));
-  const meters = [5, 2, 1].map((factor) => factor * power).find((value) => value <= most);
+  const meters = [5, 2].map((factor) => factor * power).find((value) => value <= most) ?? power;
   context.fillStyle = context.strokeStyle = color;
   context.lineWidth = 2;
   context.beginPath();
