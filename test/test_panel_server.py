@@ -12,6 +12,7 @@ import pytest
 from processes import wait_until
 
 from aceg_ros.ros.panel import server as module
+from aceg_ros.ros.panel.options import PARAMETERS
 from aceg_ros.ros.panel.server import (
     MOST_BYTES,
     MOST_CONNECTIONS,
@@ -22,6 +23,7 @@ from aceg_ros.ros.panel.server import (
     is_same_origin,
     is_this_computer,
 )
+from aceg_ros.ros.parameter_table import ParameterError
 
 NAMES = frozenset({'localhost', 'robot', 'robot.local'})
 PAGE = Path(module.__file__).parent / 'page'
@@ -325,6 +327,14 @@ def test_connections_are_bounded(server):
 def test_a_taken_port_is_told_with_the_remedy(server, content):
     with pytest.raises(PanelError, match=rf'port {server.port} of 127.0.0.1 .*; set port or host'):
         Server('127.0.0.1', server.port, content, Feed())
+
+
+@pytest.mark.parametrize('host', ['robot', '', '127.0.0.1:80'])
+def test_the_address_to_bind_to_is_one(host):
+    (parameter,) = (each for each in PARAMETERS if each.name == 'host')
+    assert parameter.validated('::1') == '::1'
+    with pytest.raises(ParameterError, match='give an IP address of this computer'):
+        parameter.validated(host)
 
 
 def served(server: Server) -> bool:

@@ -50,7 +50,8 @@ def _trigger(of_mapper: bool, service: str) -> Action:
 
 def _load_map(texts: Mapping[str, str]) -> LoadMap.Request:
     url = texts.get('map_url', '').strip()
-    if not 0 < len(url) <= _LONGEST:
+    # What is not printable cannot all be sent, and is in no path that somebody typed.
+    if not 0 < len(url) <= _LONGEST or not url.isprintable():
         raise RequestError(
             HTTPStatus.BAD_REQUEST, 'give the path of a map, as the localizer sees it'
         )
@@ -105,6 +106,7 @@ class Peer:
             for service, kind in kinds.items()
         }
         self._of_parameters = node.create_client(GetParameters, f'{name}/get_parameters')
+        self._question: RosFuture[Any] | None = None
         self._asked = 0.0  # time.monotonic()
 
     def look(self) -> None:
@@ -115,8 +117,10 @@ class Peer:
             self._asked = 0.0
         elif time.monotonic() - self._asked > _ASK_AGAIN:
             self._asked = time.monotonic()
-            asked = client.call_async(GetParameters.Request(names=self._wanted))
-            asked.add_done_callback(self._on_parameters)
+            if self._question is not None:
+                client.remove_pending_request(self._question)
+            self._question = client.call_async(GetParameters.Request(names=self._wanted))
+            self._question.add_done_callback(self._on_parameters)
 
     def ask(self, action: Action, texts: Mapping[str, str]) -> Outcome:
         """Have something done, and wait for the answer; from any thread but the executor's."""

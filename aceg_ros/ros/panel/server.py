@@ -13,6 +13,7 @@ import ipaddress
 import json
 import socket
 import socketserver
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
@@ -222,7 +223,9 @@ class _HttpServer(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: browsers close connections whenever they like."""
+        """Say nothing of broken connections: browsers close them whenever they like."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

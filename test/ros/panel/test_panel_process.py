@@ -37,12 +37,12 @@ class Panel:
         assert response.status == 200, path
         return response.read()
 
-    def do(self, action: str) -> tuple[bool, str]:
+    def do(self, action: str, **texts: str) -> tuple[bool, str]:
         """Press a button; whether it was done, and the words of the answer."""
         connection = HTTPConnection('127.0.0.1', self.port, timeout=2 * TIMEOUT)
         own = f'http://127.0.0.1:{self.port}'
         headers = {'Origin': own, 'Content-Type': 'application/json'}
-        connection.request('POST', f'/do/{action}', '{}', headers)
+        connection.request('POST', f'/do/{action}', json.dumps(texts), headers)
         answer = json.loads(connection.getresponse().read())
         return answer['ok'], answer['message']
 
@@ -134,6 +134,14 @@ def test_a_node_that_is_missing_is_told_with_the_remedy(panel):
         told = viewer.wait_for(lambda state: not state['localizer']['there'])['localizer']
         assert told['words'].endswith('start it: ros2 launch aceg_ros localize.launch.py')
         assert panel.do('relocalize') == (False, told['words'])
+        assert panel.do('load_map', map_url='a.aceg') == (False, told['words'])
+
+
+@pytest.mark.parametrize('path', ['', ' ', 'a' * 1001, 'a\0b', '\ud800'])
+def test_what_is_no_path_is_not_sent(panel, path):
+    ok, words = panel.do('load_map', map_url=path)
+    assert not ok
+    assert words.startswith('give the path of a map')
 
 
 def test_listens_to_and_calls_what_is_documented(ros, panel):
