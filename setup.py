@@ -27,7 +27,7 @@ setup(
     author_email=MAINTAINER.get('email'),
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['py.typed']},
+    package_data={NAME: ['py.typed', 'ros/panel/page/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (SHARE, ['package.xml']),
@@ -87,6 +87,7 @@ setup(
             'aceg_demo = aceg_ros.demo.__main__:main',
             'aceg_localizer = aceg_ros.ros.localizer.__main__:main',
             'aceg_mapper = aceg_ros.ros.mapper.__main__:main',
+            'aceg_panel = aceg_ros.ros.panel.__main__:main',
         ]
     },
 )

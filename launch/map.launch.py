@@ -25,12 +25,14 @@ SWITCHES = {
     'compressed': 'Take compressed images, from <image>/compressed.',
     'rectified': 'Images are rectified already.',
 }
+# Those that the panel has too.
+OF_PANEL = ('compressed', 'image_qos')
 # A namespace keeps its transforms to itself, as in Nav2.
 TF = [('/tf', 'tf'), ('/tf_static', 'tf_static')]
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Start the mapper, and rviz with `rviz:=true`."""
+    """Start the mapper, rviz with `rviz:=true`, and the panel with `panel:=true`."""
     config = PathJoinSubstitution([FindPackageShare('aceg_ros'), 'config'])
     empty = 'Empty: as params_file says.'
     return LaunchDescription(
@@ -88,6 +90,12 @@ def generate_launch_description() -> LaunchDescription:
                 description='Start the node again if it ends: true or false.',
             ),
             DeclareLaunchArgument(
+                'panel',
+                default_value='false',
+                description='Start the panel too, a web page at http://127.0.0.1:8420: true or '
+                'false.',
+            ),
+            DeclareLaunchArgument(
                 'rviz', default_value='false', description='Start rviz too: true or false.'
             ),
             DeclareLaunchArgument(
@@ -122,6 +130,7 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
     if given('depth'):
         remappings.append(('depth', given('depth')))
         parameters['use_depth'] = True
+    of_panel = {name: parameters[name] for name in OF_PANEL if name in parameters}
     # rviz comes first: where it is not installed, nothing has been started yet.
     return [
         Node(
@@ -144,6 +153,17 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
             respawn=LaunchConfiguration('respawn'),
             respawn_delay=2.0,
+            output='screen',
+        ),
+        Node(
+            package='aceg_ros',
+            executable='aceg_panel',
+            name='aceg_panel',
+            namespace=LaunchConfiguration('namespace'),
+            parameters=[LaunchConfiguration('params_file'), of_panel],
+            remappings=remappings,
+            ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+            condition=IfCondition(LaunchConfiguration('panel')),
             output='screen',
         ),
     ]

@@ -39,7 +39,7 @@ PASSED_ON = {
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Start mapper, localizer and rviz; play a bag if one is given."""
+    """Start mapper, localizer, rviz and, if asked for, the panel; play a bag if one is given."""
     return LaunchDescription(
         [
             *(
@@ -53,7 +53,7 @@ def generate_launch_description() -> LaunchDescription:
                 'record',
                 default_value='0',
                 description='Seconds to record for from the start, and then map. '
-                '0: as ~/record_and_map of the mapper is called.',
+                '0: as the panel or ~/record_and_map of the mapper is asked to.',
             ),
             DeclareLaunchArgument(
                 'bag',
@@ -76,6 +76,12 @@ def generate_launch_description() -> LaunchDescription:
                 'use_sim_time',
                 default_value='',
                 description='Take the time from /clock: true or false. Empty: true with a bag.',
+            ),
+            DeclareLaunchArgument(
+                'panel',
+                default_value='false',
+                description='Start the panel too, a web page at http://127.0.0.1:8420 to record '
+                'and map from: true or false.',
             ),
             DeclareLaunchArgument(
                 'rviz', default_value='true', description='Start rviz too: true or false.'

@@ -182,6 +182,23 @@ def test_setup_prints_nothing_of_its_own():
     assert done.stdout == f'{aceg_ros.__version__}\n'
 
 
+def test_the_panel_is_installed_with_its_page():
+    pytest.importorskip('setuptools')
+    code = (
+        'import setuptools; from distutils.core import run_setup; '
+        "setup = run_setup('setup.py', stop_after='config'); "
+        "build = setup.get_command_obj('build_py'); build.ensure_finalized(); "
+        'print(*(file for *_, files in build.data_files for file in files))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    page = ROOT / 'aceg_ros' / 'ros' / 'panel' / 'page'
+    files = {path.name for path in page.iterdir()}
+    assert {'index.html', 'panel.css', 'panel.js'} == files
+    assert files <= {Path(file).name for file in done.stdout.split()}
+
+
 def test_the_maintainer_is_named_in_one_place(manifest):
     pytest.importorskip('setuptools')
     code = (
@@ -263,7 +280,9 @@ class TestExecutables:
         assert names == {path.name for path in (ROOT / 'scripts').iterdir()}
 
     @pytest.mark.parametrize('installed', [False, True], ids=['without pip', 'with pip'])
-    @pytest.mark.parametrize('name', ['aceg', 'aceg_demo', 'aceg_localizer', 'aceg_mapper'])
+    @pytest.mark.parametrize(
+        'name', ['aceg', 'aceg_demo', 'aceg_localizer', 'aceg_mapper', 'aceg_panel']
+    )
     def test_scripts_find_their_program(self, name, installed, tmp_path):
         script = tmp_path / 'lib' / 'aceg_ros' / name
         script.parent.mkdir(parents=True)

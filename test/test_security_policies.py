@@ -53,7 +53,16 @@ def test_only_the_operator_sets_parameters_and_begins_recordings():
         assert {f'/{node}/{name}' for name in OF_PARAMETERS} <= operator
 
 
-@pytest.mark.parametrize('file', [*NODES, 'operator'])
+def test_the_panel_calls_what_its_buttons_need():
+    told = {f'/{name}' for name in names('Services that aceg_panel calls')}
+    assert allowed('aceg_panel', 'services', 'request') == told
+    assert told <= allowed('operator', 'services', 'request')
+    assert allowed('aceg_panel', 'topics', 'publish') - GENERAL == set()
+    topics = names('Topics of aceg_panel')
+    assert allowed('aceg_panel', 'topics', 'subscribe') - GENERAL == topics | {'image/compressed'}
+
+
+@pytest.mark.parametrize('file', [*NODES, 'aceg_panel', 'operator'])
 def test_nothing_is_allowed_by_a_pattern(file):
     """A name that ends in an asterisk would allow what nobody thought of."""
     for kind in ('topics', 'services'):

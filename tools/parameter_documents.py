@@ -17,6 +17,7 @@ import yaml
 from aceg_ros.config import as_page
 from aceg_ros.ros.localizer.options import GROUPS as LOCALIZER
 from aceg_ros.ros.mapper.options import GROUPS as MAPPER
+from aceg_ros.ros.panel.options import GROUPS as PANEL
 from aceg_ros.ros.parameter_table import Group, Parameter
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,7 +42,7 @@ class Node:
         return ROOT / 'config' / f'{self.name}.yaml'
 
 
-NODES = (Node('localizer', LOCALIZER), Node('mapper', MAPPER))
+NODES = (Node('localizer', LOCALIZER), Node('mapper', MAPPER), Node('panel', PANEL))
 
 
 def documents() -> dict[Path, str]:

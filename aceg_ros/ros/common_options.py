@@ -13,37 +13,43 @@ AUTOSTART = Parameter(
     read_only=True,
 )
 
-# What every node with a camera has.
+COMPRESSED = Parameter(
+    'compressed',
+    False,
+    'Spares the network: subscribe to sensor_msgs/CompressedImage on `<image>/compressed`. '
+    'Where raw images do not arrive, these are taken all the same if there are some.',
+    read_only=True,
+)
+
+IMAGE_QOS = Parameter(
+    'image_qos',
+    MATCHED,
+    'Reliability of images: `auto` is that of their publishers. `sensor_data` (best effort) '
+    'loses large images, `reliable` hears reliable publishers only.',
+    choices=(MATCHED, BEST_EFFORT, RELIABLE),
+    read_only=True,
+)
+
+IMAGE_TIMEOUT = Parameter(
+    'image_timeout',
+    1.0,
+    'The camera counts as stopped after this time without a usable image.',
+    unit='s',
+    minimum=0.1,
+    maximum=3600.0,
+)
+
+# What every node that works on images of a camera has.
 CAMERA_PARAMETERS = (
-    Parameter(
-        'compressed',
-        False,
-        'Spares the network: subscribe to sensor_msgs/CompressedImage on `<image>/compressed`. '
-        'Where raw images do not arrive, these are taken all the same if there are some.',
-        read_only=True,
-    ),
+    COMPRESSED,
     Parameter(
         'rectified',
         False,
         'Images are rectified already: P of the camera info describes them, not K and D.',
         read_only=True,
     ),
-    Parameter(
-        'image_qos',
-        MATCHED,
-        'Reliability of images: `auto` is that of their publishers. `sensor_data` (best effort) '
-        'loses large images, `reliable` hears reliable publishers only.',
-        choices=(MATCHED, BEST_EFFORT, RELIABLE),
-        read_only=True,
-    ),
-    Parameter(
-        'image_timeout',
-        1.0,
-        'The camera counts as stopped after this time without a usable image.',
-        unit='s',
-        minimum=0.1,
-        maximum=3600.0,
-    ),
+    IMAGE_QOS,
+    IMAGE_TIMEOUT,
     Parameter(
         'camera_frame',
         '',

@@ -135,6 +135,22 @@ def point_cloud(
     )
 
 
+def points_from_cloud(message: PointCloud2) -> tuple[Array, NDArray[np.uint8]]:
+    """Points (N, 3) m and RGB (N, 3) uint8 of a cloud that `point_cloud` made with colors.
+
+    A cloud of another form, or one that is cut short, has none.
+    """
+    names = [field.name for field in message.fields]
+    step, count = message.point_step, message.width * message.height
+    known = names == ['x', 'y', 'z', 'rgb'] and step == 16 and not message.is_bigendian
+    if not known or len(message.data) < step * count:
+        return np.zeros((0, 3)), np.zeros((0, 3), np.uint8)
+    cloud = np.frombuffer(message.data, '<f4', 4 * count).reshape(-1, 4)
+    packed = np.ascontiguousarray(cloud[:, 3]).view('<u4')
+    colors = np.stack([packed >> 16 & 255, packed >> 8 & 255, packed & 255], axis=1)
+    return cloud[:, :3].astype(np.float64), colors.astype(np.uint8)
+
+
 def frusta(
     header: Header,
     world_from_cams: Sequence[Array],
@@ -158,6 +174,32 @@ def frusta(
         corners = [_vector(Point, corner) for corner in transform_points(pose, size * _OUTLINE)]
         marker.points.extend(corners[index] for index in _EDGES.ravel())
     return MarkerArray(markers=[marker])
+
+
+def poses_from_frusta(message: MarkerArray) -> Array:
+    """Poses (N, 4, 4) of the cameras whose outlines `frusta` made; none of other markers."""
+    lines = [
+        [(point.x, point.y, point.z) for point in marker.points]
+        for marker in message.markers
+        if marker.action == Marker.ADD and len(marker.points) % _EDGES.size == 0
+    ]
+    outlines = np.array([point for line in lines for point in line]).reshape(-1, _EDGES.size, 3)
+    # The first edges go from the center to the corners.
+    center, corners = outlines[:, 0], outlines[:, 1:8:2]
+    axes = np.stack(
+        [
+            corners[:, 1] - corners[:, 0],
+            corners[:, 3] - corners[:, 0],
+            corners.mean(axis=1) - center,
+        ],
+        axis=2,
+    )
+    lengths = np.linalg.norm(axes, axis=1, keepdims=True)
+    usable = np.isfinite(axes).all(axis=(1, 2)) & (lengths > 0.0).all(axis=(1, 2))
+    poses = np.tile(np.eye(4), (int(usable.sum()), 1, 1))
+    poses[:, :3, :3] = axes[usable] / lengths[usable]
+    poses[:, :3, 3] = center[usable]
+    return poses
 
 
 def camera_info(header: Header, camera: Camera) -> CameraInfo:

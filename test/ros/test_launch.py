@@ -40,8 +40,8 @@ OF_LOCALIZER = {'base_frame', 'confidence', 'odom_frame', 'tf_mode'}
 OF_MAPPER = {'depth', 'pose', 'pose_frame', 'recording'}
 ARGUMENTS = {
     'localize': COMMON | OF_LOCALIZER | {'autostart', 'map_frames', 'name'},
-    'map': COMMON | OF_MAPPER | {'pose_source'},
-    'session': CAMERA | OF_LOCALIZER | OF_MAPPER | {'bag', 'localize_bag', 'record'},
+    'map': COMMON | OF_MAPPER | {'panel', 'pose_source'},
+    'session': CAMERA | OF_LOCALIZER | OF_MAPPER | {'bag', 'localize_bag', 'panel', 'record'},
     'demo': {
         'budget',
         'compressed',

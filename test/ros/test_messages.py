@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Pose, PoseStamped, PoseWithCovarianceStamped
+from geometry_msgs.msg import Point, Pose, PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, PointField
+from sensor_msgs.msg import CameraInfo, PointCloud2, PointField
 from std_msgs.msg import Header
-from visualization_msgs.msg import Marker
+from visualization_msgs.msg import Marker, MarkerArray
 
 from aceg_ros.datasets.camera_info import camera_from_info
 from aceg_ros.errors import PoseError
@@ -20,11 +20,13 @@ from aceg_ros.ros.messages import (
     frusta,
     path,
     point_cloud,
+    points_from_cloud,
     pose_from_message,
     pose_message,
     pose_of,
     pose_stamped,
     pose_with_covariance,
+    poses_from_frusta,
     to_seconds,
     to_stamp,
     transform_from_message,
@@ -127,6 +129,19 @@ class TestPointCloud:
         cloud = point_cloud(HEADER, np.zeros((0, 3)), np.zeros((0, 3), np.uint8))
         assert cloud.width == len(cloud.data) == 0
 
+    def test_back_again(self):
+        colors = np.array([[255, 128, 3], [0, 1, 2]], dtype=np.uint8)
+        points, back = points_from_cloud(point_cloud(HEADER, self.POINTS, colors))
+        np.testing.assert_array_equal(points, self.POINTS)
+        np.testing.assert_array_equal(back, colors)
+
+    def test_clouds_of_another_form_have_no_points(self):
+        cloud = point_cloud(HEADER, self.POINTS, np.zeros((2, 3), np.uint8))
+        cloud.width = 1000
+        for other in (cloud, point_cloud(HEADER, self.POINTS), PointCloud2()):
+            points, colors = points_from_cloud(other)
+            assert points.shape == colors.shape == (0, 3)
+
     def test_unknown_points(self):
         assert point_cloud(HEADER, self.POINTS).is_dense
         assert not point_cloud(HEADER, self.POINTS * np.nan).is_dense
@@ -140,6 +155,16 @@ class TestFrusta:
         assert points.shape == (2 * 16, 3)
         in_camera = (points[:16] - POSE[:3, 3]) @ POSE[:3, :3]
         assert set(np.round(in_camera[:, 2], 9)) == {0.0, 0.5}
+
+    def test_back_again(self):
+        poses = [POSE, np.eye(4)]
+        np.testing.assert_allclose(poses_from_frusta(frusta(HEADER, poses, 0.3)), poses, atol=1e-9)
+
+    def test_other_markers_have_no_poses(self):
+        marker = Marker(action=Marker.ADD, points=[Point()] * 7)
+        flat = Marker(action=Marker.ADD, points=[Point()] * 16)
+        for markers in ([marker], [flat], [], frusta(HEADER, []).markers):
+            assert poses_from_frusta(MarkerArray(markers=markers)).shape == (0, 4, 4)
 
     def test_none_left(self):
         assert frusta(HEADER, []).markers[0].action == Marker.DELETE

@@ -12,12 +12,9 @@ from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future
 
+from aceg_ros.ros.load_map import why_not_loaded
+
 _PATIENCE = 60.0  # s; a localizer may have its networks to load first
-_RESULTS = {
-    LoadMap.Response.RESULT_MAP_DOES_NOT_EXIST: 'it does not find the map; does it run elsewhere?',
-    LoadMap.Response.RESULT_INVALID_MAP_DATA: 'it cannot read the map',
-    LoadMap.Response.RESULT_INVALID_MAP_METADATA: 'it has another version of aceg_ros',
-}
 
 
 class LocalizerClient:
@@ -55,10 +52,8 @@ class LocalizerClient:
     def _answered(self, map_file: Path, done: Future[LoadMap.Response]) -> None:
         self._asked.pop(done, None)
         response = done.result()
-        if response is not None and response.result == LoadMap.Response.RESULT_SUCCESS:
+        why = 'it did not answer' if response is None else why_not_loaded(response)
+        if why:
+            self._logger.error(f'the localizer has not loaded {map_file}: {why}')
+        else:
             self._logger.info(f'the localizer has loaded {map_file}')
-            return
-        why = 'it did not answer'
-        if response is not None:
-            why = _RESULTS.get(response.result, 'its log says why')
-        self._logger.error(f'the localizer has not loaded {map_file}: {why}')

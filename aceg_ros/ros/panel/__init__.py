@@ -1,0 +1,1 @@
+"""The node that serves a web page to record, map and localize with: `aceg_panel`."""
