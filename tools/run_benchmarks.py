@@ -215,7 +215,8 @@ def draw_history(path: Path, lines: list[dict[str, Any]]) -> None:
         axes.set_xticks(range(len(releases)), releases)
         axes.set_ylim(0.0, 1.02)
         axes.set_title('share of queries within 10 cm and 5 degrees')
-        axes.legend(loc='center left', bbox_to_anchor=(1.0, 0.5))
+        if series:
+            axes.legend(loc='center left', bbox_to_anchor=(1.0, 0.5))
 
 
 def main() -> None:
