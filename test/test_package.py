@@ -154,7 +154,7 @@ class TestManifest:
             assert told, file
             assert all(names <= set(words) for words in told), file
 
-    def test_types_of_ros_packages_are_not_asked_for(self, manifest):
+    def test_types_of_ros_packages_are_not_asked_for(self):
         config = ConfigParser()
         config.read(ROOT / 'setup.cfg', encoding='utf-8')
         (section,) = (name for name in config.sections() if 'rclpy' in name)

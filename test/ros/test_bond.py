@@ -36,11 +36,18 @@ def node(context):
     return LifecycleNode('robot_localizer', namespace='robot', context=context)
 
 
+class Acked:
+    """A stand-in for a publisher whose messages arrive."""
+
+    def wait_for_all_acked(self, timeout):
+        return True
+
+
 class Told:
     """A stand-in for bondpy's Bond that keeps what it is told."""
 
     def __init__(self, node, topic, bond_id):
-        self.sub = self.pub = None
+        self.sub, self.pub = None, Acked()
         self.told = [(topic, bond_id)]
         BONDS.append(self.told)
 
@@ -67,7 +74,7 @@ def test_is_what_nav2_expects(node, monkeypatch):
     ]
     of_manager.end()
     of_manager.end()
-    assert told[4:] == [('shutdown',)]
+    assert told[4:] == [('break_bond',), ('shutdown',)]
     of_manager.form()
     assert BONDS[1] == told[:4]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 
 try:
@@ -15,6 +16,7 @@ except ImportError:
 _TOPIC = 'bond'
 _HEARTBEAT_PERIOD = 0.1  # s
 _HEARTBEAT_TIMEOUT = 4.0  # s
+_PATIENCE = Duration(seconds=0.5)
 
 
 class ManagerBond:
@@ -41,6 +43,9 @@ class ManagerBond:
         if self._bond is None:
             return
         bond, self._bond = self._bond, None
+        bond.break_bond()
+        # Its publisher takes along what was not delivered yet.
+        bond.pub.wait_for_all_acked(_PATIENCE)
         bond.shutdown()
         # It destroys these, but an executor that finds them in the node's lists then fails.
         self._node.destroy_subscription(bond.sub)

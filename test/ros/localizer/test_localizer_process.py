@@ -25,18 +25,21 @@ BONDPY = """
 class Bond:
     def __init__(self, node, topic, bond_id):
         self.id = bond_id
-        self.pub, self.sub = None, None
+        self.pub, self.sub = self, None
 
     def set_heartbeat_period(self, seconds):
         pass
 
-    set_heartbeat_timeout = set_heartbeat_period
+    set_heartbeat_timeout = wait_for_all_acked = set_heartbeat_period
 
     def start(self):
         print('bond', self.id, 'starts')
 
-    def shutdown(self):
+    def break_bond(self):
         print('bond', self.id, 'ends')
+
+    def shutdown(self):
+        pass
 """
 
 
