@@ -166,9 +166,6 @@ def test_listens_to_and_calls_what_is_documented(ros, panel):
 
 def test_ends_though_somebody_looks_on(ros):
     panel = Panel(ros)
-    second = ros.start('aceg_ros.ros.panel', parameters={'port': panel.port})
-    assert second.wait() == 1
-    assert 'set port or host' in second.output
     with panel.watched():
         assert panel.process.stop(signal.SIGINT) == 0
     assert 'Traceback' not in panel.process.output
