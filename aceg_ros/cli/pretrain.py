@@ -15,10 +15,10 @@ from aceg_ros.lab.pretraining.coverage import draw_coverage
 from aceg_ros.lab.pretraining.evaluation import fitted_scenes, patch_errors
 from aceg_ros.lab.pretraining.loop import Progress, Ranks, pretrain
 from aceg_ros.lab.pretraining.poses import compare_poses, right_and_wrong
-from aceg_ros.lab.pretraining.shards import scene_files
+from aceg_ros.lab.pretraining.shards import feature_length, scene_files
 from aceg_ros.mapping.options import FitOptions, MappingOptions, ValidationOptions
 from aceg_ros.maps.code import ANCHORED
-from aceg_ros.regressor.anchored import AnchoredRegressor
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
 from aceg_ros.regressor.files import load_regressor
 
 REPORT_EVERY = 100  # iterations
@@ -120,16 +120,25 @@ def _report(progress: Progress) -> None:
         )
 
 
-def _trained(path: Path) -> AnchoredRegressor:
+def _trained(path: Path, length: int) -> AnchoredRegressor:
+    """Weights of `aceg pretrain` for features of so many numbers."""
     trained = load_regressor(path)
     if trained.kind != ANCHORED:
         raise WeightsError(f'{path} reads {trained.kind} codes; name one that was trained here')
+    if trained.config.dim_in != length:
+        raise WeightsError(
+            f'{path} reads features of {trained.config.dim_in} numbers, not of {length}; name one '
+            'that was trained for this encoder'
+        )
     return cast(AnchoredRegressor, trained)
 
 
 def _evaluate_poses(arguments: argparse.Namespace, scenes: SceneOptions) -> int:
-    readers = {'anchored': AnchoredRegressor(), 'pre-trained': _trained(arguments.output)}
     encoder = Engine.load(arguments.device).encoder
+    readers = {
+        'anchored': AnchoredRegressor(AnchoredConfig(dim_in=encoder.dim)),
+        'pre-trained': _trained(arguments.output, encoder.dim),
+    }
     found = compare_poses(scenes.procedural(), encoder, readers, POSE_FIT, print)
     figures = {
         reader: {
@@ -146,13 +155,15 @@ def _evaluate_poses(arguments: argparse.Namespace, scenes: SceneOptions) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace, files: list[Path]) -> int:
-    trained = _trained(arguments.output)
+    length = feature_length(files)
+    trained = _trained(arguments.output, length)
+    anchored = AnchoredRegressor(AnchoredConfig(dim_in=length))
     scenes = fitted_scenes(files)
     readers = {
-        'anchored': patch_errors(scenes, AnchoredRegressor()),
+        'anchored': patch_errors(scenes, anchored),
         'pre-trained': patch_errors(scenes, trained),
         'pre-trained, patches alone': patch_errors(scenes, trained, context=False),
-        **{other.stem: patch_errors(scenes, _trained(other)) for other in arguments.beside},
+        **{other.stem: patch_errors(scenes, _trained(other, length)) for other in arguments.beside},
     }
     figures: dict[str, dict[str, dict[str, float]]] = {}
     for name, errors in readers.items():
