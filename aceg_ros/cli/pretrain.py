@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from aceg_ros.cli.common import add_device, write_json
 from aceg_ros.engine import Engine, resolve_device
 from aceg_ros.errors import WeightsError
+from aceg_ros.lab.pretraining.bound import PerfectChoice
 from aceg_ros.lab.pretraining.buffers import make_buffers
 from aceg_ros.lab.pretraining.config import SceneOptions, read_options
 from aceg_ros.lab.pretraining.coverage import draw_coverage
@@ -62,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--poses',
         action='store_true',
-        help='map the configured worlds, and localize in them with and without the weights',
+        help='map the configured worlds, and localize in them with and without the weights, and '
+        'with a perfect choice among the same tokens',
     )
     parser.add_argument(
         '--json', type=Path, help='JSON file for the figures of --evaluate or --poses'
@@ -135,9 +138,12 @@ def _trained(path: Path, length: int) -> AnchoredRegressor:
 
 def _evaluate_poses(arguments: argparse.Namespace, scenes: SceneOptions) -> int:
     encoder = Engine.load(arguments.device).encoder
+    trained = _trained(arguments.output, encoder.dim)
+    plain = AnchoredConfig(dim_in=encoder.dim)
     readers = {
-        'anchored': AnchoredRegressor(AnchoredConfig(dim_in=encoder.dim)),
-        'pre-trained': _trained(arguments.output, encoder.dim),
+        'anchored': AnchoredRegressor(plain),
+        'pre-trained': trained,
+        'perfect choice': PerfectChoice(replace(plain, tokens_read=trained.config.tokens_read)),
     }
     found = compare_poses(scenes.procedural(), encoder, readers, POSE_FIT, print)
     figures = {
