@@ -19,6 +19,7 @@ CENTER = torch.tensor([1.0, 2.0, 3.0])
 OFFSETS = torch.tensor([[0.0, 0.0, 2.0], [3.0, 0.0, 0.0]])
 KEYS = F.normalize(torch.tensor([[1.0, 0.1], [1.0, 0.4]]), dim=1)
 CODE = AnchoredTensors(KEYS, CENTER + OFFSETS, torch.tensor([-1.0, -2.0]), torch.zeros(2))
+UNKNOWN = torch.full((3,), torch.nan)
 RAYS = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
@@ -28,16 +29,22 @@ def choice() -> PerfectChoice:
 
 def test_the_token_near_the_ray_is_read_however_alike():
     reader = choice()
-    reader.told(RAYS, CENTER, 0.02)
+    reader.told(RAYS, UNKNOWN, CENTER, 0.02)
     read = reader(KEYS[:1].expand(3, 2), CODE)
     assert read.points3d[:2].equal(CODE.anchors)
     torch.testing.assert_close(read.sigma[:2], CODE.log_sigma.exp())
     assert torch.isinf(read.sigma[2])
 
 
+def test_a_token_on_the_ray_of_another_point_is_not_read():
+    reader = choice()
+    reader.told(RAYS, torch.tensor([2.05, 5.0, 1.0]), CENTER, 0.03)
+    assert torch.isinf(reader(KEYS[:1].expand(3, 2), CODE).sigma).tolist() == [False, True, True]
+
+
 def test_tokens_that_may_not_be_read_are_not():
     reader = choice()
-    reader.told(RAYS, CENTER, 0.02)
+    reader.told(RAYS, UNKNOWN, CENTER, 0.02)
     tokens = torch.tensor([[0, -1], [0, -1], [0, -1]])
     read = reader(KEYS[:1].expand(3, 2), CODE, None, tokens)
     assert torch.isinf(read.sigma).tolist() == [False, True, True]
@@ -57,7 +64,7 @@ def test_the_truth_is_told_in_the_axes_of_the_map():
             patches = SimpleNamespace(
                 features=KEYS, rays=np.array([[0, 0, 1.0], [-1.0, 0, 0]]), focal=100.0
             )
-            return SimpleNamespace(patches=patches)
+            return SimpleNamespace(patches=patches, view_camera=camera)
 
         def localize_encoded(self, encoded):
             read = reader(encoded.patches.features, CODE)
