@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from aceg_ros.cli.common import add_device, write_json
 from aceg_ros.engine import Engine, resolve_device
 from aceg_ros.errors import WeightsError
+from aceg_ros.lab.pretraining.bound import PerfectChoice
 from aceg_ros.lab.pretraining.buffers import make_buffers
 from aceg_ros.lab.pretraining.config import SceneOptions, read_options
 from aceg_ros.lab.pretraining.coverage import draw_coverage
 from aceg_ros.lab.pretraining.evaluation import fitted_scenes, patch_errors
 from aceg_ros.lab.pretraining.loop import Progress, Ranks, pretrain
 from aceg_ros.lab.pretraining.poses import compare_poses, right_and_wrong
-from aceg_ros.lab.pretraining.shards import scene_files
+from aceg_ros.lab.pretraining.shards import feature_length, scene_files
 from aceg_ros.mapping.options import FitOptions, MappingOptions, ValidationOptions
 from aceg_ros.maps.code import ANCHORED
-from aceg_ros.regressor.anchored import AnchoredRegressor
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
 from aceg_ros.regressor.files import load_regressor
 
 REPORT_EVERY = 100  # iterations
@@ -62,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--poses',
         action='store_true',
-        help='map the configured worlds, and localize in them with and without the weights',
+        help='map the configured worlds, and localize in them with and without the weights, and '
+        'with a perfect choice among the same tokens',
     )
     parser.add_argument(
         '--json', type=Path, help='JSON file for the figures of --evaluate or --poses'
@@ -120,16 +123,28 @@ def _report(progress: Progress) -> None:
         )
 
 
-def _trained(path: Path) -> AnchoredRegressor:
+def _trained(path: Path, length: int) -> AnchoredRegressor:
+    """Weights of `aceg pretrain` for features of so many numbers."""
     trained = load_regressor(path)
     if trained.kind != ANCHORED:
         raise WeightsError(f'{path} reads {trained.kind} codes; name one that was trained here')
+    if trained.config.dim_in != length:
+        raise WeightsError(
+            f'{path} reads features of {trained.config.dim_in} numbers, not of {length}; name one '
+            'that was trained for this encoder'
+        )
     return cast(AnchoredRegressor, trained)
 
 
 def _evaluate_poses(arguments: argparse.Namespace, scenes: SceneOptions) -> int:
-    readers = {'anchored': AnchoredRegressor(), 'pre-trained': _trained(arguments.output)}
     encoder = Engine.load(arguments.device).encoder
+    trained = _trained(arguments.output, encoder.dim)
+    plain = AnchoredConfig(dim_in=encoder.dim)
+    readers = {
+        'anchored': AnchoredRegressor(plain),
+        'pre-trained': trained,
+        'perfect choice': PerfectChoice(replace(plain, tokens_read=trained.config.tokens_read)),
+    }
     found = compare_poses(scenes.procedural(), encoder, readers, POSE_FIT, print)
     figures = {
         reader: {
@@ -146,13 +161,15 @@ def _evaluate_poses(arguments: argparse.Namespace, scenes: SceneOptions) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace, files: list[Path]) -> int:
-    trained = _trained(arguments.output)
+    length = feature_length(files)
+    trained = _trained(arguments.output, length)
+    anchored = AnchoredRegressor(AnchoredConfig(dim_in=length))
     scenes = fitted_scenes(files)
     readers = {
-        'anchored': patch_errors(scenes, AnchoredRegressor()),
+        'anchored': patch_errors(scenes, anchored),
         'pre-trained': patch_errors(scenes, trained),
         'pre-trained, patches alone': patch_errors(scenes, trained, context=False),
-        **{other.stem: patch_errors(scenes, _trained(other)) for other in arguments.beside},
+        **{other.stem: patch_errors(scenes, _trained(other, length)) for other in arguments.beside},
     }
     figures: dict[str, dict[str, dict[str, float]]] = {}
     for name, errors in readers.items():

@@ -41,6 +41,15 @@ def test_trains_then_evaluates(aceg, setting, tmp_path):
     assert picture.stat().st_size > 5000
 
 
+def test_weights_for_another_encoder(aceg, setting, tmp_path):
+    for seed in range(2):
+        other = make_scene(seed, length=64)
+        write_scene(other, tmp_path / 'compact' / f'{seed}.safetensors')
+    assert aceg('pretrain', *setting, '--device', 'cpu').status == 0
+    done = aceg('pretrain', *setting[:-1], tmp_path / 'compact', '--evaluate')
+    assert done.status == 1 and 'features of 96 numbers, not of 64' in done.err
+
+
 def test_a_knob_that_does_not_exist(aceg, setting):
     done = aceg('pretrain', *setting, '--set', 'schedule.querry=0')
     assert done.status == 1 and 'schedule.querry' in done.err

@@ -7,15 +7,16 @@ import math
 import torch
 import torch.nn.functional as F
 
-from aceg_ros.lab.pretraining.config import PretrainOptions, ScheduleOptions
+from aceg_ros.lab.pretraining.config import PretrainOptions, ReaderOptions, ScheduleOptions
 from aceg_ros.lab.pretraining.shards import SceneBuffer, ViewBuffer
-from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredTensors
+from aceg_ros.regressor.anchored import AnchoredTensors
 
 POINTS, VIEWS, DEPTH = 120, 5, 3.0
-READER = AnchoredConfig(blocks=1, dim=16, tokens_read=8)
+FEATURES = 96  # numbers, as of the default encoder
+READER = ReaderOptions(blocks=1, dim=16, tokens_read=8)
 
 
-def make_scene(seed: int, known: bool = True) -> SceneBuffer:
+def make_scene(seed: int, known: bool = True, length: int = FEATURES) -> SceneBuffer:
     """Mapping views with a little noise, their copies with more, query views with most."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -23,11 +24,11 @@ def make_scene(seed: int, known: bool = True) -> SceneBuffer:
         return torch.randn(*shape, generator=generator)
 
     points = random(POINTS, 3) * 0.7 + torch.tensor([0.0, 0.0, DEPTH])
-    features = F.normalize(random(POINTS, 64), dim=1)
+    features = F.normalize(random(POINTS, length), dim=1)
     centers = torch.stack([torch.tensor([0.3 * view - 0.6, 0.0, 0.0]) for view in range(VIEWS)])
 
     def views(noises: list[float], places: torch.Tensor) -> ViewBuffer:
-        seen = [F.normalize(features + noise * random(POINTS, 64), dim=1) for noise in noises]
+        seen = [F.normalize(features + noise * random(POINTS, length), dim=1) for noise in noises]
         rays = [F.normalize(points - place, dim=1) for place in places]
         truth = points if known else torch.full_like(points, math.nan)
         return ViewBuffer(
@@ -43,7 +44,7 @@ def make_scene(seed: int, known: bool = True) -> SceneBuffer:
     query = views([0.08] * 3, centers[:3] + torch.tensor([0.0, 0.4, 0.2]))
     owner = torch.arange(2 * POINTS) % VIEWS
     code = AnchoredTensors(
-        F.normalize(features.repeat(2, 1) + 0.02 * random(2 * POINTS, 64), dim=1),
+        F.normalize(features.repeat(2, 1) + 0.02 * random(2 * POINTS, length), dim=1),
         points.repeat(2, 1) + 0.05 * random(2 * POINTS, 3),
         torch.full((2 * POINTS,), math.log(0.3)),
         torch.zeros(2 * POINTS),

@@ -159,12 +159,12 @@ def _view(
     features, rays = features[order], rays[order]
     pose = torch.from_numpy(world_from_cam).float()
     local = rays @ pose[:3, :3]
-    z = torch.from_numpy(_depth_at(frame, camera, local.double().numpy())).float()
+    z = torch.from_numpy(depth_at(frame, camera, local.double().numpy())).float()
     points3d = pose[:3, 3] + rays * (z / local[:, 2])[:, None]
     return features, points3d, rays, pose[:3, 3], camera.focal
 
 
-def _depth_at(frame: Frame, camera: Camera, rays: np.ndarray) -> np.ndarray:
+def depth_at(frame: Frame, camera: Camera, rays: np.ndarray) -> np.ndarray:
     """Depth (P,) along z where rays (P, 3) meet the scene, nan at edges and where unknown."""
     depth = frame.depth() if frame.depth_camera is None else None
     if depth is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -54,6 +54,21 @@ class SceneOptions:
         worlds = self.procedural()
         folders = [Path(folder).expanduser() for folder in self.sequences]
         return [worlds, PosedSequences(folders)]
+
+
+@dataclass(frozen=True)
+class ReaderOptions:
+    """Shape of the regressor to train; the length of its features is that of the scenes'."""
+
+    blocks: int = 3
+    dim: int = 32
+    tokens_read: int = 8
+    temperature: float = 48.0
+    spread_weight: float = 0.3
+
+    def shape(self, dim_in: int) -> AnchoredConfig:
+        """The same for features of ``dim_in`` numbers."""
+        return AnchoredConfig(dim_in=dim_in, **asdict(self))
 
 
 @dataclass(frozen=True)
@@ -108,9 +123,7 @@ class PretrainOptions:
 
     scenes: SceneOptions = field(default_factory=SceneOptions)
     buffers: BufferOptions = field(default_factory=BufferOptions)
-    reader: AnchoredConfig = field(
-        default_factory=lambda: AnchoredConfig(blocks=3, dim=32, tokens_read=8)
-    )
+    reader: ReaderOptions = field(default_factory=ReaderOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
 
 

@@ -18,6 +18,7 @@ from aceg_ros.lab.pretraining.config import PretrainOptions, ScheduleOptions
 from aceg_ros.lab.pretraining.losses import choice_loss, prediction_loss
 from aceg_ros.lab.pretraining.pool import ActiveScene, Pool
 from aceg_ros.lab.pretraining.sampling import find_tokens, random_rotation, sample_patches
+from aceg_ros.lab.pretraining.shards import feature_length
 from aceg_ros.learning import warmup_cosine
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 from aceg_ros.regressor.blocks import Surroundings
@@ -82,7 +83,7 @@ def pretrain(
     if not files:
         raise ConfigError('there is no scene to train on')
     torch.manual_seed(schedule.seed)
-    reader = AnchoredRegressor(options.reader).to(device).train()
+    reader = AnchoredRegressor(options.reader.shape(feature_length(files))).to(device).train()
     optimizer = torch.optim.AdamW(
         reader.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
@@ -222,7 +223,7 @@ def _save(
     state = {
         'iteration': iteration,
         'world': ranks.world,
-        'reader_options': asdict(options.reader),
+        'reader_options': asdict(reader.config),
         'schedule': asdict(options.schedule),
         'network': reader.state_dict(),
         'optimizer': optimizer.state_dict(),
@@ -248,7 +249,7 @@ def _resume(
             raise ValueError(f'it is of {state["world"]} processes, not of {ranks.world}')
         now, then = asdict(options.schedule), state['schedule']
         changed = [k for k in now if k not in _CHANGEABLE and now[k] != then.get(k)]
-        if changed or asdict(options.reader) != state['reader_options']:
+        if changed or asdict(reader.config) != state['reader_options']:
             raise ValueError(f'other options: {", ".join(changed) or "reader"}')
         reader.load_state_dict(state['network'])
         optimizer.load_state_dict(state['optimizer'])

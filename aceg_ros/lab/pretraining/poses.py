@@ -12,6 +12,7 @@ from aceg_ros.encoder.base import Encoder
 from aceg_ros.engine import Engine
 from aceg_ros.evaluation.metrics import Evaluation, evaluate
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.lab.pretraining.bound import PerfectChoice, best_evaluation
 from aceg_ros.lab.pretraining.sources.worlds import ProceduralWorlds, shot
 from aceg_ros.lab.worlds import (
     World,
@@ -134,7 +135,8 @@ def compare_poses(
 ) -> dict[str, dict[str, Evaluation]]:
     """How well `query_groups` are found in all worlds of ``source``, by reader and group.
 
-    A world is mapped once; what readers differ in is how they read the map.
+    A world is mapped once; what readers differ in is how they read the map. A `PerfectChoice` is
+    told the true poses.
     """
     plain = AnchoredRegressor(AnchoredConfig(dim_in=encoder.dim))
     found: dict[str, dict[str, Evaluation]] = {name: {} for name in readers}
@@ -147,7 +149,11 @@ def compare_poses(
             for group, frames in groups.items():
                 if not frames:
                     continue
-                more = evaluate(localizer, frames)
+                if isinstance(reader, PerfectChoice):
+                    reach = localizer.options.reader.anchored.threshold_px
+                    more = best_evaluation(localizer, reader, frames, reach)
+                else:
+                    more = evaluate(localizer, frames)
                 before = found[name].get(group)
                 found[name][group] = more if before is None else before.joined(more)
                 report(f'{source.name(index)}, {name}, {group}: {right_and_wrong(more)}')

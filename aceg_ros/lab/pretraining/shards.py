@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -106,9 +107,7 @@ def read_scene(path: Path) -> SceneBuffer:
             query=query,
         )
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise DatasetError(
-            f'{path} holds no scene buffers ({error}); remove it and have it made again'
-        ) from error
+        raise _no_scene(path, error) from error
 
 
 def scene_files(folder: Path) -> list[Path]:
@@ -117,3 +116,31 @@ def scene_files(folder: Path) -> list[Path]:
     if not found:
         raise DatasetError(f'{folder} has no scene buffers; make some with "aceg pretrain --make"')
     return found
+
+
+def feature_length(files: Sequence[Path]) -> int:
+    """How many numbers the features of all these scenes have; raises DatasetError where it differs.
+
+    Features of another length are of another encoder.
+    """
+    lengths: dict[int, Path] = {}
+    for path in files:
+        try:
+            with safe_open(path, 'pt') as file:
+                length = file.get_slice('query.features').get_shape()[1]
+        except (OSError, SafetensorError, IndexError) as error:
+            raise _no_scene(path, error) from error
+        lengths.setdefault(length, path)
+    if len(lengths) != 1:
+        found = ', '.join(f'{path} has {length}' for length, path in lengths.items())
+        raise DatasetError(
+            f'scenes need features of one encoder, of one length, but {found or "there are none"}; '
+            'have them made again in a folder of their own'
+        )
+    return next(iter(lengths))
+
+
+def _no_scene(path: Path, error: Exception) -> DatasetError:
+    return DatasetError(
+        f'{path} holds no scene buffers ({error}); remove it and have it made again'
+    )

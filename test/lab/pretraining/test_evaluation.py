@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from made_up_scenes import make_options
+from made_up_scenes import FEATURES, make_options
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.evaluation.metrics import Evaluation, FrameResult
@@ -21,7 +21,9 @@ from aceg_ros.lab.pretraining.evaluation import (
 from aceg_ros.lab.pretraining.poses import _is_far, compare_poses
 from aceg_ros.lab.worlds.tours import look
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
-from aceg_ros.regressor.anchored import AnchoredRegressor
+from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
+
+PLAIN = AnchoredRegressor(AnchoredConfig(dim_in=FEATURES))
 
 
 def laplace(sigma: float, claimed: float) -> PatchErrors:
@@ -45,7 +47,7 @@ class TestCoverage:
 
 class TestPatchErrors:
     def test_only_patches_of_known_points(self, files):
-        errors = patch_errors(fitted_scenes(files), AnchoredRegressor())
+        errors = patch_errors(fitted_scenes(files), PLAIN)
         assert len(errors.meters) == 2 * 3 * 120  # the third scene has none
         assert set(errors.kinds) == {'light', 'near', 'far'}
         assert len(errors.of('near').meters) == 240
@@ -54,7 +56,7 @@ class TestPatchErrors:
         assert errors.pixels[errors.meters < 0.01].max() < 10
 
     def test_mapping_through_a_reader_leaves_its_weights(self, files):
-        reader = AnchoredRegressor(make_options().reader)
+        reader = AnchoredRegressor(make_options().reader.shape(FEATURES))
         before = reader.identity()
         scenes = mapped_scenes(files[:1], reader, make_options().schedule, 3)
         assert reader.identity() == before

@@ -11,14 +11,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from made_up_scenes import make_options
+from made_up_scenes import FEATURES, make_options
 
 from aceg_ros.errors import ConfigError, WeightsError
+from aceg_ros.lab.pretraining.config import ReaderOptions
 from aceg_ros.lab.pretraining.loop import Ranks, is_mapping, iterate, pretrain
 from aceg_ros.lab.pretraining.losses import choice_loss, prediction_loss
 from aceg_ros.lab.pretraining.pool import Pool
 from aceg_ros.lab.pretraining.sampling import find_tokens, sample_patches
-from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
+from aceg_ros.regressor.anchored import AnchoredRegressor
 from aceg_ros.regressor.blocks import Surroundings
 from aceg_ros.regressor.files import load_regressor
 
@@ -30,7 +31,7 @@ def train(files, output, ranks=None, **changes) -> AnchoredRegressor:
 
 
 def reader_of() -> AnchoredRegressor:
-    return AnchoredRegressor(make_options().reader)
+    return AnchoredRegressor(make_options().reader.shape(FEATURES))
 
 
 def same_weights(
@@ -45,7 +46,7 @@ def setting(files):
     """A reader, a scene in the pool, the schedule, and a generator."""
     options = make_options()
     torch.manual_seed(0)
-    reader = AnchoredRegressor(options.reader)
+    reader = AnchoredRegressor(options.reader.shape(FEATURES))
     generator = torch.Generator().manual_seed(0)
     active = Pool(files[:1], options.schedule, [0, 1], CPU).scene(0, generator)
     return reader, active, options.schedule, generator
@@ -107,7 +108,7 @@ class TestLearning:
         active = Pool(files[:1], options.schedule, [0], CPU)
         scene = active.scene(0, torch.Generator().manual_seed(0))
         losses = []
-        for reader in (AnchoredRegressor(options.reader), trained):
+        for reader in (AnchoredRegressor(options.reader.shape(FEATURES)), trained):
             sample = sample_patches(scene.buffer.query, 3, 120, torch.Generator().manual_seed(5))
             around = Surroundings.of(sample.rays, sample.images)
             read = reader(sample.features, scene.code.tensors(), around=around)
@@ -171,7 +172,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from made_up_scenes import make_options
+from made_up_scenes import FEATURES, make_options
 from aceg_ros.lab.pretraining.loop import Ranks, pretrain
 cpu = torch.device('cpu')
 ranks = Ranks.join(cpu)
@@ -205,14 +206,14 @@ class TestProcesses:
         assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
         alone = train(files, tmp_path / 'one.safetensors')
         same_weights(load_regressor(output), alone, tolerance=1e-6)
-        untrained = AnchoredRegressor(make_options().reader)
+        untrained = AnchoredRegressor(make_options().reader.shape(FEATURES))
         assert any(
             not value.equal(untrained.state_dict()[name])
             for name, value in alone.state_dict().items()
         )
 
     def test_without_blocks_there_is_nothing_to_train(self, files, tmp_path):
-        options = replace(make_options(), reader=AnchoredConfig())
+        options = replace(make_options(), reader=ReaderOptions(blocks=0))
         with pytest.raises(ConfigError, match='nothing to train'):
             pretrain(files, tmp_path / 'r.safetensors', options, CPU, lambda _: None)
 

@@ -7,7 +7,12 @@ import torch
 from made_up_scenes import make_scene
 
 from aceg_ros.errors import DatasetError
-from aceg_ros.lab.pretraining.shards import read_scene, scene_files, write_scene
+from aceg_ros.lab.pretraining.shards import (
+    feature_length,
+    read_scene,
+    scene_files,
+    write_scene,
+)
 
 
 def test_comes_back_as_it_was(tmp_path):
@@ -32,8 +37,19 @@ def test_damaged_files(tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(DatasetError, match='made again'):
         read_scene(path)
+    with pytest.raises(DatasetError, match='made again'):
+        feature_length([path])
 
 
 def test_a_folder_without_scenes(tmp_path):
     with pytest.raises(DatasetError, match='--make'):
         scene_files(tmp_path)
+
+
+def test_scenes_of_two_encoders_do_not_go_together(tmp_path):
+    files = [tmp_path / 'a.safetensors', tmp_path / 'b.safetensors']
+    for file, length in zip(files, (96, 64), strict=True):
+        write_scene(make_scene(0, length=length), file)
+    assert [feature_length([file]) for file in files] == [96, 64]
+    with pytest.raises(DatasetError, match='one encoder'):
+        feature_length(files)
