@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -24,6 +25,7 @@ from aceg_ros.ros.panel.state import Presence
 
 _PATIENCE = 60.0  # s that a service has to answer
 _ASK_AGAIN = 2.0  # s
+_MOST_QUESTIONS = 10
 _LONGEST = 1000  # characters of a text from the page
 
 Outcome = tuple[bool, str]
@@ -106,7 +108,7 @@ class Peer:
             for service, kind in kinds.items()
         }
         self._of_parameters = node.create_client(GetParameters, f'{name}/get_parameters')
-        self._question: RosFuture[Any] | None = None
+        self._questions: deque[RosFuture[Any]] = deque()
         self._asked = 0.0  # time.monotonic()
 
     def look(self) -> None:
@@ -117,10 +119,11 @@ class Peer:
             self._asked = 0.0
         elif time.monotonic() - self._asked > _ASK_AGAIN:
             self._asked = time.monotonic()
-            if self._question is not None:
-                client.remove_pending_request(self._question)
-            self._question = client.call_async(GetParameters.Request(names=self._wanted))
-            self._question.add_done_callback(self._on_parameters)
+            # On a busy computer answers come late; those that got lost must not pile up.
+            if len(self._questions) >= _MOST_QUESTIONS:
+                client.remove_pending_request(self._questions.popleft())
+            self._questions.append(client.call_async(GetParameters.Request(names=self._wanted)))
+            self._questions[-1].add_done_callback(self._on_parameters)
 
     def ask(self, action: Action, texts: Mapping[str, str]) -> Outcome:
         """Have something done, and wait for the answer; from any thread but the executor's."""
