@@ -82,11 +82,13 @@ class Viewer:
         self._socket.close()
 
     def _hear(self) -> None:
-        for line in self._socket.makefile('rb'):
-            if line.startswith(b'data: '):
-                with self._changed:
-                    self._state = json.loads(line.removeprefix(b'data: '))
-                    self._changed.notify_all()
+        # The connection breaks where the panel ends.
+        with suppress(OSError):
+            for line in self._socket.makefile('rb'):
+                if line.startswith(b'data: '):
+                    with self._changed:
+                        self._state = json.loads(line.removeprefix(b'data: '))
+                        self._changed.notify_all()
 
 
 @pytest.fixture(scope='module')
@@ -166,6 +168,7 @@ def test_listens_to_and_calls_what_is_documented(ros, panel):
 
 def test_ends_though_somebody_looks_on(ros):
     panel = Panel(ros)
-    with panel.watched():
+    with panel.watched() as viewer:
+        viewer.wait_for(lambda state: not state['localizer']['there'])
         assert panel.process.stop(signal.SIGINT) == 0
     assert 'Traceback' not in panel.process.output
