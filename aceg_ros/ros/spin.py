@@ -58,8 +58,9 @@ def run_node(
         node = make_node()
         if isinstance(node, LifecycleNode):
             _start(node)
+        # Known before it spins: a node that spins must not be destroyed.
         spinner = _Spinner(node, threads)
-        spinner.wait()
+        spinner.run()
     except KeyboardInterrupt:
         status = 0
     except AcegError as error:
@@ -89,17 +90,19 @@ class _Spinner:
         self._ended = Event()
         self._error: BaseException | None = None
         self._thread = Thread(target=self._spin, name='spin', daemon=True)
-        self._thread.start()
 
-    def wait(self) -> None:
+    def run(self) -> None:
         """Block while the executor spins; raises what a callback raised."""
+        self._thread.start()
         self._ended.wait()
         if self._error is not None:
             raise self._error
 
     def stop(self) -> None:
+        """End `run`, which may not have begun."""
         self._executor.shutdown(timeout_sec=PATIENCE)
-        self._thread.join(PATIENCE)
+        if self._thread.ident is not None:
+            self._thread.join(PATIENCE)
 
     def _spin(self) -> None:
         try:
