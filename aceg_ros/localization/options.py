@@ -30,6 +30,13 @@ class SearchOptions(Options):
         low=0,
         high=1,
     )
+    same_px: float = option(
+        6.0,
+        'An attempt is given up if its pose is within this of the best one so far: it would end '
+        'there too.',
+        'px',
+        low=0,
+    )
     rounds: int = option(
         3, 'Highest number of predictions near the pose, each followed by a refinement.', low=1
     )

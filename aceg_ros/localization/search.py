@@ -52,6 +52,8 @@ def search_pose(
         clock.lap('ransac')
         if coarse is None:
             continue
+        if best is not None and _is_near(coarse[0], best, patches.focal, options.same_px):
+            continue  # it would settle where that one did
         found = _settle(reader, patches, first, coarse[0], options)
         clock.lap('refine')
         if found is None:
@@ -95,6 +97,11 @@ def _settle(
             return FoundPose(refined, matches, near.support_ratio if near else None)
         pose = refined.world_from_cam
     return None
+
+
+def _is_near(pose: np.ndarray, found: FoundPose, focal: float, limit_px: float) -> bool:
+    points3d = found.matches.points3d[found.pose.inliers]
+    return _shift_px(found.pose.world_from_cam, pose, points3d, focal) < limit_px
 
 
 def _shift_px(before: np.ndarray, after: np.ndarray, points3d: np.ndarray, focal: float) -> float:
