@@ -23,6 +23,7 @@ from aceg_ros.files import write_atomically
 from aceg_ros.options import configured_by_file, configured_by_text
 
 STANDARD_OUTPUT = Path('-')
+FIRST_TEST_WORLD = 900_000  # procedural worlds from here on are for testing
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -177,6 +178,31 @@ def print_figures(path: Path | None, values: dict[str, Any], lines: Iterable[str
         return
     write_json(path, values)
     print('\n'.join(lines))
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Declare recordings and procedural worlds to map, and a folder for what is found there."""
+    parser.add_argument('datasets', type=Path, nargs='*', help='recordings with poses')
+    parser.add_argument(
+        '-o', '--output', type=Path, required=True, help='folder for figures and pictures'
+    )
+    parser.add_argument('--worlds', type=int, default=0, help='number of procedural worlds to add')
+    parser.add_argument(
+        '--first', type=int, default=FIRST_TEST_WORLD, help='seed of the first procedural world'
+    )
+    parser.add_argument('--budget', type=float, default=30.0, help='seconds to map a place')
+
+
+def output_folder(arguments: argparse.Namespace) -> Path:
+    """The folder of `add_places`, made; raises DatasetError when there is no place to map."""
+    if not arguments.datasets and not arguments.worlds:
+        raise DatasetError('there is no place to map; name a dataset, or give --worlds')
+    folder: Path = arguments.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AcegError(f'{folder} cannot be made: {error}') from error
+    return folder
 
 
 def write_json(path: Path | None, values: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
@@ -13,33 +12,26 @@ from aceg_ros.cli.common import (
     add_device,
     add_networks,
     add_options,
+    add_places,
     configuration,
     networks,
+    output_folder,
     write_json,
 )
 from aceg_ros.engine import Engine
-from aceg_ros.errors import AcegError, DatasetError, FitError
+from aceg_ros.errors import FitError
 from aceg_ros.evaluation.figures.filter import draw_filter
 from aceg_ros.evaluation.filter import Run
 from aceg_ros.evaluation.metrics import Evaluation
 from aceg_ros.evaluation.tables import markdown
 from aceg_ros.lab.consistency import Outcome, follow, recorded_tracks, world_tracks
 
-_FIRST = 900_000  # procedural worlds from here on are for testing
 _PARTS = ('pose', 'position', 'rotation')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('datasets', type=Path, nargs='*', help='recordings with poses')
-    parser.add_argument(
-        '-o', '--output', type=Path, required=True, help='folder for figures and pictures'
-    )
-    parser.add_argument('--worlds', type=int, default=0, help='number of procedural worlds to add')
-    parser.add_argument(
-        '--first', type=int, default=_FIRST, help='seed of the first procedural world'
-    )
-    parser.add_argument('--budget', type=float, default=30.0, help='seconds to map a place')
+    add_places(parser)
     add_device(parser)
     add_networks(parser)
     add_options(parser)
@@ -47,13 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Map a part of each place, ask for the rest, and print how errors and covariances compare."""
-    if not arguments.datasets and not arguments.worlds:
-        raise DatasetError('there is no place to map; name a dataset, or give --worlds')
-    folder: Path = arguments.output
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AcegError(f'{folder} cannot be made: {error}') from error
+    folder = output_folder(arguments)
     engine = Engine.load(arguments.device, networks(arguments))
     config = configuration(arguments)
     options = replace(config.mapping, budget=arguments.budget)

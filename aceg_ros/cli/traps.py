@@ -6,23 +6,25 @@ import argparse
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 
 from aceg_ros.cli.common import (
+    FIRST_TEST_WORLD,
     add_device,
     add_networks,
     add_options,
+    add_places,
     configuration,
     networks,
+    output_folder,
     write_json,
 )
 from aceg_ros.config import Config
 from aceg_ros.datasets import open_dataset
 from aceg_ros.datasets.base import Frame
 from aceg_ros.engine import Engine
-from aceg_ros.errors import AcegError, DatasetError, FitError
+from aceg_ros.errors import DatasetError, FitError
 from aceg_ros.evaluation.benchmark import spread
 from aceg_ros.evaluation.tables import markdown
 from aceg_ros.files import write_atomically
@@ -33,8 +35,7 @@ from aceg_ros.lab.traps.trials import Outcome, Trap, answers, spring, traps, twi
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
 
-_FIRST = 900_000  # procedural worlds from here on are for testing
-_STRANGER = _FIRST - 1
+_STRANGER = FIRST_TEST_WORLD - 1
 _WORLD_GROUPS = {'changed': 'refurnished, other light', 'far': 'from far off'}
 _COUNTS = ('images', 'right', 'wrong', 'refused', 'right, filtered', 'wrong, filtered')
 
@@ -51,16 +52,8 @@ class Place:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('datasets', type=Path, nargs='*', help='recordings with poses')
-    parser.add_argument(
-        '-o', '--output', type=Path, required=True, help='folder for the table and the picture'
-    )
-    parser.add_argument('--worlds', type=int, default=0, help='number of procedural worlds to add')
-    parser.add_argument(
-        '--first', type=int, default=_FIRST, help='seed of the first procedural world'
-    )
+    add_places(parser)
     parser.add_argument('--images', type=int, default=20, help='images for each trap and place')
-    parser.add_argument('--budget', type=float, default=30.0, help='seconds to map a place')
     add_device(parser)
     add_networks(parser)
     add_options(parser)
@@ -68,13 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Map every other frame of each place, set the traps, and print what was caught."""
-    if not arguments.datasets and not arguments.worlds:
-        raise DatasetError('there is no place to map; name a dataset, or give --worlds')
-    folder: Path = arguments.output
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AcegError(f'{folder} cannot be made: {error}') from error
+    folder = output_folder(arguments)
     engine = Engine.load(arguments.device, networks(arguments))
     config = configuration(arguments)
     places = list(_places(arguments))
