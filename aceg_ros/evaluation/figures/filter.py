@@ -15,11 +15,11 @@ from aceg_ros.localization.result import Localization
 
 def draw_filter(path: Path, results: Sequence[FrameResult], runs: Sequence[Run]) -> None:
     """Draw position errors over time: of `results` in order of time, and of the filter's `runs`."""
-    known = [r for r in results if isinstance(r.answer, Localization)]
+    known = [(r, r.answer) for r in results if isinstance(r.answer, Localization)]
     first = results[0].frame.stamp
-    times = np.array([r.frame.stamp for r in known]) - first
-    errors = np.array([100.0 * r.meters for r in known])
-    claimed = 100.0 * np.array([_deviation(r.answer) for r in known])
+    times = np.array([r.frame.stamp for r, _ in known]) - first
+    errors = np.array([100.0 * r.meters for r, _ in known])
+    claimed = 100.0 * np.array([_deviation(answer) for _, answer in known])
     with figure(path, 10.5, 6.0) as drawing:
         above, below = drawing.subplots(2, 1, sharex=True)
         above.plot(times, errors, '.', color=INK, markersize=4.0, label='error')
@@ -38,7 +38,6 @@ def draw_filter(path: Path, results: Sequence[FrameResult], runs: Sequence[Run])
             axes.legend()
 
 
-def _deviation(answer: object) -> float:
+def _deviation(answer: Localization) -> float:
     """Of the position in any direction, m."""
-    assert isinstance(answer, Localization)
     return float(np.sqrt(np.trace(answer.covariance[:3, :3])))
