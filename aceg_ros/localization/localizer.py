@@ -189,10 +189,10 @@ class Localizer:
         found = replace(
             found, confidence=self._model.probability(evidence), evidence=evidence.to_dict()
         )
-        if settled.support_ratio is not None:
+        refused = refusal(found, evidence, self._model, self.options.gate)
+        if refused is None and settled.support_ratio is not None:
             found = replace(found, covariance=self._covariance(found, settled, aligned, rival))
         clock.lap('verify')
-        refused = refusal(found, evidence, self._model, self.options.gate)
         if refused is None:
             return found.shifted(origin)
         reason, message = refused
