@@ -139,6 +139,28 @@ class Camera:
         cx, cy = (self._center + 0.5) * factors - 0.5
         return Camera(self.model, width, height, intrinsic_matrix(fx, fy, cx, cy), self.distortion)
 
+    def turned(self, turn: int) -> Camera:
+        """The camera of the image turned counterclockwise by ``turn`` times 90 degrees.
+
+        `turned_from_cam` takes points into its frame.
+        """
+        turned = self
+        for _ in range(turn % 4):
+            (fx, fy), (cx, cy) = turned._focal_lengths, turned._center
+            distortion = turned.distortion.copy()
+            if turned.model != 'equidistant' and distortion.size >= 4:
+                # the tangential terms are the only ones that know of x and y
+                distortion[2:4] = -distortion[3], distortion[2]
+            K = intrinsic_matrix(fy, fx, cy, turned.width - 1 - cx)
+            turned = Camera(turned.model, turned.height, turned.width, K, distortion)
+        return turned
+
+    def turned_pixels(self, points2d: Array, turn: int) -> Array:
+        """Where pixels (N, 2) of this camera's image are in the image that `turned` is of."""
+        x, y = _table(points2d, 2).T
+        across, down = self.width - 1 - x, self.height - 1 - y
+        return np.stack(((x, y), (y, across), (across, down), (down, x))[turn % 4], axis=1)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the calibration as JSON-able values; `from_dict` reads it back unchanged."""
         return {
@@ -192,6 +214,12 @@ class Camera:
         coefficients = np.zeros(8)
         coefficients[: self.distortion.size] = self.distortion
         return PerspectiveDistortion(coefficients)
+
+
+def turned_from_cam(turn: int) -> Array:
+    """From a camera's frame to that of `Camera.turned`, (4, 4)."""
+    quarter = np.array([[0.0, 1, 0, 0], [-1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    return np.linalg.matrix_power(quarter, turn % 4)
 
 
 def intrinsic_matrix(fx: float, fy: float, cx: float, cy: float) -> Array:

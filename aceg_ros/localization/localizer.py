@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,12 @@ import torch
 from aceg_ros.encoder.base import image_tensor, similarity
 from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.engine import Engine
-from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.cameras import Camera, turned_from_cam
 from aceg_ros.geometry.poses import shifted
 from aceg_ros.landmarks.templates import planar_patches
 from aceg_ros.localization.alignment import AlignedPose, align
 from aceg_ros.localization.clock import Clock
+from aceg_ros.localization.encoded import EncodedImage
 from aceg_ros.localization.gate import refusal
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
@@ -27,7 +28,7 @@ from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.memory import ON_THE_CPU
-from aceg_ros.readers.base import ImagePatches
+from aceg_ros.readers.base import ImagePatches, Prediction
 from aceg_ros.readers.registry import reader_of
 
 _LOG = logging.getLogger(__name__)
@@ -35,17 +36,6 @@ _NOT_FOUND = {
     Reason.NO_POSE: 'no pose agrees with the map',
     Reason.UNDETERMINED: 'the matches found do not determine a pose',
 }
-
-
-@dataclass(frozen=True)
-class EncodedImage:
-    """One image, ready to be asked for in a map."""
-
-    camera: Camera  # of the image as given
-    view: np.ndarray  # (H, W, 3) uint8 RGB, the working image
-    view_camera: Camera
-    patches: ImagePatches
-    seconds: float  # that it took
 
 
 class Localizer:
@@ -127,7 +117,8 @@ class Localizer:
         view, view_camera = self._encoder.view(image, camera)
         patches = self._encode(view, view_camera)
         clock.lap('encode')
-        return EncodedImage(camera, view, view_camera, patches, clock.seconds['encode'])
+        seconds = clock.seconds['encode']
+        return EncodedImage(camera, view, view_camera, patches, self._encode, seconds)
 
     @property
     def encoding(self) -> tuple[str, int | None]:
@@ -137,21 +128,58 @@ class Localizer:
     def localize_encoded(
         self, encoded: EncodedImage, prior: np.ndarray | None = None
     ) -> Localization | LocalizationFailure:
-        """As `localize`, of an image that a localizer with the same `encoding` has encoded."""
+        """As `localize`, of an image that a localizer with the same `encoding` has encoded.
+
+        An image that is refused as it is may be found turned: its camera was rolled.
+        """
         clock = Clock()
         clock.seconds['encode'] = encoded.seconds
-        origin = np.array(self.code.info.origin)
-        if prior is not None:
-            prior = shifted(prior, -origin)
-        camera, view = encoded.camera, encoded.view
-        view_camera, patches = encoded.view_camera, encoded.patches
-        if similarity(patches.features) > self._encoder.max_similarity:
+        if similarity(encoded.patches.features) > self._encoder.max_similarity:
             return LocalizationFailure(
                 Reason.FEATURELESS,
                 'all parts of the image look alike: it is blank, too dark, overexposed or blurred',
                 clock.seconds,
             )
-        first = self._reader.predict(patches)
+        if prior is not None:
+            prior = shifted(prior, -np.array(self.code.info.origin))
+        first = self._reader.predict(encoded.patches)
+        answer = self._localize(encoded, first, prior, clock)
+        if answer or first.similarity is None:
+            return answer
+        turn = self._better_turn(encoded)
+        clock.lap('turn')
+        if not turn:
+            return answer
+        turned = encoded.turned(turn)
+        clock.lap('turn')
+        if prior is not None:
+            prior = prior @ turned_from_cam(-turn)
+        first = self._reader.predict(turned.patches)
+        found = self._localize(turned, first, prior, clock)
+        return found.turned(-turn, turned.camera) if isinstance(found, Localization) else answer
+
+    def _better_turn(self, encoded: EncodedImage) -> int:
+        """The turn in which the map knows the patches of an image clearly better; 0: as it is."""
+        gain = self.options.search.min_turn_gain
+        if gain >= 1:
+            return 0
+        known = [_mean_similarity(self._reader.predict(each)) for each in encoded.small_turns]
+        best = int(np.argmax(known))
+        return best if known[best] >= known[0] + gain else 0
+
+    def _localize(
+        self,
+        encoded: EncodedImage,
+        first: Prediction,
+        prior: np.ndarray | None,
+        clock: Clock,
+    ) -> Localization | LocalizationFailure:
+        """The pose of an image as it is; ``prior`` is about the map's origin.
+
+        ``first`` is what the map says of the patches, whatever the pose.
+        """
+        camera, view = encoded.camera, encoded.view
+        view_camera, patches = encoded.view_camera, encoded.patches
         clock.lap('read')
         if len(first.matches) < self.options.gate.min_inliers:
             return LocalizationFailure(
@@ -194,7 +222,7 @@ class Localizer:
             found = replace(found, covariance=self._covariance(found, settled, aligned, rival))
         clock.lap('verify')
         if refused is None:
-            return found.shifted(origin)
+            return found.shifted(np.array(self.code.info.origin))
         reason, message = refused
         return LocalizationFailure(reason, message, clock.seconds, found.confidence, found.evidence)
 
@@ -225,3 +253,7 @@ class Localizer:
         return ImagePatches(
             features, rays[index], centers[index], camera, encoded.features[0], encoded.stride
         )
+
+
+def _mean_similarity(prediction: Prediction) -> float:
+    return 0.0 if prediction.similarity is None else float(prediction.similarity.mean())

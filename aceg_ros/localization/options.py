@@ -46,6 +46,13 @@ class SearchOptions(Options):
         'px',
         low=0,
     )
+    min_turn_gain: float = option(
+        0.02,
+        'A refused image is tried once more, turned by a quarter or half turn, if its patches are '
+        'then more similar to the map by this: the camera may be rolled. With 1 it never is.',
+        low=0,
+        high=1,
+    )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.cameras import Camera, turned_from_cam
 from aceg_ros.geometry.poses import shifted
 
 
@@ -61,6 +61,15 @@ class Localization:
         """The same pose in a frame of the same axes, where the present origin is ``offset``."""
         pose = shifted(self.world_from_cam, offset)
         return replace(self, world_from_cam=pose, points3d=self.points3d + offset)
+
+    def turned(self, turn: int, camera: Camera) -> Localization:
+        """The same pose, of the image of ``camera`` turned by ``turn``, see `Camera.turned`."""
+        # The covariance is about the axes of the map, which do not turn.
+        return replace(
+            self,
+            world_from_cam=self.world_from_cam @ turned_from_cam(-turn),
+            points2d=camera.turned_pixels(self.points2d, turn),
+        )
 
     def map_error(self, angle: float) -> np.ndarray:
         """Covariance (6, 6) that a map error of ``angle`` (rad), as seen by a whole view, gives.

@@ -14,7 +14,8 @@ import torch
 from aceg_ros.engine import Engines, Networks
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.localization.localizer import EncodedImage, Localizer
+from aceg_ros.localization.encoded import EncodedImage
+from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.maps.file import read_map

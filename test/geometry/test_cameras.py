@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from aceg_ros.errors import CameraError
-from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
+from aceg_ros.geometry.cameras import Camera, intrinsic_matrix, turned_from_cam
+from aceg_ros.geometry.poses import transform_points
 
 K = intrinsic_matrix(517.3, 431.5, 288.6, 275.3)
 WIDE_K = intrinsic_matrix(310.0, 300.0, 350.2, 210.7)
@@ -53,6 +54,29 @@ def project_with_opencv(camera, points):
         coefficients[: camera.distortion.size] = camera.distortion
         pixels, _ = cv2.projectPoints(points, zero, zero, camera.K, coefficients)
     return pixels[:, 0]
+
+
+class TestTurned:
+    @all_cameras
+    @pytest.mark.parametrize('turn', [-1, 0, 1, 2, 3])
+    def test_a_turned_camera_sees_the_turned_image(self, camera, turn):
+        grid = pixel_grid(camera)
+        points = 3.0 * camera.rays(grid)
+        seen = np.isfinite(points).all(axis=1)
+        turned = camera.turned(turn)
+        pixels = turned.project(transform_points(turned_from_cam(turn), points[seen]))
+        expected = camera.turned_pixels(grid[seen], turn)
+        np.testing.assert_allclose(pixels, expected, atol=1e-6)
+
+    @pytest.mark.parametrize('turn', [0, 1, 2, 3])
+    def test_pixels_turn_as_numpy_turns_images(self, turn):
+        camera = Camera.pinhole(5, 3, 4.0, 4.0, 2.0, 1.0)
+        image = np.arange(15).reshape(3, 5)
+        turned = camera.turned(turn)
+        assert np.rot90(image, turn).shape == (turned.height, turned.width)
+        v, u = np.mgrid[:3, :5]
+        x, y = camera.turned_pixels(np.stack([u.ravel(), v.ravel()], axis=1), turn).astype(int).T
+        np.testing.assert_array_equal(np.rot90(image, turn)[y, x], image.ravel())
 
 
 class TestRoundTrip:

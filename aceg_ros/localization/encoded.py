@@ -1,0 +1,63 @@
+"""Images ready to be asked for in a map, as they are and turned by quarter turns.
+
+A camera may be rolled, but features stay alike only up to about 45 degrees of roll. One of the four
+turns of an image is within that.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.readers.base import ImagePatches
+
+TURNS = 4  # by 0, 90, 180 and 270 degrees
+# Enough to tell which of the turns is upright: half the side of a usual working image.
+_SMALL_PIXELS = 320 * 240 * 1.2
+
+Encode = Callable[[np.ndarray, Camera], ImagePatches]
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """One image and the patches that ask the map."""
+
+    camera: Camera  # of the image as given
+    view: np.ndarray  # (H, W, 3) uint8 RGB, the working image
+    view_camera: Camera
+    patches: ImagePatches
+    encode: Encode  # what gave the patches
+    seconds: float  # that it took
+
+    def turned(self, turn: int) -> EncodedImage:
+        """The image turned counterclockwise by ``turn`` times 90 degrees, and encoded."""
+        started = time.perf_counter()
+        view, view_camera = _turned(self.view, turn), self.view_camera.turned(turn)
+        patches = self.encode(view, view_camera)
+        seconds = time.perf_counter() - started
+        return EncodedImage(
+            self.camera.turned(turn), view, view_camera, patches, self.encode, seconds
+        )
+
+    @cached_property
+    def small_turns(self) -> list[ImagePatches]:
+        """Patches of the image made small, in each of its turns."""
+        camera, stride = self.view_camera, self.patches.stride
+        scale = min(1.0, math.sqrt(_SMALL_PIXELS / (camera.width * camera.height)))
+        width, height = (
+            round(scale * side / stride) * stride for side in (camera.width, camera.height)
+        )
+        view = np.asarray(cv2.resize(self.view, (width, height), interpolation=cv2.INTER_AREA))
+        small = camera.scaled(width, height)
+        return [self.encode(_turned(view, turn), small.turned(turn)) for turn in range(TURNS)]
+
+
+def _turned(image: np.ndarray, turn: int) -> np.ndarray:
+    return np.ascontiguousarray(np.rot90(image, turn))
