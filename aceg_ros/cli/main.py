@@ -26,6 +26,7 @@ COMMANDS = {
     'localize': 'Print the pose of each image in a map.',
     'evaluate': 'Localize images whose poses are known, and print the errors.',
     'info': 'Describe a map: its contents and its rating.',
+    'coverage': 'Tell from where, and in which directions, a map finds a camera.',
     'export': 'Write the colored points of a map as PLY.',
     'benchmark': 'Compare methods on the same images.',
     'light-benchmark': 'Compare methods in worlds mapped by day and queried by night.',

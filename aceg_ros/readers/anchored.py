@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from scipy.spatial import cKDTree
 
 from aceg_ros.engine import Engine
+from aceg_ros.geometry.visibility import visible_points
 from aceg_ros.maps.code import AnchoredCode
 from aceg_ros.maps.sessions import session_masks
 from aceg_ros.pose.matches import Matches
@@ -23,8 +24,7 @@ _ASKED = 250  # patches that may be elsewhere, and tokens that should be in view
 _ALTERNATIVES = 3  # tokens of each of these patches
 _MIN_EXPECTED = 20  # tokens in view; fewer say nothing
 _AROUND = 1  # patches around the place of a token in view
-_CELL = 3  # patches on a side of a cell, in which near tokens hide far ones ...
-_HIDDEN = 1.25  # ... that are farther than the nearest by this factor
+_CELL = 3  # patches on a side of a cell, in which near tokens hide far ones
 
 
 class AnchoredReader:
@@ -145,20 +145,15 @@ class AnchoredReader:
         Also their row and column.
         """
         camera, stride = patches.camera, patches.stride
-        local = (self.code.anchors[session] - world_from_cam[:3, 3]) @ world_from_cam[:3, :3]
-        pixels = np.nan_to_num(camera.project(local.astype(np.float64)), nan=-1e6)
+        anchors = self.code.anchors[session].astype(np.float64)
+        seen = visible_points(anchors, world_from_cam, camera, _CELL * stride)
         rows, columns = patches.grid.shape[1:]
         # Pixel centers are whole numbers, so that the first patch begins at -0.5.
-        column, row = np.floor((pixels + 0.5) / stride).clip(-1, 10**6).astype(int).T
-        index = np.flatnonzero((row >= 0) & (row < rows) & (column >= 0) & (column < columns))
-        distance = np.linalg.norm(local[index], axis=1)
-        cell = (row[index] // _CELL) * columns + column[index] // _CELL
-        nearest = np.full(cell.max(initial=0) + 1, np.inf)
-        np.minimum.at(nearest, cell, distance)
-        index = index[distance < _HIDDEN * nearest[cell]]
-        if len(index) > _ASKED:
-            index = index[np.linspace(0, len(index) - 1, _ASKED).astype(int)]
-        return session[index], row[index], column[index]
+        column, row = np.floor((seen.pixels + 0.5) / stride).astype(int).T
+        inside = np.flatnonzero((row < rows) & (column < columns))
+        if len(inside) > _ASKED:
+            inside = inside[np.linspace(0, len(inside) - 1, _ASKED).astype(int)]
+        return session[seen.index[inside]], row[inside], column[inside]
 
     def _surest(
         self, rays: np.ndarray, centers: np.ndarray, read: SceneCoordinates, focal: float

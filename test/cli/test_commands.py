@@ -192,6 +192,23 @@ class TestLocalize:
         assert f'left out {broken.name}' in outcome.err
 
 
+class TestCoverage:
+    def test_tells_from_where_a_camera_is_found(self, aceg, mapping, tmp_path):
+        outcome = aceg('coverage', mapping / 'room.aceg', '-o', tmp_path / 'coverage.png')
+        assert outcome.status == 0
+        for words in ('as recorded', 'moved by', 'turned by', 'from ('):
+            assert words in outcome.out
+        assert (tmp_path / 'coverage.png').exists()
+
+    def test_figures_for_programs(self, aceg, mapping, questions):
+        outcome = aceg('coverage', mapping / 'room.aceg', questions, '--json', '-')
+        figures = json.loads(outcome.out)
+        assert figures['views']['count'] == 8
+        assert figures['views']['expected'] > 0.8
+        assert figures['as_recorded'] > figures['turned'][-1]['chance']
+        assert len(figures['moved']) == 4
+
+
 class TestInfo:
     def test_describes_the_map_for_people(self, aceg, mapping, engine):
         outcome = aceg('info', mapping / 'room.aceg')

@@ -138,7 +138,7 @@ class TestJoined:
         good = MapQuality(Rating.GOOD, NONE_NEEDED, 5, 5, 0.1, 1.0, 90, 3.0)
         both = joined(code_of('one', 0, quality=good), code_of('two', 1, quality=good))
         assert both.info.quality.advice == NONE_NEEDED
-        assert 'were not tested' in NONE_NEEDED
+        assert 'aceg coverage' in NONE_NEEDED
 
     def test_is_read_back(self, tmp_path, day, evening):
         both = joined(day, evening)

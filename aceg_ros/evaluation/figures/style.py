@@ -67,9 +67,17 @@ def error_colors() -> Colormap:
 
 
 def draw_color_bar(
-    drawing: Figure, shown: ScalarMappable, axes: Axes | np.ndarray, location: str, label: str
+    drawing: Figure,
+    shown: ScalarMappable,
+    axes: Axes | np.ndarray,
+    location: str,
+    label: str,
+    extend: str = 'max',
 ) -> None:
-    """Say what the colors of `shown` mean, at the `location` ('right', 'bottom') of the axes."""
+    """Say what the colors of `shown` mean, at the `location` ('right', 'bottom') of the axes.
+
+    `extend` tells at which end there are values beyond the colors, as Matplotlib has it.
+    """
     bar = drawing.colorbar(
         shown,
         ax=axes,
@@ -78,7 +86,7 @@ def draw_color_bar(
         shrink=0.5,
         aspect=40,
         pad=0.02,
-        extend='max',
+        extend=extend,
         extendfrac=0.02,
     )
     bar.outline.set_visible(False)
