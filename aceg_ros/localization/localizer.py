@@ -17,7 +17,7 @@ from aceg_ros.geometry.poses import shifted
 from aceg_ros.landmarks.templates import planar_patches
 from aceg_ros.localization.alignment import AlignedPose, align
 from aceg_ros.localization.clock import Clock
-from aceg_ros.localization.encoded import EncodedImage
+from aceg_ros.localization.encoded import TURNS, EncodedImage
 from aceg_ros.localization.gate import refusal
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
@@ -28,7 +28,7 @@ from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.memory import ON_THE_CPU
-from aceg_ros.readers.base import ImagePatches, Prediction
+from aceg_ros.readers.base import ImagePatches
 from aceg_ros.readers.registry import reader_of
 
 _LOG = logging.getLogger(__name__)
@@ -142,44 +142,57 @@ class Localizer:
             )
         if prior is not None:
             prior = shifted(prior, -np.array(self.code.info.origin))
-        first = self._reader.predict(encoded.patches)
-        answer = self._localize(encoded, first, prior, clock)
-        if answer or first.similarity is None:
-            return answer
-        turn = self._better_turn(encoded)
+        turn = self._expected_turn(prior)
+        answer = self._localize_turned(encoded, turn, prior, clock)
+        better = turn if answer else self._better_turn(encoded, turn)
         clock.lap('turn')
-        if not turn:
+        if better == turn:
             return answer
+        return self._localize_turned(encoded, better, prior, clock) or answer
+
+    def _expected_turn(self, prior: np.ndarray | None) -> int:
+        """The turn after which a camera at ``prior`` is held as the keyframes are."""
+        if prior is None or self.options.search.min_turn_gain >= 1 or not len(self.code.keyframes):
+            return 0
+        keyframes = self.code.keyframes[:, :3, :3]
+        alike = [
+            np.einsum('ij,kij->k', (prior @ turned_from_cam(-turn))[:3, :3], keyframes).max()
+            for turn in range(TURNS)
+        ]
+        return int(np.argmax(alike))
+
+    def _better_turn(self, encoded: EncodedImage, turn: int) -> int:
+        """The turn in which the map knows the patches of an image clearly better than in ``turn``.
+
+        That one itself where there is none.
+        """
+        gain = self.options.search.min_turn_gain
+        if gain >= 1 or self._reader.mean_similarity(encoded.patches) is None:
+            return turn
+        known = [self._reader.mean_similarity(each) or 0.0 for each in encoded.small_turns]
+        best = int(np.argmax(known))
+        return best if known[best] >= known[turn] + gain else turn
+
+    def _localize_turned(
+        self, encoded: EncodedImage, turn: int, prior: np.ndarray | None, clock: Clock
+    ) -> Localization | LocalizationFailure:
+        """The pose of an image, looked for as if it were turned; ``prior`` as in `_localize`."""
+        if not turn:
+            return self._localize(encoded, prior, clock)
         turned = encoded.turned(turn)
         clock.lap('turn')
         if prior is not None:
             prior = prior @ turned_from_cam(-turn)
-        first = self._reader.predict(turned.patches)
-        found = self._localize(turned, first, prior, clock)
-        return found.turned(-turn, turned.camera) if isinstance(found, Localization) else answer
-
-    def _better_turn(self, encoded: EncodedImage) -> int:
-        """The turn in which the map knows the patches of an image clearly better; 0: as it is."""
-        gain = self.options.search.min_turn_gain
-        if gain >= 1:
-            return 0
-        known = [_mean_similarity(self._reader.predict(each)) for each in encoded.small_turns]
-        best = int(np.argmax(known))
-        return best if known[best] >= known[0] + gain else 0
+        found = self._localize(turned, prior, clock)
+        return found.turned(-turn, turned.camera) if isinstance(found, Localization) else found
 
     def _localize(
-        self,
-        encoded: EncodedImage,
-        first: Prediction,
-        prior: np.ndarray | None,
-        clock: Clock,
+        self, encoded: EncodedImage, prior: np.ndarray | None, clock: Clock
     ) -> Localization | LocalizationFailure:
-        """The pose of an image as it is; ``prior`` is about the map's origin.
-
-        ``first`` is what the map says of the patches, whatever the pose.
-        """
+        """The pose of an image as it is; ``prior`` is about the map's origin."""
         camera, view = encoded.camera, encoded.view
         view_camera, patches = encoded.view_camera, encoded.patches
+        first = self._reader.predict(patches)
         clock.lap('read')
         if len(first.matches) < self.options.gate.min_inliers:
             return LocalizationFailure(
@@ -253,7 +266,3 @@ class Localizer:
         return ImagePatches(
             features, rays[index], centers[index], camera, encoded.features[0], encoded.stride
         )
-
-
-def _mean_similarity(prediction: Prediction) -> float:
-    return 0.0 if prediction.similarity is None else float(prediction.similarity.mean())

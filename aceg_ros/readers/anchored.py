@@ -85,6 +85,13 @@ class AnchoredReader:
         best = first.similarity[torch.from_numpy(some)].clamp_min(_MIN_SIMILARITY)
         return Prediction(matches, support_ratio=float((read.similarity / best).mean()))
 
+    @torch.inference_mode()
+    def mean_similarity(self, patches: ImagePatches) -> float | None:
+        """See `CodeReader.mean_similarity`."""
+        with half_precision(self._device):
+            similarity = (patches.features @ self._keys.T).float()
+        return float(similarity.amax(dim=1).mean())
+
     def alternatives(self, patches: ImagePatches, first: Prediction) -> Matches | None:
         """See `CodeReader.alternatives`: the anchors of the most similar tokens."""
         if first.tokens is None or first.similarity is None:

@@ -63,6 +63,9 @@ class CodeReader(Protocol):
         ``first`` is what `predict` said of the same patches.
         """
 
+    def mean_similarity(self, patches: ImagePatches) -> float | None:
+        """How similar the patches are to the most similar of the map; None where unknown."""
+
     def alternatives(self, patches: ImagePatches, first: Prediction) -> Matches | None:
         """Other places where the patches could be, several for a patch; None where unknown."""
 

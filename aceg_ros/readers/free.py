@@ -46,6 +46,10 @@ class FreeReader:
         """None: without anchors there is nothing to read near a pose."""
         return None
 
+    def mean_similarity(self, patches: ImagePatches) -> float | None:
+        """None: these codes have no tokens."""
+        return None
+
     def alternatives(self, patches: ImagePatches, first: Prediction) -> Matches | None:
         """None: the regressor gives one place for a patch."""
         return None

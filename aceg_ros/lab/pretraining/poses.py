@@ -24,6 +24,7 @@ from aceg_ros.lab.worlds import (
     render_depth,
 )
 from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.options import LocalizationOptions, SearchOptions
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
@@ -126,6 +127,10 @@ def _seen_share(world: World, pose: np.ndarray, mapped: np.ndarray, depth: np.nd
     return float(seen.mean())
 
 
+# A `PerfectChoice` is told what is true of the image as it is.
+_AS_THEY_ARE = LocalizationOptions(search=SearchOptions(min_turn_gain=1.0))
+
+
 def compare_poses(
     source: ProceduralWorlds,
     encoder: Encoder,
@@ -145,7 +150,7 @@ def compare_poses(
         mapping = source.scene(index).mapping
         code = map_scene(mapping, Engine(encoder, plain), options).code
         for name, reader in readers.items():
-            localizer = Localizer(code, Engine(encoder, reader))
+            localizer = Localizer(code, Engine(encoder, reader), _AS_THEY_ARE)
             for group, frames in groups.items():
                 if not frames:
                     continue
