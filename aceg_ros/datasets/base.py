@@ -16,6 +16,7 @@ from aceg_ros.datasets.names import is_file
 from aceg_ros.datasets.plausibility import check_calibration
 from aceg_ros.errors import AcegError, CameraError, DatasetError, ImageError
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.depth import register_depth
 from aceg_ros.geometry.poses import validate_pose
 
 
@@ -33,6 +34,7 @@ class Frame:
     stamp: float = 0.0
     load_depth: Callable[[], NDArray[np.float32]] | None = None
     depth_camera: Camera | None = None  # None: depth is registered to the color image
+    color_from_depth: NDArray[np.float64] | None = None  # (4, 4); None: both cameras in one place
     splits: tuple[str, ...] = ()
 
     def image(self) -> NDArray[np.uint8]:
@@ -52,6 +54,13 @@ class Frame:
         depth = self.load_depth()
         _check_size(f'{self.name}, depth', depth.shape, self.depth_camera or self.camera)
         return depth
+
+    def registered_depth(self) -> NDArray[np.float32] | None:
+        """Depth as the color camera sees it, pixel by pixel; otherwise as `depth`."""
+        depth = self.depth()
+        if depth is None or self.depth_camera is None:
+            return depth
+        return register_depth(depth, self.depth_camera, self.camera, self.color_from_depth)
 
 
 @dataclass
@@ -141,6 +150,7 @@ class FrameCollector:
         stamp: float | None = None,
         load_depth: Callable[[], NDArray[np.float32]] | None = None,
         depth_camera: Camera | None = None,
+        color_from_depth: NDArray[np.float64] | None = None,
         splits: tuple[str, ...] = (),
     ) -> None:
         """Add a frame after checking its pose and its image's header.
@@ -172,6 +182,7 @@ class FrameCollector:
                 stamp=float(len(self._frames)) if stamp is None else stamp,
                 load_depth=load_depth,
                 depth_camera=depth_camera,
+                color_from_depth=color_from_depth,
                 splits=splits,
             )
         )

@@ -13,13 +13,15 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from aceg_ros.datasets.calibration_keys import camera_from_mapping
 from aceg_ros.datasets.calibration_text import parse
 from aceg_ros.datasets.text import TextError, read_text
-from aceg_ros.errors import CameraError
+from aceg_ros.errors import CameraError, PoseError
 from aceg_ros.files import write_atomically
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import pose_from_tum
 
 CALIBRATION_NAMES = (
     'calibration.yaml',
@@ -40,6 +42,13 @@ class Calibration:
     camera: Camera
     depth_camera: Camera | None = None  # None: depth is registered to the color image
     depth_scale: float | None = None  # raw units per meter; None: the layout's own
+    # tx ty tz qx qy qz qw of the depth camera in the color camera's frame; None: both in one place
+    depth_pose: tuple[float, ...] | None = None
+
+    @property
+    def color_from_depth(self) -> NDArray[np.float64] | None:
+        """`depth_pose` as a transform (4, 4)."""
+        return None if self.depth_pose is None else pose_from_tum(self.depth_pose)
 
 
 def find_calibration(folder: Path) -> Path | None:
@@ -53,7 +62,7 @@ def read_camera(path: str | Path) -> Camera:
 
 
 def read_calibration(path: str | Path) -> Calibration:
-    """Read a calibration file, with the optional entries `depth_camera` and `depth_scale`.
+    """Read a calibration file; optional entries: `depth_camera`, `depth_scale`, `depth_pose`.
 
     `FILE#cam1` chooses one of several cameras. Raises CameraError, naming the file and the entry,
     when it cannot be read, is in no known style, or holds a calibration that cannot be used.
@@ -63,7 +72,12 @@ def read_calibration(path: str | Path) -> Calibration:
     try:
         depth_values = values.get('depth_camera')
         depth_camera = None if depth_values is None else camera_from_mapping(depth_values)
-        return Calibration(camera_from_mapping(values, chosen), depth_camera, _depth_scale(values))
+        return Calibration(
+            camera_from_mapping(values, chosen),
+            depth_camera,
+            _depth_scale(values),
+            _depth_pose(values),
+        )
     except CameraError as error:
         raise CameraError(f'{file}: {error}') from error
 
@@ -92,6 +106,8 @@ def write_calibration(path: str | Path, calibration: Calibration) -> None:
         values['depth_camera'] = _to_simple(calibration.depth_camera)
     if calibration.depth_scale is not None:
         values['depth_scale'] = float(calibration.depth_scale)
+    if calibration.depth_pose is not None:
+        values['depth_pose'] = list(calibration.depth_pose)
     text = yaml.safe_dump(values, sort_keys=False, default_flow_style=None)
     try:
         write_atomically(Path(path), text.encode())
@@ -121,6 +137,21 @@ def _depth_scale(values: Mapping[str, Any]) -> float | None:
     if not (np.isfinite(scale) and scale > 0):
         raise CameraError(f'depth_scale is {value!r}; give the raw units per meter, such as 1000')
     return scale
+
+
+def _depth_pose(values: Mapping[str, Any]) -> tuple[float, ...] | None:
+    value = values.get('depth_pose')
+    if value is None:
+        return None
+    try:
+        numbers = tuple(float(number) for number in value)
+        pose_from_tum(numbers)
+    except (TypeError, ValueError, PoseError) as error:
+        raise CameraError(
+            f'depth_pose is {value!r}; give the place of the depth camera in the frame of the '
+            'color camera, [tx, ty, tz, qx, qy, qz, qw] in meters'
+        ) from error
+    return numbers
 
 
 def _to_simple(camera: Camera) -> dict[str, Any]:

@@ -70,6 +70,7 @@ HARMLESS = {
     *('markersize', 'board', 'aspectratio', 'flags', 'flagvalue', 'flagsvalue'),
     *('gridpoints', 'imagepoints', 'squaresizem', 'objectpoints', 'rms', 'error'),
     *('version', 'fileversion', 'formatversion', 'calibrated', 'depthcamera', 'depthscale'),
+    'depthpose',
     *('depthmapfactor', 'depthunits', 'bf', 'baseline', 'thdepth', 'mindist', 'maxdist'),
     *('fthreshold', 'fixaspectratio', 'fixprincipalpoint', 'zerotangentdist'),
     *('fixprincipalpointatthecenter', 'assumezerotangentialdistortion', 'colmapimid'),

@@ -76,6 +76,7 @@ def read(path: Path, camera: Camera | None = None, exif: bool = False) -> Datase
                 stamp=stamp,
                 load_depth=partial(read_depth, depth, units) if depth.is_file() else None,
                 depth_camera=calibration.depth_camera,
+                color_from_depth=calibration.color_from_depth,
             )
     if stamps is not None:
         _name_lone_poses(trajectory, stamps, pose_file.name, collector)

@@ -18,7 +18,7 @@ from aceg_ros.datasets.trajectory import INDEX_HEADER, format_tum_line, read_tra
 from aceg_ros.errors import DatasetError, ImageError, PoseError, StorageError
 from aceg_ros.files import leftovers, make_folder, sync_folder, write_atomically
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import validate_pose
+from aceg_ros.geometry.poses import pose_to_tum, validate_pose
 
 IMAGE_FOLDER = 'images'
 POSE_NAME = 'poses.txt'
@@ -42,13 +42,15 @@ class RecordingWriter:
         camera: Camera | None = None,
         *,
         depth_camera: Camera | None = None,
+        color_from_depth: NDArray[np.float64] | None = None,
         image_suffix: str = '.png',
     ) -> None:
         """Begin a recording, or without `camera` continue the one that the folder holds.
 
-        `depth_camera` is None when depth is registered to the images, `image_suffix` '.png' or
-        '.jpg'. Raises DatasetError when a recording is there already, or none to be continued,
-        CameraError when its calibration is damaged, StorageError when the disk does not take it.
+        `depth_camera` is None when depth is registered to the images, `color_from_depth` (4, 4)
+        when both cameras are in one place; `image_suffix` is '.png' or '.jpg'. Raises DatasetError
+        when a recording is there already, or none to be continued, CameraError when its calibration
+        is damaged, StorageError when the disk does not take it.
         """
         if image_suffix not in ('.png', '.jpg'):
             raise DatasetError(f'images are recorded as .png or .jpg, not {image_suffix!r}')
@@ -62,7 +64,13 @@ class RecordingWriter:
             if camera is None:
                 self._calibration = self._resume()
             else:
-                self._calibration = Calibration(camera, depth_camera, DEPTH_UNITS_PER_METER)
+                place = None if color_from_depth is None else pose_to_tum(color_from_depth)
+                self._calibration = Calibration(
+                    camera,
+                    depth_camera,
+                    DEPTH_UNITS_PER_METER,
+                    None if place is None else tuple(place.tolist()),
+                )
                 self._begin()
         except OSError as error:
             raise StorageError(f'{self.path}: cannot record there ({error})') from error
@@ -212,7 +220,11 @@ def write_recording(dataset: Dataset, path: str | Path, image_suffix: str = '.pn
     """
     first = dataset.frames[0]
     writer = RecordingWriter(
-        path, first.camera, depth_camera=first.depth_camera, image_suffix=image_suffix
+        path,
+        first.camera,
+        depth_camera=first.depth_camera,
+        color_from_depth=first.color_from_depth,
+        image_suffix=image_suffix,
     )
     for frame in dataset.frames:
         if frame.world_from_cam is None:

@@ -65,6 +65,7 @@ def read(path: Path, camera: Camera | None = None) -> Dataset:
                 pose,
                 load_depth=partial(read_depth, depth, units) if depth.is_file() else None,
                 depth_camera=calibration.depth_camera,
+                color_from_depth=calibration.color_from_depth,
             )
     return collector.dataset(path.resolve().name, metric=True)
 

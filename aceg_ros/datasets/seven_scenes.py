@@ -24,10 +24,14 @@ from aceg_ros.geometry.cameras import Camera
 
 SIGNATURE = 'seq-*/frame-*.color.{png,jpg} and .pose.txt'
 
-# The Kinect's color and depth cameras, whose images are not registered to each other.
+# The Kinect's color and depth cameras, whose images are not registered to each other. The scenes
+# come without the place of one in the other's frame. It is that of another Kinect, which the
+# authors of ACE use for 7-Scenes too (github.com/nianticlabs/ace, datasets/setup_7scenes.py, from
+# projet.liris.cnrs.fr/voir/activities-dataset/kinect-calibration.html).
 DEFAULT_CALIBRATION = Calibration(
     camera=Camera.pinhole(640, 480, 525.0, 525.0, 320.0, 240.0),
     depth_camera=Camera.pinhole(640, 480, 585.0, 585.0, 320.0, 240.0),
+    depth_pose=(-0.025559, 0.000101, 0.002032, 0.004081, -0.003947, -0.001354, 0.999983),
 )
 DEPTH_UNITS_PER_METER = 1000.0
 DEPTH_UNKNOWN = 65535
@@ -82,6 +86,7 @@ def _read_sequence(
                     partial(read_depth, depth, units, DEPTH_UNKNOWN) if depth.is_file() else None
                 ),
                 depth_camera=used.depth_camera,
+                color_from_depth=used.color_from_depth,
                 splits=splits,
             )
     stems = {color.name.split('.')[0] for color in color_files}
@@ -96,7 +101,7 @@ def _default_calibration(size: tuple[int, int]) -> Calibration:
     camera = DEFAULT_CALIBRATION.camera
     if size == (camera.width, camera.height):
         return DEFAULT_CALIBRATION
-    return Calibration(camera.scaled(*size), DEFAULT_CALIBRATION.depth_camera)
+    return replace(DEFAULT_CALIBRATION, camera=camera.scaled(*size))
 
 
 def _read_pose(path: Path) -> np.ndarray:

@@ -84,6 +84,7 @@ def read(path: Path, camera: Camera | None = None) -> Dataset:
                 stamp=stamp,
                 load_depth=None if depth_file is None else partial(read_depth, depth_file, units),
                 depth_camera=calibration.depth_camera,
+                color_from_depth=calibration.color_from_depth,
             )
     return collector.dataset(path.resolve().name, metric=True)
 

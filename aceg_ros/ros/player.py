@@ -140,7 +140,8 @@ class Player:
         def optional(wanted: bool, kind: Any, topic: str) -> Publisher | None:
             return node.create_publisher(kind, topic, QUEUE_DEPTH) if wanted else None
 
-        self._depth = optional(any(map(_has_depth, self._frames)), Image, 'depth')
+        has_depth = any(frame.load_depth is not None for frame in self._frames)
+        self._depth = optional(has_depth, Image, 'depth')
         self._pose = optional(options.poses, PoseStamped, 'pose')
         self._clock = optional(options.clock, Clock, '/clock')
         self._transforms = TransformSender(node) if options.tf else None
@@ -250,7 +251,7 @@ class Player:
         header = Header(frame_id=self._options.frame_id)
         try:
             image = frame.image()
-            depth = frame.depth() if _has_depth(frame) else None
+            depth = frame.registered_depth()
         except ImageError as error:
             return error
         return _Shot(
@@ -259,11 +260,6 @@ class Player:
             camera_info(header, frame.camera),
             None if depth is None else from_depth(depth, header),
         )
-
-
-def _has_depth(frame: Frame) -> bool:
-    """Whether there is depth for the image's own pixels."""
-    return frame.load_depth is not None and frame.depth_camera is None
 
 
 def _compress(image: NDArray[np.uint8], header: Header) -> CompressedImage:

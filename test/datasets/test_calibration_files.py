@@ -108,7 +108,12 @@ class TestWriting:
         'calibration',
         [
             Calibration(EXPECTED),
-            Calibration(Camera.pinhole(64, 48, 60.1, 60.2, 31.0, 23.0), EXPECTED, 5000.0),
+            Calibration(
+                Camera.pinhole(64, 48, 60.1, 60.2, 31.0, 23.0),
+                EXPECTED,
+                5000.0,
+                (-0.025, 0.0, 0.001, 0.0, 0.0, 0.0, 1.0),
+            ),
         ],
     )
     def test_round_trip(self, tmp_path, calibration):
@@ -135,6 +140,8 @@ class TestBad:
             ('resolution: [64, 48]\nintrinsics: [60, 60]', '2 numbers'),
             (ASL_FILE + 'depth_scale: 0', 'depth_scale'),
             (ASL_FILE + 'depth_camera: 5', 'no entries'),
+            (ASL_FILE + 'depth_pose: 5', 'depth_pose is 5; give the place'),
+            (ASL_FILE + 'depth_pose: [0, 0, 0, 0, 0, 0, 9]', 'depth_pose'),
             (ASL_FILE.replace('radial-tangential', 'omni'), 'not supported'),
             (ASL_FILE.replace('0.002', 'small'), 'no number'),
         ],

@@ -16,6 +16,7 @@ from aceg_ros.datasets import RecordingWriter, images_only, open_dataset, write_
 from aceg_ros.datasets.recording import is_recording, set_aside
 from aceg_ros.errors import CameraError, DatasetError, ImageError, PoseError, StorageError
 from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
+from aceg_ros.geometry.poses import make_pose
 
 CAMERA = Camera(
     'equidistant', 64, 48, intrinsic_matrix(40.0, 41.0, 30.0, 25.0), np.array([0.1, 0.0, 0.01, 0.0])
@@ -47,13 +48,22 @@ class TestRecording:
 
     def test_copy_of_a_dataset_with_its_own_depth_camera(self, tmp_path, image, poses):
         depth_camera = Camera.pinhole(32, 24, 30.0, 30.0, 16.0, 12.0)
-        writer = RecordingWriter(tmp_path / 'a', CAMERA, depth_camera=depth_camera)
+        beside = make_pose(np.eye(3), [-0.5, 0.0, 0.0])
+        writer = RecordingWriter(
+            tmp_path / 'a', CAMERA, depth_camera=depth_camera, color_from_depth=beside
+        )
         writer.add(image, poses[1], 2.0, np.ones((24, 32), np.float32))
         write_recording(open_dataset(tmp_path / 'a'), tmp_path / 'b', '.jpg')
         frame = open_dataset(tmp_path / 'b').frames[0]
         assert frame.name == '2.000000.jpg'
         assert frame.depth_camera == depth_camera
         assert frame.depth()[3, 3] == 1.0
+        np.testing.assert_array_equal(frame.color_from_depth, beside)
+        registered = frame.registered_depth()
+        assert registered.shape == (CAMERA.height, CAMERA.width)
+        # Half a meter to the left is half of the image.
+        assert not registered[:, 40:].any()
+        assert registered[20:28, 4:28].all()
 
     def test_images_without_pose_are_not_recorded(self, tmp_path, image, poses):
         writer = RecordingWriter(tmp_path / 'a', CAMERA)

@@ -48,6 +48,10 @@ class TestGood:
         np.testing.assert_array_equal(first.depth()[0, :3], [0.0, 0.0, 2.0])
         assert first.depth_camera.K[0, 0] == 585.0
         assert second.depth() is None
+        # The wall is 2 m away; the Kinect's cameras are 2.5 cm apart.
+        registered = first.registered_depth()
+        assert registered[240, 320] == pytest.approx(2.0, abs=0.02)
+        assert not registered[:20].any()  # only the color camera sees that
 
     def test_one_sequence(self, scene):
         dataset = open_dataset(scene / 'seq-02')

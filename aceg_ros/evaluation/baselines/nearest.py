@@ -35,17 +35,15 @@ class NearestLocalizer:
 
     @classmethod
     def fit(cls, frames: Sequence[Frame], encoder: Encoder) -> NearestLocalizer:
-        """Store the reliable patches whose depth is known; raises FitError where there is none.
-
-        A depth camera of its own is taken to sit in the color camera's place.
-        """
+        """Store the reliable patches whose depth is known; raises FitError where there is none."""
         features, points3d = [], []
         for frame, image, world_from_cam in posed_images(frames):
-            depth = frame.depth()
+            depth = frame.registered_depth()
             if depth is None:
                 continue
-            found, rays, _ = _patches(image, frame.camera, encoder, STORED_PER_KEYFRAME)
-            z = _look_up(depth, (frame.depth_camera or frame.camera).project(rays))
+            found, rays, points2d = _patches(image, frame.camera, encoder, STORED_PER_KEYFRAME)
+            columns, rows = points2d.round().astype(int).T
+            z = depth[rows, columns]
             known = z > 0
             local = rays[known] / rays[known, 2:] * z[known, None]
             features.append(found[torch.from_numpy(known)])
@@ -78,12 +76,3 @@ def _patches(
     index = chosen.cpu().numpy()
     points2d = full_size(centers[index], view_camera, camera)
     return encoded.features[0].flatten(1).T[chosen], rays[index], points2d
-
-
-def _look_up(depth: np.ndarray, points2d: np.ndarray) -> np.ndarray:
-    """Depth (N,) meters at the nearest pixels, 0 where unknown or outside."""
-    cells = np.nan_to_num(points2d, nan=-1.0).round().astype(int)
-    inside = ((cells >= 0) & (cells < [depth.shape[1], depth.shape[0]])).all(axis=1)
-    z = np.zeros(len(cells))
-    z[inside] = depth[cells[inside, 1], cells[inside, 0]]
-    return z
