@@ -65,6 +65,8 @@ def map_anchored(
         monitor,
     )
     skipped = lost + skipped
+    if options.use_depth:
+        notes.append(_depth_note(keyframes))
     start = start_code(keyframes, options, generator, monitor)
     landmarks = make_landmarks(
         keyframes,
@@ -136,8 +138,15 @@ def start_code(
         origins=centers[owner],
         hidden=torch.from_numpy(_hidden_views(pairs, options.fit.near_view_angle)),
         depth=depths.median,
+        deviation=candidates.deviation[chosen] if candidates.any_measured else None,
     )
     return CodeStart(depths, pairs, candidates, chosen, fit)
+
+
+def _depth_note(keyframes: Sequence[Keyframe]) -> str:
+    known = [float((k.measured > 0).float().mean()) for k in keyframes if k.measured is not None]
+    share = f', for {100 * np.mean(known):.0f} % of their patches' if known else ''
+    return f'depth: {len(known)} of {len(keyframes)} keyframes have it{share}'
 
 
 def _spread(frames: Sequence[Frame], limit: int) -> list[Frame]:

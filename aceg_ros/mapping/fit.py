@@ -31,6 +31,8 @@ class FitStart:
     # own, a patch's only way to a low error is to agree with other views
     hidden: torch.Tensor
     depth: float  # the scene's median depth
+    # (n,) as in `Candidates`; None where no distance was measured
+    deviation: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> FitStart:
         """The same on ``device``."""
@@ -40,6 +42,7 @@ class FitStart:
             self.origins.to(device),
             self.hidden.to(device),
             self.depth,
+            None if self.deviation is None else self.deviation.to(device),
         )
 
 
@@ -62,6 +65,12 @@ class FittedCode(nn.Module):
         distance = along.norm(dim=1, keepdim=True)
         moved = along * torch.expm1(self.anchors[:, :1]) + 0.2 * distance * self.anchors[:, 1:]
         return AnchoredTensors(self.embeddings, start + moved, self.log_sigma, self.log_prior)
+
+    def farther(self) -> torch.Tensor:
+        """How much farther along its ray each anchor has moved, (n,), as a part of its distance."""
+        along: torch.Tensor = self._along  # type: ignore[assignment]
+        towards = torch.nn.functional.normalize(along, dim=1)
+        return torch.expm1(self.anchors[:, 0]) + 0.2 * (self.anchors[:, 1:] * towards).sum(dim=1)
 
 
 def fit_code(
@@ -101,6 +110,9 @@ def fit_code(
             loss, close = _step_loss(
                 code.tensors(), rivals[batch], buffer, batch, start.depth, regressor
             )
+            if start.deviation is not None:
+                # Images say little of a distance, and nothing from one spot: measured it may stay.
+                loss = loss + (2**0.5 * code.farther().abs() / start.deviation).sum() / len(buffer)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

@@ -23,6 +23,10 @@ _TURN_DEG = 15.0
 _ZOOM = 1.5
 _JUDGED = 1000  # patches by which an image is found to be blank
 _LIGHT = 0.1
+# A patch's depth is the mean of these pixels' (px from its center), unless they differ by more.
+_AROUND = np.array([(x, y) for y in (-2.0, 0.0, 2.0) for x in (-2.0, 0.0, 2.0)])
+_EDGE = 0.05  # of the depth
+_ENOUGH = 0.2  # of a keyframe's patches
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ class Keyframe:
     augmented: Patches  # most reliable patches of a changed copy
     # (P,) distances along the rays that were measured, 0 where none was; None without depth images
     measured: torch.Tensor | None = None
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether enough of its depth was measured to map it without parallax."""
+        return self.measured is not None and bool((self.measured > 0).float().mean() > _ENOUGH)
 
     @property
     def center(self) -> np.ndarray:
@@ -140,14 +149,20 @@ def _encode(
 
 
 def _measured(frame: Frame, camera: Camera, patches: Patches) -> torch.Tensor | None:
-    """Distances (P,) along the patches' rays from a depth image that is registered to the color."""
-    depth = frame.depth() if frame.depth_camera is None else None
+    """Distances (P,) along the patches' rays; 0 where depth has holes, or an edge in the patch."""
+    depth = frame.registered_depth()
     if depth is None:
         return None
-    points2d = full_size(patches.points2d.double().numpy(), camera, frame.camera)
-    columns, rows = torch.from_numpy(points2d).round().long().T
-    z = torch.from_numpy(depth)[rows, columns]
-    return torch.nan_to_num(z / patches.rays[:, 2].clamp_min(1e-3))
+    around = patches.points2d.double().numpy()[:, None] + _AROUND
+    points2d = full_size(around.reshape(-1, 2), camera, frame.camera)
+    columns, rows = points2d.round().astype(int).T
+    z = np.nan_to_num(depth)[rows, columns].reshape(len(around), -1)
+    known = z > 0
+    low, high = np.where(known, z, np.inf).min(axis=1), z.max(axis=1)
+    smooth = (known.mean(axis=1) > 0.5) & (high - low < _EDGE * low)
+    mean = z.sum(axis=1) / known.sum(axis=1).clip(1)
+    distances = torch.from_numpy(np.where(smooth, mean, 0.0)).float()
+    return torch.nan_to_num(distances / patches.rays[:, 2].clamp_min(1e-3))
 
 
 def _encode_changed(

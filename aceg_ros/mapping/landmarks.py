@@ -27,6 +27,7 @@ from aceg_ros.monitor import Monitor
 
 Array = NDArray[np.float64]
 
+_NO_PARALLAX = 0.1  # weight of a view from the same spot
 _MIN_SCORE = 0.3  # of a candidate whose depth starts a landmark
 _TRIES = 3.0  # corners tried per landmark wanted, and
 _SPARE = 1.3  # those kept of each keyframe, because some keyframes have few
@@ -55,7 +56,9 @@ def make_landmarks(
     A corner near a candidate's patch is placed along its own ray where other keyframes, searched
     for what it looks like, say that it is.
     """
-    others = neighbors(pairs, options.views, good_parallax)
+    # Where depth was measured, a view confirms a point without parallax too.
+    least = _NO_PARALLAX if candidates.any_measured else 0.0
+    others = neighbors(pairs, options.views, good_parallax, least)
     share = options.count / len(keyframes)
     found = []
     for index, keyframe in enumerate(keyframes):
@@ -64,9 +67,14 @@ def make_landmarks(
         )
         own = (candidates.keyframe == index) & (candidates.score > _MIN_SCORE)
         points3d = candidates.points3d[own].double().numpy()
-        rays, distances = _corners(keyframe, points3d, int(_TRIES * share) + 1, options.min_corner)
+        rays, distances, near = _corners(
+            keyframe, points3d, int(_TRIES * share) + 1, options.min_corner
+        )
+        deviation = candidates.deviation[own].double().numpy()[near]
         views = [keyframes[other] for other in others[index]]
-        placed = _place(keyframe, rays, distances, views, int(_SPARE * share) + 1, options)
+        placed = _place(
+            keyframe, rays, distances, deviation, views, int(_SPARE * share) + 1, options
+        )
         owner = np.full(len(placed[0]), index, np.uint16)
         angle = np.full(len(placed[0]), 1 / keyframe.camera.focal, np.float32)
         found.append(Landmarks(placed[0].astype(np.float32), placed[1], owner, angle))
@@ -82,8 +90,8 @@ def make_landmarks(
 
 def _corners(
     keyframe: Keyframe, points3d: Array, count: int, min_corner: float
-) -> tuple[Array, Array]:
-    """Rays (N, 3) and first distances (N,) of the best corners near points (P, 3)."""
+) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Rays (N, 3) of the best corners near points (P, 3), first distances, and which point's."""
     in_view = transform_points(inverse(keyframe.world_from_cam), points3d)
     pixels = keyframe.camera.project(in_view)
     height, width = keyframe.gray.shape
@@ -106,18 +114,24 @@ def _corners(
     best = best[score[best] > min_corner]
     # Patches side by side may share a corner.
     best = best[np.sort(np.unique(corners[best], axis=0, return_index=True)[1])]
-    return rays[best], np.linalg.norm(in_view[kept][best], axis=1)
+    near = np.flatnonzero(kept)[best]
+    return rays[best], np.linalg.norm(in_view[near], axis=1), near
 
 
 def _place(
     keyframe: Keyframe,
     rays: Array,
     distances: Array,
+    deviation: Array,
     views: Sequence[Keyframe],
     count: int,
     options: LandmarkOptions,
 ) -> tuple[Array, NDArray[np.uint8]]:
-    """The best confirmed corners, at most ``count``: points (N, 3) and their templates."""
+    """The best confirmed corners, at most ``count``: points (N, 3) and their templates.
+
+    ``deviation`` (N,) is that of measured distances, as in `Candidates`.
+    """
+    measured = distances, deviation * distances
     pose, camera = keyframe.world_from_cam, keyframe.camera
     towards = rays @ pose[:3, :3].T
     angle = np.full(len(rays), 1 / camera.focal)
@@ -129,7 +143,7 @@ def _place(
     for reach, min_similarity, width in _ROUNDS:
         axes = facing_axes(centers, pose, angle)
         squares = PlanarPatches(centers, axes, normalized(templates), one_keyframe)
-        lines = _Lines(pose[:3, 3], towards, distances)
+        lines = _Lines(pose[:3, 3], towards, distances, measured)
         for view in views:
             seen = find_planar_patches(
                 view.gray, view.camera, view.world_from_cam, squares, reach, min_similarity
@@ -145,7 +159,11 @@ def _place(
 class _Lines:
     """Rays of one keyframe, and the rays on which other keyframes see the same points."""
 
-    def __init__(self, origin: Array, towards: Array, distances: Array):
+    def __init__(
+        self, origin: Array, towards: Array, distances: Array, measured: tuple[Array, Array]
+    ):
+        """``measured``: distances (N,) and their standard deviations, inf where none was."""
+        self._measured = measured
         self._origin, self._towards, self._distances = origin, towards, distances
         # residual in px of observation m at distance d of its ray: slope[m] d + offset[m]
         self._index: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
@@ -168,17 +186,21 @@ class _Lines:
     ) -> tuple[Array, NDArray[np.signedinteger[Any]], Array]:
         """Distances (N,), numbers of confirming views (N,) and relative deviations (N,).
 
-        Least squares with Geman and McClure's weights of a ``width`` in px.
+        Least squares with Geman and McClure's weights of a ``width`` in px. A measured distance
+        counts as an observation more, beside views that are right to a pixel.
         """
+        known, weight_known = self._measured[0], self._measured[1] ** -2.0
         index, count = np.concatenate(self._index), len(self._towards)
         slope, offset = np.concatenate(self._slope), np.concatenate(self._offset)
         distances = self._distances
         for _ in range(_ROBUST_STEPS):
             squared = ((slope * distances[index, None] + offset) ** 2).sum(axis=1)
             weights = 1 / (1 + squared / width**2) ** 2
-            information = np.bincount(index, weights * (slope**2).sum(axis=1), count)
-            gradient = np.bincount(index, weights * (slope * offset).sum(axis=1), count)
-            solved = -gradient / np.maximum(information, np.finfo(float).tiny)
+            information = np.bincount(index, weights * (slope**2).sum(axis=1), count) + weight_known
+            pull = weight_known * known - np.bincount(
+                index, weights * (slope * offset).sum(axis=1), count
+            )
+            solved = pull / np.maximum(information, np.finfo(float).tiny)
             distances = np.where(solved > 0, solved, distances)
         confirming = np.bincount(index, squared < confirmed_px**2, count)
         deviation = 1 / np.sqrt(np.maximum(information, np.finfo(float).tiny)) / distances

@@ -23,6 +23,8 @@ from aceg_ros.monitor import Monitor
 _QUANTILES = (0.03, 0.5, 0.97)
 _COARSE_RANGE = (3.0, 3000.0)  # nearest and farthest first guess, in median steps between keyframes
 _MIN_COARSE_PATCHES = 24  # of each keyframe
+_ONE_SPOT = 1e-9  # map units
+_SLANT = 0.01  # of the distance, by which surfaces come nearer within a patch of eight pixels
 _PEAK = 6  # planes on either side of the best that belong to the same peak
 
 
@@ -36,6 +38,13 @@ class Candidates:
     colors: torch.Tensor  # (C, 3) uint8
     score: torch.Tensor  # (C,) agreement of the views at that depth, 0..1
     ambiguity: torch.Tensor  # (C,) the second best depth's score over the best's
+    # (C,) standard deviation of a measured distance, as a part of it; inf where none was measured
+    deviation: torch.Tensor
+
+    @property
+    def any_measured(self) -> bool:
+        """Whether the distance of any was measured."""
+        return bool(torch.isfinite(self.deviation).any())
 
 
 @dataclass(frozen=True)
@@ -56,19 +65,22 @@ class SceneDepths:
 def scene_depths(
     keyframes: Sequence[Keyframe], options: SweepOptions, monitor: Monitor
 ) -> SceneDepths:
-    """Depths of the scene from a coarse sweep over three decades, whatever the unit of length.
+    """Depths of the scene: measured ones, and those of a coarse sweep over three decades.
 
-    Raises FitError when all keyframes were taken from one spot, or do not agree on what they see.
+    Raises FitError when there are none, because all keyframes were taken from one spot, or do not
+    agree on what they see.
     """
     centers = np.stack([keyframe.center for keyframe in keyframes])
     steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
     spread = np.linalg.norm(centers - centers.mean(axis=0), axis=1).max()
     unit = max(float(np.median(steps)), float(spread) / 30)
-    if unit < 1e-9:
+    if unit < _ONE_SPOT and not any(keyframe.has_depth for keyframe in keyframes):
         raise FitError(
-            'all keyframes were taken from one spot, so nothing can be triangulated: move the '
-            'camera sideways while recording, by a tenth of the distance to what it sees or more'
+            'all keyframes were taken from one spot, so nothing can be triangulated: map with '
+            'depth images, or move the camera sideways while recording, by a tenth of the distance '
+            'to what it sees or more'
         )
+    unit = max(unit, _ONE_SPOT)
     nearest, farthest = (bound * unit for bound in _COARSE_RANGE)
     planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), options.coarse_planes)
     others = neighbors(compare_views(keyframes, 10 * unit), options.views, options.good_parallax)
@@ -76,12 +88,12 @@ def scene_depths(
     distances, tried = [], 0
     for index, keyframe in enumerate(keyframes):
         monitor.check()
-        if len(others[index]) < 2:
+        if len(others[index]) < 2 and not keyframe.has_depth:
             continue
         chosen = _scattered(keyframe, patches)
         views = [keyframes[j] for j in others[index]]
         tried += len(chosen)
-        distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
+        distance, score, ambiguity = _known_depth(keyframe, chosen, views, planes)
         distances.append(distance[(score > 0.4) & (ambiguity < 0.9)])
     if not distances or len(found := torch.cat(distances)) < options.min_agreeing * tried:
         raise FitError(
@@ -99,13 +111,14 @@ def sweep(
     options: SweepOptions,
     monitor: Monitor,
 ) -> Candidates:
-    """Candidates from every keyframe that others overlap; raises FitError without parallax.
+    """Candidates from keyframes that have depth, or that others overlap.
 
-    ``pairs`` compares the keyframes at the scene's median depth. A patch whose
-    depth was measured keeps that instead of the swept one.
+    ``pairs`` compares the keyframes at the scene's median depth. A patch whose depth was measured
+    keeps that instead of the swept one. Raises FitError where neither parallax nor depth images
+    tell the depth.
     """
     others = neighbors(pairs, options.views, options.good_parallax)
-    _require_parallax(pairs.parallax, others, depths, options.min_parallax)
+    _require_parallax(keyframes, pairs.parallax, others, depths, options.min_parallax)
     planes = torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), options.planes)
     found = []
     for index, keyframe in enumerate(keyframes):
@@ -114,14 +127,9 @@ def sweep(
         )
         chosen = _scattered(keyframe, patches_per_image)
         views = [keyframes[j] for j in others[index]]
-        if len(views) < 2:
+        if len(views) < 2 and not keyframe.has_depth:
             continue
-        distance, score, ambiguity = _best_depth(keyframe, chosen, views, planes)
-        if keyframe.measured is not None:
-            measured = keyframe.measured[chosen]
-            distance = torch.where(measured > 0, measured, distance)
-            score = torch.where(measured > 0, torch.ones_like(score), score)
-            ambiguity = torch.where(measured > 0, torch.zeros_like(score), ambiguity)
+        distance, score, ambiguity = _known_depth(keyframe, chosen, views, planes)
         points3d = _points(keyframe, keyframe.patches.rays[chosen], distance)
         good = score > 0
         found.append(
@@ -132,6 +140,7 @@ def sweep(
                 torch.from_numpy(keyframe.colors)[chosen][good],
                 score[good],
                 ambiguity[good],
+                _deviation(keyframe, chosen, options.depth_noise)[good],
             )
         )
     if not found:
@@ -143,15 +152,21 @@ def sweep(
 
 
 def _require_parallax(
-    parallax: np.ndarray, others: Sequence[np.ndarray], depths: SceneDepths, least: float
+    keyframes: Sequence[Keyframe],
+    parallax: np.ndarray,
+    others: Sequence[np.ndarray],
+    depths: SceneDepths,
+    least: float,
 ) -> None:
+    if sum(keyframe.has_depth for keyframe in keyframes) > len(keyframes) / 2:
+        return
     pairs = zip(parallax, others, strict=True)
     typical = np.median([row[o].mean() if len(o) else 0.0 for row, o in pairs])
     if typical < least:
         raise FitError(
             f'the keyframes show the scene (about {depths.median:.2g} away) with a parallax of '
             f'only {typical:.2f} degrees, as from one spot: move the camera sideways while '
-            'recording'
+            'recording, or map with depth images'
         )
 
 
@@ -162,6 +177,34 @@ def _scattered(keyframe: Keyframe, count: int) -> torch.Tensor:
     usable = torch.isfinite(keyframe.patches.rays).all(dim=1)
     score = (reliability + highest).flatten().masked_fill(~usable, -1.0)
     return score.topk(min(count, int(usable.sum()))).indices
+
+
+def _known_depth(
+    keyframe: Keyframe, chosen: torch.Tensor, views: Sequence[Keyframe], inverse: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """As `_best_depth` by two views or more, but for what was measured; that is not doubted."""
+    if len(views) < 2:
+        distance, score, ambiguity = torch.ones(len(chosen)), *torch.zeros(2, len(chosen))
+    else:
+        distance, score, ambiguity = _best_depth(keyframe, chosen, views, inverse)
+    if keyframe.measured is None:
+        return distance, score, ambiguity
+    measured = keyframe.measured[chosen]
+    known = measured > 0
+    return (
+        torch.where(known, measured, distance),
+        score.masked_fill(known, 1.0),
+        ambiguity.masked_fill(known, 0.0),
+    )
+
+
+def _deviation(keyframe: Keyframe, chosen: torch.Tensor, depth_noise: float) -> torch.Tensor:
+    """See `Candidates.deviation`."""
+    if keyframe.measured is None:
+        return torch.full((len(chosen),), torch.inf)
+    measured = keyframe.measured[chosen]
+    z = measured * keyframe.patches.rays[chosen, 2]
+    return torch.hypot(depth_noise * z, torch.tensor(_SLANT)).masked_fill(measured <= 0, torch.inf)
 
 
 def _best_depth(

@@ -51,14 +51,17 @@ def _by_camera(keyframes: Sequence[Keyframe]) -> dict[Camera, list[int]]:
     return groups
 
 
-def neighbors(pairs: ViewPairs, count: int, good_parallax: float) -> list[np.ndarray]:
+def neighbors(
+    pairs: ViewPairs, count: int, good_parallax: float, least: float = 0.0
+) -> list[np.ndarray]:
     """For each keyframe up to ``count`` others to triangulate with, best first.
 
-    ``good_parallax`` (degrees) is the one liked best.
+    ``good_parallax`` (degrees) is the one liked best, with a weight of 1; without parallax a view
+    has the weight ``least``.
     """
     # a smooth preference: rises with parallax up to the good one, falls slowly beyond
     ratio = pairs.parallax / good_parallax
-    value = pairs.overlap * ratio * 2 / (1 + ratio**2)
+    value = pairs.overlap * (ratio * 2 / (1 + ratio**2)).clip(least)
     np.fill_diagonal(value, 0.0)
     value[pairs.overlap < 0.15] = 0.0
     chosen = []

@@ -69,5 +69,5 @@ def test_behind_the_color_camera():
 
 
 def test_of_another_size():
-    with pytest.raises(ValueError, match='size|shape'):
+    with pytest.raises(ValueError, match='not that of its camera'):
         register_depth(np.ones((4, 4), np.float32), DEPTH, COLOR)

@@ -136,6 +136,26 @@ class TestFit:
         assert all(torch.isfinite(part).all() for part in vars(code).values())
         assert (code.anchors[lost] - origins[lost])[:, 2].median() > 0
 
+    def test_measured_distances_stay(self, scene):
+        """From one spot an image says nothing of how far a point is."""
+        scene = replace(scene, centers=scene.centers[:1].expand(VIEWS, 3))
+        start, buffer = scene.start(0.0), scene.buffer()
+        drifted, _ = fit_from(start, buffer)
+        kept, _ = fit_from(replace(start, deviation=torch.full((2 * POINTS,), 0.01)), buffer)
+        assert distances(scene, drifted).median() > 0.03
+        assert distances(scene, kept).median() < 0.01
+
+    def test_what_measured_distances_lack_is_fitted(self, scene):
+        """Every other token has no measured distance, and a wrong one to begin with."""
+        start, right = scene.start(0.1), scene.start(0.0)
+        measured = torch.arange(2 * POINTS) % 2 == 0
+        start.code.anchors[measured] = right.code.anchors[measured]
+        deviation = torch.where(measured, 0.01, torch.inf)
+        code, _ = fit_from(replace(start, deviation=deviation), scene.buffer())
+        errors = distances(scene, code)
+        assert errors[measured].median() < 0.02
+        assert errors[~measured].median() < 0.3 * distances(scene, start.code)[~measured].median()
+
     def test_sigma_learns_the_errors_size(self, scene):
         code, _ = fit(scene)
         assert code.log_sigma.exp().median() < 0.07

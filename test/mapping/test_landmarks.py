@@ -50,7 +50,7 @@ def views_of(plane, camera=CAMERA, poses=POSES, **light):
     ]
 
 
-def swept(keyframes, error=DEPTH_ERROR, score=0.8, each=300):
+def swept(keyframes, error=DEPTH_ERROR, score=0.8, each=300, deviation=np.inf):
     """Candidates all over the images, off the plane along their rays."""
     rng = np.random.default_rng(3)
     points3d, owner = [], []
@@ -69,6 +69,7 @@ def swept(keyframes, error=DEPTH_ERROR, score=0.8, each=300):
         torch.zeros(count, 3, dtype=torch.uint8),
         torch.full((count,), score),
         torch.zeros(count),
+        torch.full((count,), deviation),
     )
 
 
@@ -126,6 +127,21 @@ class TestPlaces:
         assert len(found) > 20
         assert np.median(off_plane(found)) < 0.0015
         assert (off_plane(found) < 0.02).mean() > 0.9
+
+    def test_from_one_spot_with_measured_depth(self, plane):
+        """Images that a turning camera takes confirm a corner, not how far it is."""
+        turns = [(0, 0, 0), (6, 0, 20), (0, 8, -10), (-6, 4, 0), (4, -8, 30), (-5, -5, 60)]
+        sights = views_of(plane, poses=[above(turn=turn) for turn in turns])
+        found = made(sights, swept(sights, error=0.003, deviation=0.003))
+        assert len(found) > 200
+        assert np.median(off_plane(found)) < 0.004
+        assert len(made(sights, swept(sights, error=0.003))) == 0
+
+    def test_measured_depth_and_parallax_together(self, sights):
+        """What views say is far better here than what was measured."""
+        found = made(sights, swept(sights, error=0.03, deviation=0.03))
+        assert len(found) > 200
+        assert np.median(off_plane(found)) < 0.0015
 
     def test_in_the_room(self, mapped, views):
         """A real sweep: where the depth that the room was rendered with says they are."""

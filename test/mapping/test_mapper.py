@@ -162,6 +162,13 @@ class TestRefused:
         frames = record(room, room_camera, np.stack(poses), supersample=1).frames
         with pytest.raises(FitError, match=r'spot|camera (moved|sideways)|move the camera'):
             map_scene(frames, engine, ROUGH)
+        result = map_scene(frames, engine, replace(ROUGH, use_depth=True))
+        assert any(
+            note.startswith('depth: ') and 'keyframes have it' in note for note in result.notes
+        )
+        meters, degrees = errors_in(result.code, engine, frames[::3]).T
+        assert np.median(meters) < 0.05
+        assert np.median(degrees) < 1.0
 
     def test_blank_images(self, views, engine):
         blank = [

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from aceg_ros.errors import FitError
+from aceg_ros.geometry.poses import make_pose
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.mapping.options import SweepOptions, TokenOptions
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
@@ -102,9 +103,38 @@ class TestMeasuredDepth:
     def test_is_taken_as_it_is(self, measured, keyframes):
         assert np.median(relative_errors(measured[0], keyframes)) < 2e-3
 
-    def test_is_not_doubted(self, measured):
-        assert (measured[0].score == 1).float().mean() > 0.99
-        assert (measured[0].ambiguity == 0).float().mean() > 0.99
+    def test_is_not_doubted_but_at_edges(self, measured):
+        known = torch.isfinite(measured[0].deviation)
+        assert 0.7 < known.float().mean() < 1.0
+        assert (measured[0].score[known] == 1).all()
+        assert (measured[0].ambiguity[known] == 0).all()
+
+    def test_its_noise_grows_with_its_square(self, views, engine):
+        encoded = with_depth(views[:6], engine)
+        near = replace(encoded[0], measured=torch.full_like(encoded[0].patches.reliability, 2.0))
+        noise = []
+        for factor in (1.0, 4.0):
+            keyframes = [replace(near, measured=factor * near.measured), *encoded[1:]]
+            depths = SceneDepths(1.0, 2.0, 8.0)
+            pairs = compare_views(keyframes, 2.0)
+            found = sweep(keyframes, depths, pairs, 60, SweepOptions(depth_noise=0.05), Monitor())
+            own = found.keyframe == 0
+            noise.append((found.deviation[own] * factor * 2.0).median())
+        assert noise[1] / noise[0] == pytest.approx(16.0, rel=0.05)
+
+    def test_from_one_spot(self, views, engine):
+        """Depth needs no parallax; what it lacks there, nothing tells."""
+        spot = views[0].world_from_cam[:3, 3]
+        turned = [
+            replace(k, world_from_cam=make_pose(k.world_from_cam[:3, :3], spot))
+            for k in with_depth(views[:6], engine)
+        ]
+        candidates, depths = swept_from(turned)
+        assert torch.isfinite(candidates.deviation).all()
+        seen = np.concatenate([keyframe.frame.depth()[::8, ::8].ravel() for keyframe in turned])
+        assert depths.median == pytest.approx(np.median(seen), rel=0.3)
+        with pytest.raises(FitError, match='map with depth images'):
+            scene_depths([replace(k, measured=None) for k in turned], SweepOptions(), Monitor())
 
     def test_holes_keep_the_swept_depth(self, views, engine, keyframes):
         blank = np.zeros((240, 320), np.float32)
@@ -148,6 +178,7 @@ def candidates_at(points3d: torch.Tensor, score: float = 0.8, ambiguity: float =
         torch.zeros(count, 3, dtype=torch.uint8),
         torch.full((count,), score),
         torch.full((count,), ambiguity),
+        torch.full((count,), torch.inf),
     )
 
 
