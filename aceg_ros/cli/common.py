@@ -15,8 +15,8 @@ from tqdm import tqdm
 from aceg_ros.config import Config
 from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera, rosbag
 from aceg_ros.datasets.bag_poses import PoseChoice
+from aceg_ros.datasets.bag_topics import BagTopics
 from aceg_ros.datasets.conventions import Convention, parse_conventions, reread_dataset
-from aceg_ros.datasets.rosbag import BagTopics
 from aceg_ros.engine import Networks
 from aceg_ros.errors import AcegError, DatasetError
 from aceg_ros.files import write_atomically
@@ -43,6 +43,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     bag = parser.add_argument_group('rosbags', 'needed only if a bag has several candidates')
     bag.add_argument('--image-topic', default='', help='topic of images')
     bag.add_argument('--camera-info-topic', default='', help='topic of the camera info')
+    bag.add_argument('--depth-topic', default='', help='topic of depth images (map: with --depth)')
     bag.add_argument('--pose-topic', default='', help='topic of stamped poses or odometry')
     bag.add_argument('--pose-frame', default='', help='frame whose pose that topic gives')
     bag.add_argument('--map-frame', default='', help='take poses from TF, relative to this frame')
@@ -115,10 +116,11 @@ def selected(arguments: argparse.Namespace, path: Path) -> Dataset:
     Its notes, and what it left out, are printed.
     """
     poses = PoseChoice(arguments.pose_topic, arguments.pose_frame, arguments.map_frame)
-    topics = BagTopics(arguments.image_topic, arguments.camera_info_topic, poses)
+    depth = arguments.depth_topic or ('' if getattr(arguments, 'depth', False) else None)
+    topics = BagTopics(arguments.image_topic, arguments.camera_info_topic, poses, depth)
     dataset = open_dataset(
         path,
-        None if topics == BagTopics() else topics,
+        topics,
         None if arguments.camera is None else read_camera(arguments.camera),
         arguments.exif,
     ).select(arguments.split, arguments.start, arguments.stop, arguments.every)

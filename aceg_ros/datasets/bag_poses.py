@@ -68,6 +68,11 @@ def camera_poses(
     return _from_topic(bag, tf, choice, topic, camera_frame, by_receipt)
 
 
+def frame_in_frame(bag: BagFile, target: str, source: str, stamp: float) -> NDArray[np.float64]:
+    """target_from_source (4, 4) of two frames of TF at `stamp` (s); raises TransformError."""
+    return _read_tf(bag, False).tree(target, source).lookup(target, source, stamp)
+
+
 class _Tf:
     """What /tf and /tf_static say, as numbers until it is known what is needed."""
 

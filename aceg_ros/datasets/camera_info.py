@@ -58,6 +58,17 @@ def camera_from_info(info: Any, rectified: bool, width: int, height: int) -> Cam
     return cut.scaled(width, height)
 
 
+def raw_topic(topic: str) -> str:
+    """Topic of the raw images whose compressed ones are on `topic`."""
+    return topic.removesuffix('/compressed').removesuffix('/compressedDepth')
+
+
+def is_rectified(topic: str) -> bool:
+    """Whether images are rectified, as names say it: image_rect, image_rect_color, ..."""
+    name = raw_topic(topic).rpartition('/')[2]
+    return any(word.startswith('rect') for word in name.split('_'))
+
+
 def holds_calibration(info: Any) -> bool:
     """Whether the message was filled: drivers send zeros until they know their camera."""
     matrices = np.concatenate([np.ravel(_field(info, 'k')), np.ravel(_field(info, 'p'))])

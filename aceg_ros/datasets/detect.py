@@ -22,8 +22,8 @@ from aceg_ros.datasets import (
     stray_scanner,
     tum,
 )
+from aceg_ros.datasets.bag_topics import BagTopics
 from aceg_ros.datasets.base import Dataset
-from aceg_ros.datasets.rosbag import BagTopics
 from aceg_ros.errors import CameraError, DatasetError
 from aceg_ros.geometry.cameras import Camera
 
@@ -79,7 +79,7 @@ def open_dataset(
         if exif:
             raise DatasetError(f'{path}: images of a rosbag are used as they are; leave --exif out')
         return rosbag.read(path, topics, camera)
-    if topics is not None:
+    if topics not in (None, BagTopics(), BagTopics(depth='')):
         raise DatasetError(f'{path} is no rosbag, so there are no topics to choose from')
     if not path.is_dir():
         raise DatasetError(f'{path} {_no_folder(path)}')

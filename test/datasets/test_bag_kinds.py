@@ -37,8 +37,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.datasets.bag_poses import PoseChoice
+from aceg_ros.datasets.bag_topics import BagTopics
 from aceg_ros.datasets.calibration import Calibration, write_calibration
-from aceg_ros.datasets.rosbag import BagTopics
 from aceg_ros.errors import CameraError, DatasetError, ImageError
 from aceg_ros.geometry.cameras import Camera
 

@@ -35,7 +35,7 @@ from bag_messages import (
 from aceg_ros.cli.main import main
 from aceg_ros.datasets import open_dataset
 from aceg_ros.datasets.bag_poses import PoseChoice
-from aceg_ros.datasets.rosbag import BagTopics
+from aceg_ros.datasets.bag_topics import BagTopics
 from aceg_ros.errors import CameraError, DatasetError, ImageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import so3_exp

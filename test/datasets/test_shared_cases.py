@@ -12,7 +12,7 @@ import pytest
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.datasets.bag_poses import PoseChoice
-from aceg_ros.datasets.rosbag import BagTopics
+from aceg_ros.datasets.bag_topics import BagTopics
 from aceg_ros.errors import AcegError
 from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
 
