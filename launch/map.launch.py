@@ -56,7 +56,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'depth',
                 default_value='',
-                description='Topic of depth images that are registered to the images. '
+                description='Topic of depth images, registered or with camera_info beside. '
                 'Given, it sets use_depth to true.',
             ),
             DeclareLaunchArgument(

@@ -1,4 +1,4 @@
-"""Depth images that are registered to the camera's images, found by stamp."""
+"""Depth images that go with the camera's images, found by stamp and registered to them."""
 
 from __future__ import annotations
 
@@ -9,30 +9,38 @@ import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
-from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from sensor_msgs.msg import CameraInfo, Image
 
-from aceg_ros.errors import ImageError
+from aceg_ros.datasets.camera_info import camera_from_info, is_rectified, rectified_from_optical
+from aceg_ros.errors import CameraError, ImageError, TransformError
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.depth import register_depth
+from aceg_ros.geometry.poses import Array, compose, make_pose
 from aceg_ros.geometry.timeline import SAME_INSTANT
+from aceg_ros.ros.camera_input import CameraImage
+from aceg_ros.ros.mapper.poses import optical_frame
 from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.bridge import to_depth
 from aceg_ros.ros.middleware.subscriptions import MatchedSubscription
+from aceg_ros.ros.middleware.tf import Transforms
 
 _KEPT = 15  # messages; poses may come that much later than images
+_INFOS_QUEUED = 5
 _PATIENCE = 0.2  # s; depth is computed, and so comes later than images
 
 
 class DepthInput:
     """Keeps the last depth images, not decoded.
 
-    Registered means: as seen by the camera of the images, pixel by pixel, and so of its frame and
-    of the images' size. `problem` says why the last keyframe is without depth; empty when it has.
+    Depth of the images' frame and size is registered to them already. Other depth has a calibration
+    of its own, on the topic `camera_info` beside it, and TF says how its camera lies in the images'
+    frame. `problem` says why the last keyframe is without depth; empty when it has.
     """
 
     def __init__(
         self,
         node: Node,
+        transforms: Transforms,
         tolerance: float,
         reliability: ReliabilityPolicy | None,
         camera_frame: str = '',
@@ -43,16 +51,20 @@ class DepthInput:
         name a wrong one.
         """
         self.problem = ''
+        self._transforms = transforms
         self._tolerance = tolerance
         self._camera_frame = camera_frame
         self._logger = node.get_logger()
         self._changed = Condition()
         self._messages: deque[Image] = deque(maxlen=_KEPT)
+        self._infos: dict[str, CameraInfo] = {}  # by frame
         self.topic = node.resolve_topic_name('depth')
+        self.info_topic = f'{self.topic.rpartition("/")[0]}/camera_info'
+        MatchedSubscription(node, CameraInfo, self.info_topic, self._on_info, _INFOS_QUEUED)
         MatchedSubscription(node, Image, self.topic, self._on_depth, _KEPT, reliability)
 
-    def find(self, image: Header, camera: Camera) -> NDArray[np.float32] | None:
-        """Meters (H, W) of an image of `camera` with this header, or None, which is logged.
+    def find(self, image: CameraImage, camera: Camera) -> NDArray[np.float32] | None:
+        """Meters (H, W) as `camera` sees them in an image that it took; None is logged.
 
         Waits for it; for another thread than the executor's.
         """
@@ -64,14 +76,8 @@ class DepthInput:
             if not near:
                 raise ImageError(f'there is none within {self._tolerance:g} s')
             nearest = min(near, key=lambda message: self._apart(message, wanted))
-            self._check_frame(nearest.header.frame_id, image.frame_id)
-            depth = to_depth(nearest)
-            if depth.shape != (camera.height, camera.width):
-                raise ImageError(
-                    f'it is {depth.shape[1]}x{depth.shape[0]}, the image {camera.width}x'
-                    f'{camera.height}; publish depth that is registered to the images'
-                )
-        except ImageError as error:
+            depth = self._registered(nearest, image, camera)
+        except (CameraError, ImageError, TransformError) as error:
             self.problem = f'a keyframe is without depth from {self.topic}: {error}'
             self._logger.warning(self.problem, throttle_duration_sec=10.0)
             return None
@@ -83,15 +89,40 @@ class DepthInput:
         with self._changed:
             self._messages.clear()
 
-    def _check_frame(self, depth: str, image: str) -> None:
-        """Raise ImageError for depth of another camera, whose pixels are not the image's."""
-        frame = depth.lstrip('/')
-        cameras = {image.lstrip('/'), self._camera_frame.lstrip('/')} - {''}
-        if cameras and frame not in cameras:
+    def _registered(
+        self, message: Image, image: CameraImage, camera: Camera
+    ) -> NDArray[np.float32]:
+        depth, frame = to_depth(message), message.header.frame_id.lstrip('/')
+        height, width = depth.shape
+        of_images = {image.frame_id, self._camera_frame.lstrip('/')} - {''}
+        same_frame = not of_images or frame in of_images
+        if same_frame and (height, width) == (camera.height, camera.width):
+            return depth
+        info = self._infos.get(frame)
+        if info is None:
             raise ImageError(
-                f'it is of frame {frame!r}, the image of {image!r}; publish depth that is '
-                'registered to the images, as drivers call it aligned or registered'
+                f'it is of frame {frame!r} and {width}x{height}, the image of {image.frame_id!r} '
+                f'and {camera.width}x{camera.height}, and no calibration of {frame!r} came on '
+                f'{self.info_topic}; publish that, or depth that drivers call aligned or registered'
             )
+        rectified = is_rectified(self.topic)
+        depth_camera = camera_from_info(info, rectified, width, height)
+        turned = make_pose(rectified_from_optical(info, rectified).T, np.zeros(3))
+        optical_from_depth = turned
+        if not same_frame:
+            optical_from_depth = self._mounting(image, frame) @ turned
+        color_from_depth = compose(image.camera_from_optical(), optical_from_depth)
+        return register_depth(depth, depth_camera, camera, color_from_depth)
+
+    def _mounting(self, image: CameraImage, frame: str) -> Array:
+        """How the depth camera lies in the frame of the images, (4, 4)."""
+        optical = optical_frame(image, self._camera_frame)
+        try:
+            return self._transforms.lookup(optical, frame, image.stamp, _PATIENCE)
+        except TransformError as error:
+            raise TransformError(
+                f'how its camera lies in {optical} is not known: {error}'
+            ) from error
 
     def _reach(self, stamp: float) -> bool:
         """Whether waiting for a nearer one is of no use."""
@@ -100,6 +131,9 @@ class DepthInput:
     @staticmethod
     def _apart(message: Image, stamp: float) -> float:
         return abs(to_seconds(message.header.stamp) - stamp)
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self._infos[message.header.frame_id.lstrip('/')] = message
 
     def _on_depth(self, message: Image) -> None:
         with self._changed:

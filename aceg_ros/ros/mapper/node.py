@@ -65,7 +65,13 @@ class MapperNode(Node):
         self._poses = self._make_pose_source()
         reliability = image_reliability(settings['image_qos'])
         self._depth = (
-            DepthInput(self, settings['depth_tolerance'], reliability, settings['camera_frame'])
+            DepthInput(
+                self,
+                self._transforms,
+                settings['depth_tolerance'],
+                reliability,
+                settings['camera_frame'],
+            )
             if settings['use_depth']
             else None
         )
@@ -149,7 +155,7 @@ class MapperNode(Node):
             image.seconds,
             pose,
             image.decode,
-            None if self._depth is None else partial(self._depth.find, image.header),
+            None if self._depth is None else partial(self._depth.find, image),
             force=wanted,
         )
         self._counters.count(outcome)

@@ -136,8 +136,9 @@ GROUPS = (
             Parameter(
                 'use_depth',
                 False,
-                'Records the topic `depth` too; the fit begins with measured depth. Depth images '
-                'must be registered to the images: of the same frame and size.',
+                'Records the topic `depth` too; the map is made with measured depth. Depth of '
+                'another frame or size than the images is registered to them by the topic '
+                '`camera_info` beside `depth`, and by TF.',
                 read_only=True,
             ),
             Parameter(

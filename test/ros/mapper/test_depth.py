@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from harness import wait_until
-from mapper_robot import Robot, pose_at, until_recorded
+from mapper_robot import Robot, again, pose_at, until_recorded
 from rclpy.qos import ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.depth import register_depth
+from aceg_ros.geometry.poses import make_pose
+from aceg_ros.ros.camera_input import CameraImage
 from aceg_ros.ros.mapper import depth as module
-from aceg_ros.ros.messages import to_stamp
+from aceg_ros.ros.messages import camera_info, to_stamp
 from aceg_ros.ros.middleware.bridge import from_depth
+from aceg_ros.ros.middleware.tf import Transforms
 
 CAMERA = Camera.pinhole(8, 6, 10.0, 10.0, 3.5, 2.5)
 
 
 @pytest.fixture(scope='module')
 def depth_input(ros) -> module.DepthInput:
-    return module.DepthInput(ros.node, 0.02, ReliabilityPolicy.RELIABLE)
+    return module.DepthInput(ros.node, Transforms(ros.node), 0.02, ReliabilityPolicy.RELIABLE)
 
 
-def image(stamp: float, frame: str = 'camera') -> Header:
-    """Header of an image."""
-    return Header(stamp=to_stamp(stamp), frame_id=frame)
+def image(stamp: float, frame: str = 'camera') -> CameraImage:
+    """An image without pixels."""
+    header = Header(stamp=to_stamp(stamp), frame_id=frame)
+    return CameraImage(Image(header=header), None, False, 0.0)
 
 
 def publish(ros, stamp: float, meters: float, frame: str = 'camera') -> None:
@@ -61,14 +67,33 @@ def test_of_another_camera_or_size(ros, depth_input):
     def refused(stamp: float, camera: Camera, words: str) -> bool:
         return depth_input.find(image(stamp), camera) is None and words in depth_input.problem
 
-    publish(ros, 30.0, 1.0, frame='depth_camera')
-    wait_until(
-        lambda: refused(30.0, CAMERA, "it is of frame 'depth_camera', the image of 'camera'")
-    )
+    publish(ros, 30.0, 1.0, frame='other')
+    words = "it is of frame 'other' and 8x6, the image of 'camera' and 8x6, and no calibration"
+    wait_until(lambda: refused(30.0, CAMERA, words))
     publish(ros, 31.0, 1.0)
-    wait_until(lambda: refused(31.0, CAMERA.scaled(16, 12), 'it is 8x6, the image 16x12'))
+    words = "the image of 'camera' and 16x12, and no calibration of 'camera' came on /camera_info"
+    wait_until(lambda: refused(31.0, CAMERA.scaled(16, 12), words))
     publish(ros, 32.0, 1.0, frame='/camera')
     wait_until(lambda: depth_input.find(image(32.0), CAMERA) is not None)
+
+
+def test_of_its_own_camera(ros, depth_input):
+    """Registered as soon as its calibration and its place are known."""
+    own = Camera.pinhole(8, 6, 12.0, 12.0, 4.0, 3.0)
+    infos = ros.publisher(CameraInfo, 'camera_info')
+
+    def found() -> np.ndarray | None:
+        publish(ros, 40.0, 2.0, frame='depth')
+        return depth_input.find(image(40.0), CAMERA)
+
+    infos.publish(camera_info(image(0.0, 'depth').header, own))
+    wait_until(lambda: found() is None and 'its place in camera' in depth_input.problem)
+    place = make_pose(np.eye(3), [0.5, 0.0, 0.0])
+    ros.send_transform('camera', 'depth', place)
+    wait_until(lambda: found() is not None)
+    expected = register_depth(np.full((6, 8), 2.0, np.float32), own, CAMERA, place)
+    assert 20 < (expected > 0).sum() < 40
+    np.testing.assert_allclose(found(), expected)
 
 
 def test_recorded_with_the_keyframe(ros, depth_input, start_mapper):
@@ -79,7 +104,7 @@ def test_recorded_with_the_keyframe(ros, depth_input, start_mapper):
 
     def step(stamp: float, pose: np.ndarray, frame: str) -> None:
         depth = np.full((48, 64), 1.5, np.float32)
-        publisher.publish(from_depth(depth, image(stamp, frame)))
+        publisher.publish(from_depth(depth, image(stamp, frame).header))
         robot.step(stamp, pose)
 
     until_recorded(mapper.folder, 10.0, lambda: step(10.0, pose_at(0), 'camera'))
@@ -90,4 +115,21 @@ def test_recorded_with_the_keyframe(ros, depth_input, start_mapper):
     assert without.depth() is None
     report = mapper.wait_for_report('recording', 'a keyframe is without depth from /depth')
     assert report.level == DiagnosticStatus.WARN
+
+    header = image(0.0, 'depth_camera').header
+    infos = ros.publisher(CameraInfo, 'camera_info')
+    ros.send_transform('camera', 'depth_camera', make_pose(np.eye(3), [-0.5, 0.0, 0.0]))
+
+    stamps = count(12)
+
+    def of_its_own_camera() -> None:
+        infos.publish(camera_info(header, Camera.pinhole(64, 48, 60.0, 60.0, 31.5, 23.5)))
+        stamp = next(stamps)
+        step(float(stamp), pose_at(stamp - 10), 'depth_camera')
+
+    def registered() -> bool:
+        found = [frame.depth() for frame in open_dataset(mapper.folder).frames[2:]]
+        return any(depth is not None and (depth > 0).mean() > 0.3 for depth in found)
+
+    again(of_its_own_camera, registered, 'depth of its own camera')
     assert mapper.process.stop() == 0

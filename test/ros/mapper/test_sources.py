@@ -53,7 +53,7 @@ def test_tf_with_depth(start_mapper, ros):
         np.testing.assert_allclose(frame.world_from_cam, pose_at(index), atol=1e-6)
     assert [frame.depth()[9, 9] for frame in frames[:2]] == [1.0, 2.0]
     assert frames[2].depth() is None
-    mapper.process.wait_for_output('it is 64x24, the image 64x48')
+    mapper.process.wait_for_output('image is 64x24, but its camera_info is for 64x48')
 
     # A camera that stops does not mean that TF does.
     time.sleep(STALE + 0.5)
