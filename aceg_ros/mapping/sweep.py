@@ -26,6 +26,9 @@ _MIN_COARSE_PATCHES = 24  # of each keyframe
 _ONE_SPOT = 1e-9  # map units
 _SLANT = 0.01  # of the distance, by which surfaces come nearer within a patch of eight pixels
 _PEAK = 6  # planes on either side of the best that belong to the same peak
+_MIN_RATIOS, _OFF_SCALE = 30, 1.25
+
+_Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # (P,) distance, score, ambiguity
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def scene_depths(
     """Depths of the scene: measured ones, and those of a coarse sweep over three decades.
 
     Raises FitError when there are none, because all keyframes were taken from one spot, or do not
-    agree on what they see.
+    agree on what they see. Raises it also when measured and swept ones differ in their unit.
     """
     centers = np.stack([keyframe.center for keyframe in keyframes])
     steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
@@ -85,7 +88,7 @@ def scene_depths(
     planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), options.coarse_planes)
     others = neighbors(compare_views(keyframes, 10 * unit), options.views, options.good_parallax)
     patches = max(options.coarse_patches // len(keyframes), _MIN_COARSE_PATCHES)
-    distances, tried = [], 0
+    distances, ratios, tried = [], [], 0
     for index, keyframe in enumerate(keyframes):
         monitor.check()
         if len(others[index]) < 2 and not keyframe.has_depth:
@@ -93,8 +96,13 @@ def scene_depths(
         chosen = _scattered(keyframe, patches)
         views = [keyframes[j] for j in others[index]]
         tried += len(chosen)
-        distance, score, ambiguity = _known_depth(keyframe, chosen, views, planes)
-        distances.append(distance[(score > 0.4) & (ambiguity < 0.9)])
+        swept = _swept(keyframe, chosen, views, planes)
+        if keyframe.measured is not None:
+            measured = keyframe.measured[chosen]
+            ratios.append((measured / swept[0])[_is_sure(swept) & (measured > 0)])
+        known = _or_measured(keyframe, chosen, swept)
+        distances.append(known[0][_is_sure(known)])
+    _check_scale(ratios)
     if not distances or len(found := torch.cat(distances)) < options.min_agreeing * tried:
         raise FitError(
             'the keyframes hardly agree on what they see: check that poses and images belong '
@@ -129,7 +137,8 @@ def sweep(
         views = [keyframes[j] for j in others[index]]
         if len(views) < 2 and not keyframe.has_depth:
             continue
-        distance, score, ambiguity = _known_depth(keyframe, chosen, views, planes)
+        swept = _swept(keyframe, chosen, views, planes)
+        distance, score, ambiguity = _or_measured(keyframe, chosen, swept)
         points3d = _points(keyframe, keyframe.patches.rays[chosen], distance)
         good = score > 0
         found.append(
@@ -149,6 +158,11 @@ def sweep(
             'neighboring images showing mostly the same things'
         )
     return Candidates(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def _is_sure(found: _Found) -> torch.Tensor:
+    _, score, ambiguity = found
+    return (score > 0.4) & (ambiguity < 0.9)
 
 
 def _require_parallax(
@@ -179,22 +193,41 @@ def _scattered(keyframe: Keyframe, count: int) -> torch.Tensor:
     return score.topk(min(count, int(usable.sum()))).indices
 
 
-def _known_depth(
+def _swept(
     keyframe: Keyframe, chosen: torch.Tensor, views: Sequence[Keyframe], inverse: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """As `_best_depth` by two views or more, but for what was measured; that is not doubted."""
+) -> _Found:
+    """As `_best_depth`; with fewer than two views nothing is found, which a score of 0 says."""
     if len(views) < 2:
-        distance, score, ambiguity = torch.ones(len(chosen)), *torch.zeros(2, len(chosen))
-    else:
-        distance, score, ambiguity = _best_depth(keyframe, chosen, views, inverse)
+        return torch.ones(len(chosen)), *torch.zeros(2, len(chosen))
+    return _best_depth(keyframe, chosen, views, inverse)
+
+
+def _or_measured(keyframe: Keyframe, chosen: torch.Tensor, swept: _Found) -> _Found:
+    """What was swept, but for what was measured: that is not doubted."""
     if keyframe.measured is None:
-        return distance, score, ambiguity
+        return swept
+    distance, score, ambiguity = swept
     measured = keyframe.measured[chosen]
     known = measured > 0
     return (
         torch.where(known, measured, distance),
         score.masked_fill(known, 1.0),
         ambiguity.masked_fill(known, 0.0),
+    )
+
+
+def _check_scale(ratios: Sequence[torch.Tensor]) -> None:
+    """Raise FitError where measured depth is not in the unit of the poses.
+
+    Each tensor (N,) has measured distances as parts of swept ones, which have the poses' unit.
+    """
+    found = torch.cat([torch.ones(0), *ratios])
+    if len(found) < _MIN_RATIOS or 1 / _OFF_SCALE < (ratio := float(found.median())) < _OFF_SCALE:
+        return
+    raise FitError(
+        f'depth images show everything {ratio:.3g} times as far away as images and poses do: '
+        'check the unit of depth (depth_scale of the calibration file), and that poses are in '
+        'meters; or map without depth'
     )
 
 
@@ -209,7 +242,7 @@ def _deviation(keyframe: Keyframe, chosen: torch.Tensor, depth_noise: float) -> 
 
 def _best_depth(
     keyframe: Keyframe, chosen: torch.Tensor, views: Sequence[Keyframe], inverse: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> _Found:
     """Distance along the ray, score and ambiguity, each (P,), over the given inverse distances."""
     rays = keyframe.patches.rays[chosen]
     features = keyframe.patches.features[chosen].float()

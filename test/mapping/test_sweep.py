@@ -122,6 +122,12 @@ class TestMeasuredDepth:
             noise.append((found.deviation[own] * factor * 2.0).median())
         assert noise[1] / noise[0] == pytest.approx(16.0, rel=0.05)
 
+    def test_in_another_unit(self, views, engine):
+        """As with 5000 units per meter taken for 1000."""
+        keyframes = [replace(k, measured=5 * k.measured) for k in with_depth(views[:8], engine)]
+        with pytest.raises(FitError, match=r'everything 5.* times as far away .*depth_scale'):
+            swept_from(keyframes)
+
     def test_from_one_spot(self, views, engine):
         """Depth needs no parallax; what it lacks there, nothing tells."""
         spot = views[0].world_from_cam[:3, 3]
