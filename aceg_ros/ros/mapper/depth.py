@@ -107,11 +107,11 @@ class DepthInput:
             )
         rectified = is_rectified(self.topic)
         depth_camera = camera_from_info(info, rectified, width, height)
-        turned = make_pose(rectified_from_optical(info, rectified).T, np.zeros(3))
-        optical_from_depth = turned
-        if not same_frame:
-            optical_from_depth = self._mounting(image, frame) @ turned
-        color_from_depth = compose(image.camera_from_optical(), optical_from_depth)
+        color_from_depth = compose(
+            image.camera_from_optical(),
+            np.eye(4) if same_frame else self._mounting(image, frame),
+            make_pose(rectified_from_optical(info, rectified).T, np.zeros(3)),
+        )
         return register_depth(depth, depth_camera, camera, color_from_depth)
 
     def _mounting(self, image: CameraImage, frame: str) -> Array:

@@ -136,9 +136,8 @@ GROUPS = (
             Parameter(
                 'use_depth',
                 False,
-                'Records the topic `depth` too; the map is made with measured depth. Depth of '
-                'another frame or size than the images is registered to them by the topic '
-                '`camera_info` beside `depth`, and by TF.',
+                'Records the topic `depth` too, for the map. Depth of another camera is '
+                'registered to the images by `camera_info` beside it and TF.',
                 read_only=True,
             ),
             Parameter(

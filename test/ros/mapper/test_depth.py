@@ -83,11 +83,11 @@ def test_of_its_own_camera(ros, depth_input):
     infos = ros.publisher(CameraInfo, 'camera_info')
 
     def found() -> np.ndarray | None:
+        infos.publish(camera_info(image(0.0, 'depth').header, own))
         publish(ros, 40.0, 2.0, frame='depth')
         return depth_input.find(image(40.0), CAMERA)
 
-    infos.publish(camera_info(image(0.0, 'depth').header, own))
-    wait_until(lambda: found() is None and 'its place in camera' in depth_input.problem)
+    wait_until(lambda: found() is None and 'lies in camera is not known' in depth_input.problem)
     place = make_pose(np.eye(3), [0.5, 0.0, 0.0])
     ros.send_transform('camera', 'depth', place)
     wait_until(lambda: found() is not None)
