@@ -33,7 +33,7 @@ from PIL import Image
 
 from aceg_ros.datasets import open_dataset
 from aceg_ros.datasets.bag_poses import PoseChoice
-from aceg_ros.datasets.rosbag import BagTopics
+from aceg_ros.datasets.bag_topics import BagTopics
 from aceg_ros.errors import DatasetError
 from aceg_ros.geometry.poses import compose, inverse
 
