@@ -1,4 +1,4 @@
-"""The last stage: landmarks are measured in the image, and make the pose exact."""
+"""The last stage: landmarks are measured in the images, and make the pose exact."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aceg_ros.geometry.cameras import Camera
 from aceg_ros.landmarks.templates import (
     Detections,
     PlanarPatches,
@@ -17,7 +16,8 @@ from aceg_ros.landmarks.templates import (
     most_frontal,
 )
 from aceg_ros.localization.options import LandmarkOptions
-from aceg_ros.pose.matches import Matches
+from aceg_ros.localization.views import View, together
+from aceg_ros.pose.matches import Matches, RigMatches
 from aceg_ros.pose.refine import RefinedPose, refine_pose
 
 _FEW_LANDMARKS = 50  # fewer say little about a pose
@@ -31,7 +31,7 @@ class AlignedPose:
     """A pose refined on matches of patches and landmarks together."""
 
     pose: RefinedPose
-    matches: Matches
+    matches: RigMatches
     redetected_ratio: float  # part of a session's landmarks in view that agree with the pose
     # (N,) of each match that is a landmark the keyframe on whose ray it lies, of others -1
     keyframe: NDArray[np.int64]
@@ -39,7 +39,7 @@ class AlignedPose:
 
     @classmethod
     def by_patches(
-        cls, pose: RefinedPose, matches: Matches, redetected_ratio: float
+        cls, pose: RefinedPose, matches: RigMatches, redetected_ratio: float
     ) -> AlignedPose:
         """A pose that landmarks do not improve."""
         unknown = np.full(len(matches), -1, np.int64)
@@ -47,91 +47,128 @@ class AlignedPose:
 
 
 def align(
-    view: np.ndarray,
-    camera: Camera,
+    views: Sequence[View],
     sessions: Sequence[PlanarPatches],
     pose: RefinedPose,
-    matches: Matches,
+    matches: RigMatches,
+    agreeing: np.ndarray,
     options: LandmarkOptions,
 ) -> AlignedPose:
-    """``view`` (H, W, 3) uint8 RGB is the working image, ``pose`` right to a few pixels.
+    """``pose`` of the rig of ``views`` is right to a few pixels.
 
-    ``sessions`` are the landmarks of each session of the map. Those of the sessions that the image
-    is most like are measured, and the part found again is that of the session where it is greatest.
+    Landmarks are measured in the views that ``agreeing`` (V,) says, see `Near`.
+    ``sessions`` are the landmarks of each session of the map. Those of the sessions that the images
+    are most like are measured, and the part found again is that of the session where it is
+    greatest.
 
     Where few landmarks are found near where ``pose`` expects them, it may be off by more: they are
     sought farther away first, and the pose that more of them agree with is taken.
     """
-    gray = np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY), np.uint8)
-    near = _aligned(gray, camera, sessions, pose, matches, options, options.reach)
+    grays = [np.asarray(cv2.cvtColor(v.image, cv2.COLOR_RGB2GRAY), np.uint8) for v in views]
+    near = _aligned(grays, views, sessions, pose, matches, agreeing, options, options.reach)
     if near.redetected_ratio >= options.sure_redetected:
         return near
-    coarse = _aligned(gray, camera, sessions, pose, matches, options, options.far_reach)
+    coarse = _aligned(grays, views, sessions, pose, matches, agreeing, options, options.far_reach)
     if coarse.pose is pose:
         return near
-    far = _aligned(gray, camera, sessions, coarse.pose, matches, options, options.reach)
+    far = _aligned(grays, views, sessions, coarse.pose, matches, agreeing, options, options.reach)
     if far.pose is coarse.pose or far.redetected_ratio <= near.redetected_ratio:
         return near
     return far
 
 
 def _aligned(
-    gray: np.ndarray,
-    camera: Camera,
+    grays: Sequence[np.ndarray],
+    views: Sequence[View],
     sessions: Sequence[PlanarPatches],
     pose: RefinedPose,
-    matches: Matches,
+    matches: RigMatches,
+    agreeing: np.ndarray,
     options: LandmarkOptions,
     reach: int,
 ) -> AlignedPose:
     """``pose`` refined on matches and landmarks within ``reach`` px, or as it is."""
-    center = pose.world_from_cam[:3, 3]
+    poses = [view.world_from_cam(pose.world_from_cam) for view in views]
 
-    def find(landmarks: PlanarPatches, count: int) -> Detections:
-        return find_planar_patches(
-            gray,
-            camera,
-            pose.world_from_cam,
-            landmarks,
-            reach,
-            options.min_similarity,
-            count,
-        )
+    def find(of_views: Sequence[PlanarPatches], count: int) -> list[Detections]:
+        """The landmarks of one session, in each view."""
+        return [
+            find_planar_patches(
+                gray,
+                view.patches.camera,
+                world_from_cam,
+                landmarks,
+                reach,
+                options.min_similarity,
+                count,
+            )
+            for gray, view, world_from_cam, landmarks in zip(
+                grays, views, poses, of_views, strict=True
+            )
+        ]
 
+    angle = np.radians(options.max_angle)
+    none = np.zeros(0, np.int64)
     frontal = [
-        landmarks.subset(most_frontal(landmarks, center, np.radians(options.max_angle)))
+        [
+            landmarks.subset(most_frontal(landmarks, p[:3, 3], angle) if agrees else none)
+            for p, agrees in zip(poses, agreeing, strict=True)
+        ]
         for landmarks in sessions
     ]
     if len(frontal) > 1:
-        tried = [find(landmarks, _FEW_LANDMARKS) for landmarks in frontal]
-        found_ratio = [len(found.index) / max(found.sought, _FEW_LANDMARKS) for found in tried]
+        tried = [find(of_views, _FEW_LANDMARKS) for of_views in frontal]
+        found_ratio = [_part_found(sum(len(d.index) for d in each), each) for each in tried]
         order = np.argsort(found_ratio)[::-1][:_MOST_SESSIONS]
         frontal = [frontal[i] for i in order if found_ratio[i] >= _NEAR_BEST * max(found_ratio)]
-    found = [find(landmarks, options.count) for landmarks in frontal]
-    together, keyframe = matches, [np.full(len(matches), -1, np.int64)]
-    for landmarks, seen in zip(frontal, found, strict=True):
-        points3d = landmarks.centers[seen.index]
-        sigma = options.sigma_px * np.linalg.norm(points3d - center, axis=1) / camera.focal
-        rays = camera.rays(seen.points2d)
-        together = together.joined(Matches(rays, seen.points2d, points3d, sigma))
-        keyframe.append(landmarks.keyframe[seen.index])
+    found = [find(of_views, options.count) for of_views in frontal]
+    joined, keyframe = matches, [np.full(len(matches), -1, np.int64)]
+    for of_views, seen in zip(frontal, found, strict=True):
+        measured = [
+            _measured(view, world_from_cam, landmarks, detections, options.sigma_px)
+            for view, world_from_cam, landmarks, detections in zip(
+                views, poses, of_views, seen, strict=True
+            )
+        ]
+        joined = joined.joined(together(views, measured))
+        keyframe += [
+            landmarks.keyframe[detections.index]
+            for landmarks, detections in zip(of_views, seen, strict=True)
+        ]
     refined = refine_pose(
         pose.world_from_cam,
-        together.rays,
-        together.points3d,
-        together.sigma_px(pose.world_from_cam, camera.focal),
-        camera.focal,
+        joined.rays,
+        joined.points3d,
+        joined.sigma_px(pose.world_from_cam),
+        joined.mounting,
         options.threshold_px,
         floor_px=_FLOOR_PX,
     )
     if refined is None:
         return AlignedPose.by_patches(pose, matches, 0.0)
-    ends = len(matches) + np.cumsum([len(seen.index) for seen in found], dtype=int)
-    agreeing = [part.sum() for part in np.split(refined.inliers, [len(matches), *ends])[1:-1]]
-    ratio = max(
-        float(count) / max(seen.sought, _FEW_LANDMARKS)
-        for count, seen in zip(agreeing, found, strict=True)
-    )
+    counts = [sum(len(detections.index) for detections in seen) for seen in found]
+    ends = len(matches) + np.cumsum(counts, dtype=int)
+    inliers = [part.sum() for part in np.split(refined.inliers, [len(matches), *ends])[1:-1]]
+    ratio = max(_part_found(int(n), seen) for n, seen in zip(inliers, found, strict=True))
     if ratio < options.min_redetected:
         return AlignedPose.by_patches(pose, matches, ratio)
-    return AlignedPose(refined, together, ratio, np.concatenate(keyframe), aligned=True)
+    return AlignedPose(refined, joined, ratio, np.concatenate(keyframe), aligned=True)
+
+
+def _part_found(count: int, seen: Sequence[Detections]) -> float:
+    """``count`` as a part of the landmarks sought in all views."""
+    return count / max(sum(detections.sought for detections in seen), _FEW_LANDMARKS)
+
+
+def _measured(
+    view: View,
+    world_from_cam: np.ndarray,
+    landmarks: PlanarPatches,
+    detections: Detections,
+    sigma_px: float,
+) -> Matches:
+    """The landmarks found in one view."""
+    camera = view.patches.camera
+    points3d = landmarks.centers[detections.index]
+    sigma = sigma_px * np.linalg.norm(points3d - world_from_cam[:3, 3], axis=1) / camera.focal
+    return Matches(camera.rays(detections.points2d), detections.points2d, points3d, sigma)

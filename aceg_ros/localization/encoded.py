@@ -15,7 +15,8 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from aceg_ros.geometry.cameras import Camera
+from aceg_ros.encoder.view import full_size
+from aceg_ros.geometry.cameras import Array, Camera
 from aceg_ros.readers.base import ImagePatches
 
 TURNS = 4  # by 0, 90, 180 and 270 degrees
@@ -35,16 +36,24 @@ class EncodedImage:
     patches: ImagePatches
     encode: Encode  # what gave the patches
     seconds: float  # that it took
+    turn: int = 0  # by which the image as given was turned
 
     def turned(self, turn: int) -> EncodedImage:
         """The image turned counterclockwise by ``turn`` times 90 degrees, and encoded."""
+        if not turn:
+            return self
         started = time.perf_counter()
         view, view_camera = _turned(self.view, turn), self.view_camera.turned(turn)
         patches = self.encode(view, view_camera)
         seconds = time.perf_counter() - started
         return EncodedImage(
-            self.camera.turned(turn), view, view_camera, patches, self.encode, seconds
+            self.camera.turned(turn), view, view_camera, patches, self.encode, seconds, turn
         )
+
+    def given_pixels(self, points2d: Array) -> Array:
+        """Where pixels (N, 2) of the working image are in the image as given."""
+        full = full_size(points2d, self.view_camera, self.camera)
+        return self.camera.turned_pixels(full, -self.turn)
 
     @cached_property
     def small_turns(self) -> list[ImagePatches]:

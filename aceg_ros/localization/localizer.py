@@ -1,8 +1,12 @@
-"""Where am I? One image, its camera and a map code in; a pose with covariance, or a reason, out."""
+"""Where am I? Images, their cameras and a map code in; a pose with covariance, or a reason, out.
+
+One image is localized as a rig of one camera, whose frame is the rig's.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +14,12 @@ import numpy as np
 import torch
 
 from aceg_ros.encoder.base import image_tensor, similarity
-from aceg_ros.encoder.view import full_size, patch_rays
+from aceg_ros.encoder.view import patch_rays
 from aceg_ros.engine import Engine
+from aceg_ros.errors import ImageError
 from aceg_ros.geometry.cameras import Camera, turned_from_cam
 from aceg_ros.geometry.poses import shifted
+from aceg_ros.geometry.rigs import Rig
 from aceg_ros.landmarks.templates import planar_patches
 from aceg_ros.localization.alignment import AlignedPose, align
 from aceg_ros.localization.clock import Clock
@@ -24,6 +30,7 @@ from aceg_ros.localization.result import Localization, LocalizationFailure, Reas
 from aceg_ros.localization.search import FoundPose, search_pose
 from aceg_ros.localization.uncertainty import pose_uncertainty, with_rival
 from aceg_ros.localization.verification import ConfidenceModel, Rival, gather
+from aceg_ros.localization.views import View
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.sessions import session_landmarks
@@ -84,14 +91,7 @@ class Localizer:
         are in the frame of the mapping poses. Raises ImageError when the image is no such array,
         or has another size than ``camera``.
         """
-        try:
-            return self.localize_encoded(self.encode(image, camera), prior)
-        except torch.cuda.OutOfMemoryError:
-            if self.note:
-                raise
-        _LOG.warning(ON_THE_CPU)
-        self.leave_gpu()
-        return self.localize_encoded(self.encode(image, camera), prior)
+        return self._with_memory(lambda: self.localize_encoded(self.encode(image, camera), prior))
 
     @property
     def device(self) -> torch.device:
@@ -132,9 +132,70 @@ class Localizer:
 
         An image that is refused as it is may be found turned: its camera was rolled.
         """
+        return self._localize([encoded], np.eye(4)[None], prior)
+
+    def localize_rig(
+        self,
+        images: Sequence[np.ndarray | None],
+        rig: Rig,
+        now_from_then: Sequence[np.ndarray] | None = None,
+        prior: np.ndarray | None = None,
+    ) -> Localization | LocalizationFailure:
+        """The pose world_from_rig from an image of each of the rig's cameras, or a refusal.
+
+        ``images`` are in the order of the cameras, None of a camera that has none. Images of
+        another time than the pose is asked for come with how the rig moved since: `now_from_then`
+        (4, 4) of each, from odometry. A blank image is left out. ``prior`` (4, 4) is a guess of
+        world_from_rig. Raises ImageError as `localize` does, also without any image.
+        """
+        given = [(index, image) for index, image in enumerate(images) if image is not None]
+        if len(images) != len(rig.cameras) or not given:
+            raise ImageError(
+                f'{len(given)} images of {len(images)} cameras were given for a rig of '
+                f'{len(rig.cameras)}: give one for each camera, or None, and one image at least'
+            )
+        mounts = np.array(rig.rig_from_cam)
+        if now_from_then is not None:
+            mounts = np.array(now_from_then) @ mounts
+        index = np.array([index for index, _ in given])
+
+        def localize() -> Localization | LocalizationFailure:
+            encoded = [self.encode(image, rig.cameras[index]) for index, image in given]
+            return self._localize(encoded, mounts[index], prior)
+
+        found = self._with_memory(localize)
+        if isinstance(found, Localization) and found.cameras is not None:
+            found = replace(found, cameras=index[found.cameras])
+        return found
+
+    def _with_memory(
+        self, localize: Callable[[], Localization | LocalizationFailure]
+    ) -> Localization | LocalizationFailure:
+        """What ``localize`` gives; on the CPU where the GPU has too little memory."""
+        try:
+            return localize()
+        except torch.cuda.OutOfMemoryError:
+            if self.note:
+                raise
+        _LOG.warning(ON_THE_CPU)
+        self.leave_gpu()
+        return localize()
+
+    def _localize(
+        self, images: Sequence[EncodedImage], rig_from_cam: np.ndarray, prior: np.ndarray | None
+    ) -> Localization | LocalizationFailure:
+        """The pose of a rig with cameras at ``rig_from_cam`` (C, 4, 4), one for each image.
+
+        Images that are refused as they are may be found turned.
+        """
         clock = Clock()
-        clock.seconds['encode'] = encoded.seconds
-        if similarity(encoded.patches.features) > self._encoder.max_similarity:
+        clock.seconds['encode'] = sum(image.seconds for image in images)
+        shown = [
+            index
+            for index, image in enumerate(images)
+            if similarity(image.patches.features) <= self._encoder.max_similarity
+        ]
+        if not shown:
             return LocalizationFailure(
                 Reason.FEATURELESS,
                 'all parts of the image look alike: it is blank, too dark, overexposed or blurred',
@@ -142,13 +203,22 @@ class Localizer:
             )
         if prior is not None:
             prior = shifted(prior, -np.array(self.code.info.origin))
-        turn = self._expected_turn(prior)
-        answer = self._localize_turned(encoded, turn, prior, clock)
-        better = turn if answer else self._better_turn(encoded, turn)
-        clock.lap('turn')
-        if better == turn:
+        images, rig_from_cam = [images[index] for index in shown], rig_from_cam[shown]
+        turns = [
+            self._expected_turn(None if prior is None else prior @ mount) for mount in rig_from_cam
+        ]
+        answer = self._localize_turned(images, turns, rig_from_cam, prior, clock)
+        if not answer:
+            pairs = zip(images, turns, strict=True)
+            better = [self._better_turn(image, turn) for image, turn in pairs]
+            clock.lap('turn')
+            if better != turns:
+                found = self._localize_turned(images, better, rig_from_cam, prior, clock)
+                answer = found or answer
+        if not isinstance(answer, Localization) or answer.cameras is None:
             return answer
-        return self._localize_turned(encoded, better, prior, clock) or answer
+        found = replace(answer, cameras=np.array(shown)[answer.cameras])
+        return found.shifted(np.array(self.code.info.origin))
 
     def _expected_turn(self, prior: np.ndarray | None) -> int:
         """The turn after which a camera at ``prior`` is held as the keyframes are."""
@@ -174,59 +244,76 @@ class Localizer:
         return best if known[best] >= known[turn] + gain else turn
 
     def _localize_turned(
-        self, encoded: EncodedImage, turn: int, prior: np.ndarray | None, clock: Clock
+        self,
+        images: Sequence[EncodedImage],
+        turns: Sequence[int],
+        rig_from_cam: np.ndarray,
+        prior: np.ndarray | None,
+        clock: Clock,
     ) -> Localization | LocalizationFailure:
-        """The pose of an image, looked for as if it were turned; ``prior`` as in `_localize`."""
-        if not turn:
-            return self._localize(encoded, prior, clock)
-        turned = encoded.turned(turn)
-        clock.lap('turn')
-        if prior is not None:
-            prior = prior @ turned_from_cam(-turn)
-        found = self._localize(turned, prior, clock)
-        return found.turned(-turn, turned.camera) if isinstance(found, Localization) else found
+        """The pose of a rig about the map's origin, looked for as if its images were turned."""
+        turned = [image.turned(turn) for image, turn in zip(images, turns, strict=True)]
+        if any(turns):
+            clock.lap('turn')
+        views = [
+            View(
+                image.view,
+                image.patches,
+                self._reader.predict(image.patches),
+                mount @ turned_from_cam(-turn),
+            )
+            for image, mount, turn in zip(turned, rig_from_cam, turns, strict=True)
+        ]
+        answer = self._answer(views, prior, clock)
+        if not isinstance(answer, Localization) or answer.cameras is None:
+            return answer
+        points2d = answer.points2d.copy()
+        for index, image in enumerate(turned):
+            rows = answer.cameras == index
+            points2d[rows] = image.given_pixels(points2d[rows])
+        return replace(answer, points2d=points2d)
 
-    def _localize(
-        self, encoded: EncodedImage, prior: np.ndarray | None, clock: Clock
+    def _answer(
+        self, views: Sequence[View], prior: np.ndarray | None, clock: Clock
     ) -> Localization | LocalizationFailure:
-        """The pose of an image as it is; ``prior`` is about the map's origin."""
-        camera, view = encoded.camera, encoded.view
-        view_camera, patches = encoded.view_camera, encoded.patches
-        first = self._reader.predict(patches)
+        """The pose of the rig of ``views`` about the map's origin, with pixels of their images."""
         clock.lap('read')
-        if len(first.matches) < self.options.gate.min_inliers:
+        known = sum(len(view.first.matches) for view in views)
+        if known < self.options.gate.min_inliers:
             return LocalizationFailure(
                 Reason.UNKNOWN_VIEW,
-                f'the map knows only {len(first.matches)} patches of this image',
+                f'the map knows only {known} patches of this image',
                 clock.seconds,
             )
-        settled = search_pose(self._reader, patches, first, prior, self.options.search, clock)
+        settled = search_pose(self._reader, views, prior, self.options.search, clock)
         if isinstance(settled, Reason):
             return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds)
         aligned = AlignedPose.by_patches(settled.pose, settled.matches, 0.0)
         if settled.support_ratio is not None:  # else the matches are too coarse to align with
             aligned = align(
-                view,
-                view_camera,
+                views,
                 self._landmarks,
                 settled.pose,
                 settled.matches,
+                settled.agreeing,
                 self.options.landmarks,
             )
         clock.lap('align')
+        matches = aligned.matches
         found = Localization(
             world_from_cam=aligned.pose.world_from_cam,
             covariance=aligned.pose.covariance,
-            points2d=full_size(aligned.matches.points2d, view_camera, camera),
-            points3d=aligned.matches.points3d,
-            sigma=aligned.matches.sigma,
+            points2d=matches.points2d,
+            points3d=matches.points3d,
+            sigma=matches.sigma,
             inliers=aligned.pose.inliers,
             seconds=clock.seconds,
             residual_covariance=aligned.pose.covariance,
+            cameras=matches.mounting.camera,
         )
         isotropic = found.covariance + found.map_error(self.code.info.angular_error)
         found = replace(found, covariance=isotropic)
-        evidence, rival = gather(self._reader, patches, first, settled, aligned, found)
+        evidence, rival = gather(self._reader, views, settled, aligned, found)
         found = replace(
             found, confidence=self._model.probability(evidence), evidence=evidence.to_dict()
         )
@@ -235,7 +322,7 @@ class Localizer:
             found = replace(found, covariance=self._covariance(found, settled, aligned, rival))
         clock.lap('verify')
         if refused is None:
-            return found.shifted(np.array(self.code.info.origin))
+            return found
         reason, message = refused
         return LocalizationFailure(reason, message, clock.seconds, found.confidence, found.evidence)
 

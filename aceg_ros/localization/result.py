@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from aceg_ros.geometry.cameras import Camera, turned_from_cam
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import shifted
 
 
@@ -32,13 +32,13 @@ class Reason(str, Enum):
 
 @dataclass(frozen=True)
 class Localization:
-    """A camera pose in the map, with the N matches that it was computed from.
+    """The pose of a camera, or of a rig of them, with the N matches that it was computed from.
 
     ``covariance`` orders x, y, z (meters), then rotations about the map's fixed x, y, z axes
     (radians), as ROS does.
     """
 
-    world_from_cam: np.ndarray  # (4, 4)
+    world_from_cam: np.ndarray  # (4, 4), of a rig world_from_rig
     covariance: np.ndarray  # (6, 6)
     points2d: np.ndarray  # (N, 2) px in the image as given
     points3d: np.ndarray  # (N, 3) meters, map frame
@@ -50,6 +50,8 @@ class Localization:
     map_name: str = ''  # which of several maps it is in, `several`
     # (6, 6) what the residuals alone show of the covariance; None of other methods
     residual_covariance: np.ndarray | None = None
+    # (N,) which image of a rig each match is in; None of other methods
+    cameras: np.ndarray | None = None
 
     @property
     def scene_distance(self) -> float:
@@ -61,15 +63,6 @@ class Localization:
         """The same pose in a frame of the same axes, where the present origin is ``offset``."""
         pose = shifted(self.world_from_cam, offset)
         return replace(self, world_from_cam=pose, points3d=self.points3d + offset)
-
-    def turned(self, turn: int, camera: Camera) -> Localization:
-        """The same pose, of the image of ``camera`` turned by ``turn``, see `Camera.turned`."""
-        # The covariance is about the axes of the map, which do not turn.
-        return replace(
-            self,
-            world_from_cam=self.world_from_cam @ turned_from_cam(-turn),
-            points2d=camera.turned_pixels(self.points2d, turn),
-        )
 
     def map_error(self, angle: float) -> np.ndarray:
         """Covariance (6, 6) that a map error of ``angle`` (rad), as seen by a whole view, gives.

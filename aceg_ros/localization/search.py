@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +11,11 @@ from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.localization.clock import Clock
 from aceg_ros.localization.options import SearchOptions
 from aceg_ros.localization.result import Reason
-from aceg_ros.pose.matches import Matches
+from aceg_ros.localization.views import View, first_matches, near
+from aceg_ros.pose.matches import RigMatches
 from aceg_ros.pose.ransac import ransac_pose
 from aceg_ros.pose.refine import RefinedPose, refine_pose
-from aceg_ros.readers.base import CodeReader, ImagePatches, Prediction
+from aceg_ros.readers.base import CodeReader
 
 
 @dataclass(frozen=True)
@@ -21,30 +23,32 @@ class FoundPose:
     """A pose, and the prediction that it was refined on."""
 
     pose: RefinedPose
-    matches: Matches
-    support_ratio: float | None  # see `Prediction`
+    matches: RigMatches
+    support_ratio: float | None  # see `Near`
+    weights: np.ndarray  # (V,) see `Near`
+    agreeing: np.ndarray  # (V,) see `Near`
 
 
 def search_pose(
     reader: CodeReader,
-    patches: ImagePatches,
-    first: Prediction,
+    views: Sequence[View],
     prior: np.ndarray | None,
     options: SearchOptions,
     clock: Clock,
 ) -> FoundPose | Reason:
-    """The settled pose that explains most of the image, or why there is none.
+    """The settled pose that explains most of the images, or why there is none.
 
-    ``first`` is what the map says of the patches, whatever the pose. Where matches are few and lie
-    in one part of the image, sampling may end in a pose that is right for that part only.
+    Poses are those of the rig that the ``views`` are of. Where matches are few and lie in one part
+    of the image, sampling may end in a pose that is right for that part only.
     """
+    first = first_matches(views)
     best: FoundPose | None = None
     reason = Reason.NO_POSE
     for seed, factor in enumerate(options.attempts):
         coarse = ransac_pose(
-            first.matches.rays,
-            first.matches.points3d,
-            patches.focal,
+            first.rays,
+            first.points3d,
+            first.mounting,
             factor * reader.threshold_px,
             prior,
             seed,
@@ -52,9 +56,9 @@ def search_pose(
         clock.lap('ransac')
         if coarse is None:
             continue
-        if best is not None and _is_near(coarse[0], best, patches.focal, options.same_px):
+        if best is not None and _is_near(coarse[0], best, options.same_px):
             continue  # it would settle where that one did
-        found = _settle(reader, patches, first, coarse[0], options)
+        found = _settle(reader, views, coarse[0], options)
         clock.lap('refine')
         if found is None:
             reason = Reason.UNDETERMINED
@@ -73,39 +77,39 @@ def search_pose(
 
 def _settle(
     reader: CodeReader,
-    patches: ImagePatches,
-    first: Prediction,
+    views: Sequence[View],
     pose: np.ndarray,
     options: SearchOptions,
 ) -> FoundPose | None:
     """Predict near the pose and refine it, until it moves no more."""
     for left in reversed(range(options.rounds)):
-        near = reader.predict_near(patches, pose, first)
-        matches = (near or first).matches
+        read = near(reader, views, pose)
+        matches = read.matches
         refined = refine_pose(
             pose,
             matches.rays,
             matches.points3d,
-            matches.sigma_px(pose, patches.focal),
-            patches.focal,
+            matches.sigma_px(pose),
+            matches.mounting,
             reader.threshold_px,
         )
         if refined is None:
             return None
-        shift = _shift_px(pose, refined.world_from_cam, matches.points3d, patches.focal)
-        if near is None or not left or shift < options.settled_px:
-            return FoundPose(refined, matches, near.support_ratio if near else None)
+        shift = _shift_px(pose, refined.world_from_cam, matches)
+        if read.support_ratio is None or not left or shift < options.settled_px:
+            return FoundPose(refined, matches, read.support_ratio, read.weights, read.agreeing)
         pose = refined.world_from_cam
     return None
 
 
-def _is_near(pose: np.ndarray, found: FoundPose, focal: float, limit_px: float) -> bool:
-    points3d = found.matches.points3d[found.pose.inliers]
-    return _shift_px(found.pose.world_from_cam, pose, points3d, focal) < limit_px
+def _is_near(pose: np.ndarray, found: FoundPose, limit_px: float) -> bool:
+    inliers = found.matches.rows(found.pose.inliers)
+    return _shift_px(found.pose.world_from_cam, pose, inliers) < limit_px
 
 
-def _shift_px(before: np.ndarray, after: np.ndarray, points3d: np.ndarray, focal: float) -> float:
+def _shift_px(before: np.ndarray, after: np.ndarray, matches: RigMatches) -> float:
     """Median angle by which a new pose moves the points in view, times the focal length."""
-    seen = [transform_points(inverse(pose), points3d) for pose in (before, after)]
+    centers = matches.mounting.centers
+    seen = [transform_points(inverse(pose), matches.points3d) - centers for pose in (before, after)]
     first, second = (points / np.linalg.norm(points, axis=1, keepdims=True) for points in seen)
-    return float(np.median(np.linalg.norm(second - first, axis=1))) * focal
+    return float(np.median(np.linalg.norm(second - first, axis=1) * matches.mounting.focals))

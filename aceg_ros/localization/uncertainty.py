@@ -22,7 +22,7 @@ from aceg_ros.localization.options import UncertaintyOptions
 from aceg_ros.localization.search import FoundPose
 from aceg_ros.pose.consistency import pose_residual
 from aceg_ros.pose.covariance import image_blocks, pose_covariance, shared_errors
-from aceg_ros.pose.matches import Matches
+from aceg_ros.pose.matches import RigMatches
 from aceg_ros.pose.refine import RefinedPose, about_world_axes
 
 Array = NDArray[np.float64]
@@ -33,9 +33,9 @@ _CHANCE_POWER = 4
 
 @dataclass(frozen=True)
 class _Inliers:
-    """What a pose rests on, M inliers, along the camera's axes."""
+    """What a pose rests on, M inliers, along the axes of the camera or rig."""
 
-    blocks: NDArray[np.int64]  # (M,) part of the image
+    blocks: NDArray[np.int64]  # (M,) part of the image, of each image parts of its own
     keyframe: NDArray[np.int64]  # (M,) that placed the point; -1 for patches
     towards: Array  # (M, 3) m from the point's keyframe, of patches from the nearest one
     sigma: Array  # (M,) m of patches, of landmarks 0
@@ -82,7 +82,7 @@ def with_rival(covariance: Array, pose: Array, rival: Array, probability: float)
 
 def _covariance(
     pose: RefinedPose,
-    matches: Matches,
+    matches: RigMatches,
     keyframe: NDArray[np.int64],
     keyframes: Array,
     options: UncertaintyOptions,
@@ -110,18 +110,23 @@ def _covariance(
 
 
 def _inliers(
-    pose: RefinedPose, matches: Matches, keyframe: NDArray[np.int64], keyframes: Array
+    pose: RefinedPose, matches: RigMatches, keyframe: NDArray[np.int64], keyframes: Array
 ) -> _Inliers:
-    chosen = pose.inliers
-    center = pose.world_from_cam[:3, 3]
-    points3d, keyframe = matches.points3d[chosen], keyframe[chosen]
+    inliers, keyframe = matches.rows(pose.inliers), keyframe[pose.inliers]
+    mounting, points3d = inliers.mounting, inliers.points3d
     patches = keyframe < 0
+    center = pose.world_from_cam[:3, 3]
     scene = float(np.median(np.linalg.norm(points3d - center, axis=1)))
-    nearest, _, _ = nearest_pose(keyframes, pose.world_from_cam, scene)
-    owner = np.where(patches, nearest, keyframe)
+    nearest = np.array(
+        [
+            nearest_pose(keyframes, pose.world_from_cam @ rig_from_cam, scene)[0]
+            for rig_from_cam in mounting.rig_from_cam
+        ]
+    )
+    owner = np.where(patches, nearest[mounting.camera], keyframe)
     return _Inliers(
-        image_blocks(matches.rays[chosen]),
+        image_blocks(inliers.rays, mounting.camera),
         keyframe,
         (points3d - keyframes[owner, :3, 3]) @ pose.world_from_cam[:3, :3],
-        np.where(patches, matches.sigma[chosen], 0.0),
+        np.where(patches, inliers.sigma, 0.0),
     )

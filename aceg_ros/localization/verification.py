@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ from aceg_ros.geometry.poses import nearest_pose, pose_error
 from aceg_ros.localization.alignment import AlignedPose
 from aceg_ros.localization.result import Localization
 from aceg_ros.localization.search import FoundPose
+from aceg_ros.localization.views import View, first_matches, near, together, weighted_mean
 from aceg_ros.maps.code import MapCode
 from aceg_ros.models import model_path
-from aceg_ros.pose.matches import Matches
+from aceg_ros.pose.matches import RigMatches
 from aceg_ros.pose.ransac import ransac_pose
-from aceg_ros.pose.reprojection import Reprojection
-from aceg_ros.readers.base import CodeReader, ImagePatches, Prediction
+from aceg_ros.readers.base import CodeReader
 
 MODEL = 'confidence.json'
 NEAREST_RIGHT, RIGHT_PART, RIGHT_DEG = 0.10, 0.05, 5.0  # m, of the scene's distance, degrees
@@ -95,8 +95,7 @@ class Rival:
 
 def gather(
     reader: CodeReader,
-    patches: ImagePatches,
-    first: Prediction,
+    views: Sequence[View],
     searched: FoundPose,
     aligned: AlignedPose,
     found: Localization,
@@ -104,25 +103,34 @@ def gather(
     """The evidence for the pose ``found``, which ``searched`` and ``aligned`` are steps to.
 
     The covariance of ``found`` has to be the one that the model was trained with.
+
+    Of a rig the evidence of all ``views`` counts as that of one image would. Counts are summed.
+    Ratios are means, in which a view weighs as much as there is of the map to be seen in it. So a
+    view that contradicts the pose speaks against it, and one of what was never mapped is silent.
     """
     pose = found.world_from_cam
-    problem = Reprojection(first.matches.rays, first.matches.points3d, patches.focal)
-    agreeing = problem.errors(pose) < reader.threshold_px
-    size = np.array([patches.camera.width, patches.camera.height])
-    blocks = (first.matches.points2d[agreeing] * _GRID / size).astype(int)
+    first = first_matches(views)
+    agreeing = first.errors(pose) < reader.threshold_px
+    by_view = [agreeing[first.mounting.camera == index] for index in range(len(views))]
+    counts = np.array([each.sum() for each in by_view], np.float64)
+    sizes = np.array([[v.patches.camera.width, v.patches.camera.height] for v in views])
+    camera = first.mounting.camera[agreeing]
+    blocks = (first.points2d[agreeing] * _GRID / sizes[camera]).astype(int)
     scene = max(found.scene_distance, 1e-9)
-    nearest, angle = _nearest_keyframe(reader.code, pose, scene)
-    expected = _number(reader.expected_ratio(patches, pose))
+    nearest, angle = _nearest_keyframe(reader.code, views, counts, pose, scene)
+    expected = _expected(reader, views, searched.weights, pose)
     support = _number(searched.support_ratio)
-    rival = _rival(reader, patches, first, pose, support + expected)
+    rival = _rival(reader, views, pose, support + expected)
     evidence = Evidence(
         first_inliers=math.log1p(int(agreeing.sum())),
-        first_ratio=float(agreeing.mean()),
+        first_ratio=weighted_mean(
+            np.array([each.mean() if len(each) else 0.0 for each in by_view]), searched.weights
+        ),
         near_ratio=float(searched.pose.inliers.mean()),
         support_ratio=support,
         expected_ratio=expected,
         redetected_ratio=aligned.redetected_ratio,
-        blocks=len(np.unique(blocks, axis=0)) / _GRID**2,
+        blocks=min(len(np.unique(np.c_[camera, blocks], axis=0)) / _GRID**2, 1.0),
         position_std=math.log(_largest_std(found.covariance[:3, :3]) / scene),
         rotation_std=math.log(_largest_std(found.covariance[3:, 3:])),
         distance=nearest,
@@ -135,50 +143,69 @@ def gather(
 
 def _rival(
     reader: CodeReader,
-    patches: ImagePatches,
-    first: Prediction,
+    views: Sequence[View],
     pose: np.ndarray,
     own_ratios: float,
 ) -> Rival:
     """The best pose among places that do not agree with ``pose``."""
-    others = reader.alternatives(patches, first)
-    if others is None:
+    alternatives = [reader.alternatives(view.patches, view.first) for view in views]
+    known = [each for each in alternatives if each is not None]
+    if len(known) < len(views):
         return Rival(math.nan, math.nan, None)
-    errors = Reprojection(others.rays, others.points3d, patches.focal).errors(pose)
-    agreeing = errors < reader.threshold_px
-    away = errors > _RIVAL_PX
-    own = _patches_in(others, agreeing)
-    rest = Matches(*(column[away] for column in vars(others).values()))
+    others = together(views, known)
+    errors = others.errors(pose)
+    own = _patches_in(others.rows(errors < reader.threshold_px))
+    rest = others.rows(errors > _RIVAL_PX)
     sampled = ransac_pose(
         rest.rays,
         rest.points3d,
-        patches.focal,
+        rest.mounting,
         reader.threshold_px,
         max_iterations=_RIVAL_ITERATIONS,
     )
     if sampled is None:
         return Rival(math.log(1 / (own + 10)), own_ratios, None)
     rival, inliers = sampled
-    count = _patches_in(rest, inliers)
+    count = _patches_in(rest.rows(inliers))
     strength = math.log((count + 10) / (own + 10))
     if count < _RIVAL_SHARE * own:
         return Rival(strength, own_ratios, None)
-    near = reader.predict_near(patches, rival, first)
-    ratios = _number(near.support_ratio if near else None)
-    margin = own_ratios - ratios - _number(reader.expected_ratio(patches, rival))
+    there = near(reader, views, rival)
+    expected = _expected(reader, views, there.weights, rival)
+    margin = own_ratios - _number(there.support_ratio) - expected
     return Rival(strength, margin, rival)
 
 
-def _patches_in(matches: Matches, chosen: np.ndarray) -> int:
-    """How many patches have one of the matches chosen; a patch may have several matches."""
-    return len(np.unique(matches.points2d[chosen], axis=0))
+def _expected(
+    reader: CodeReader, views: Sequence[View], weights: np.ndarray, pose: np.ndarray
+) -> float:
+    """`CodeReader.expected_ratio` of the views that can tell; nan where none can."""
+    ratios = np.array(
+        [_number(reader.expected_ratio(v.patches, v.world_from_cam(pose))) for v in views]
+    )
+    known = np.isfinite(ratios) & (weights > 0)
+    return weighted_mean(ratios[known], weights[known]) if known.any() else math.nan
 
 
-def _nearest_keyframe(code: MapCode, pose: np.ndarray, scene: float) -> tuple[float, float]:
-    """Distance over the scene's distance, and angle (rad), to the keyframe most like the pose."""
+def _patches_in(matches: RigMatches) -> int:
+    """How many patches have a match; a patch may have several."""
+    return len(np.unique(np.c_[matches.mounting.camera, matches.points2d], axis=0))
+
+
+def _nearest_keyframe(
+    code: MapCode, views: Sequence[View], counts: np.ndarray, pose: np.ndarray, scene: float
+) -> tuple[float, float]:
+    """Distance over the scene's distance, and angle (rad), to the keyframe most like a view.
+
+    The means over ``views``, in which each weighs as much as it has agreeing matches, ``counts``
+    (V,).
+    """
     if not len(code.keyframes):
         return math.nan, math.nan
-    _, distance, angle = nearest_pose(code.keyframes, pose, scene)
+    to_nearest = np.array(
+        [nearest_pose(code.keyframes, v.world_from_cam(pose), scene)[1:] for v in views]
+    )
+    distance, angle = np.average(to_nearest, axis=0, weights=counts + 1e-9).tolist()
     return distance, angle
 
 

@@ -107,8 +107,19 @@ def shared_errors(fit: Linearized, displacements: Array, groups: NDArray[np.int6
     return np.asarray(np.einsum('gik,gjk->ij', steps, steps))
 
 
-def image_blocks(rays: Array, grid: int = GRID) -> NDArray[np.int64]:
-    """Block (N,) int of each viewing ray (N, 3) in a grid over the part of the image they fill."""
+def image_blocks(rays: Array, camera: NDArray[np.int64], grid: int = GRID) -> NDArray[np.int64]:
+    """Block (N,) int of each viewing ray (N, 3) in a grid over the part of the image they fill.
+
+    `camera` (N,) says which image a ray is of; each has blocks of its own.
+    """
+    blocks = camera * grid**2
+    for index in np.unique(camera):
+        chosen = camera == index
+        blocks[chosen] += _blocks_of_one(rays[chosen], grid)
+    return blocks
+
+
+def _blocks_of_one(rays: Array, grid: int) -> NDArray[np.int64]:
     radius = np.linalg.norm(rays[:, :2], axis=1)
     angle = np.arctan2(radius, rays[:, 2])
     # Angles from the axis serve every lens; a plane image ends before 90 degrees.

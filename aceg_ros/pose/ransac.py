@@ -1,16 +1,23 @@
-"""A camera pose from 2D-3D matches of which most may be wrong.
+"""The pose of a camera, or of a rig, from 2D-3D matches of which most may be wrong.
 
 PoseLib's LO-RANSAC, or OpenCV's MAGSAC where PoseLib is not installed. Both see a virtual pinhole
 image filled from the viewing rays, so that every camera model is served by the same code.
+
+Of a rig the matches of all cameras are sampled together (generalized absolute pose), and those of
+each camera alone: where one camera of several knows the place, most samples of all are wrong.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.geometry.poses import inverse, make_pose, project_rotation, so3_exp
+from aceg_ros.pose.mounting import Mounting
 from aceg_ros.pose.refine import MIN_INLIERS, fit_pose
 from aceg_ros.pose.reprojection import Reprojection, usable_rows
 
@@ -36,7 +43,7 @@ PRIOR_REACH = 10.0
 def ransac_pose(
     rays: Array,
     points3d: Array,
-    focal: float,
+    cameras: float | Mounting,
     threshold_px: float,
     prior: Array | None = None,
     seed: int = 0,
@@ -45,26 +52,22 @@ def ransac_pose(
     """Find the pose most matches agree on: world_from_cam (4, 4) and inliers (N,), or None.
 
     `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) meters; rows that are not
-    finite are outliers. Inliers have a residual (see `reprojection`) below `threshold_px`. `prior`
-    is a guess of world_from_cam. It is one more hypothesis, fitted to the matches near it. It is
-    taken only if more matches agree with it than with the sampled poses. None when fewer than 6
-    matches agree. At most `max_iterations` samples are tried. The same input and `seed` give the
-    same result.
+    finite are outliers. `cameras` is the focal length of one camera in pixels, or how several are
+    mounted: poses are then the rig's. OpenCV samples each camera of a rig by itself only. Inliers
+    have a residual (see `reprojection`) below `threshold_px`. `prior` is a guess of world_from_cam.
+    It is one more hypothesis, fitted to the matches near it. It is taken only if more matches agree
+    with it than with the sampled poses. None when fewer than 6 matches agree. At most
+    `max_iterations` samples are tried. The same input and `seed` give the same result.
     """
     usable = usable_rows(rays, points3d)
     if usable.sum() < MIN_INLIERS:
         return None
     count = len(rays)
     rays, points3d = rays[usable].astype(np.float64), points3d[usable].astype(np.float64)
-    problem = Reprojection(rays, points3d, focal)
-    hypotheses = []
-    ahead = rays[:, 2] > MIN_RAY_Z
-    if ahead.sum() >= MIN_INLIERS:
-        plane = focal * rays[ahead, :2] / rays[ahead, 2:]
-        find = _find_with_opencv if poselib is None else _find_with_poselib
-        cam_from_world = find(plane, points3d[ahead], focal, threshold_px, seed, max_iterations)
-        if cam_from_world is not None and np.isfinite(cam_from_world).all():
-            hypotheses.append(inverse(cam_from_world))
+    mounting = Mounting.of(cameras, count).rows(usable)
+    problem = Reprojection(rays, points3d, mounting)
+    sampling = _Sampling(threshold_px, seed, max_iterations)
+    hypotheses = _sampled(rays, points3d, mounting, sampling)
     if prior is not None and np.isfinite(prior).all():
         start = make_pose(project_rotation(prior[:3, :3]), prior[:3, 3])
         reach = PRIOR_REACH * threshold_px
@@ -83,52 +86,106 @@ def ransac_pose(
     return hypotheses[best], inliers
 
 
-def _find_with_poselib(
-    plane: Array,
-    points3d: Array,
-    focal: float,
-    threshold_px: float,
-    seed: int,
-    max_iterations: int,
-) -> Array | None:
-    """cam_from_world (4, 4) from pixels (N, 2) of the virtual image."""
-    pose, _ = poselib.estimate_absolute_pose(
-        plane,
-        points3d,
-        {'model': 'SIMPLE_PINHOLE', 'width': 1, 'height': 1, 'params': [focal, 0.0, 0.0]},
-        {
-            'max_reproj_error': threshold_px,
-            'min_iterations': min(MIN_ITERATIONS, max_iterations),
-            'max_iterations': max_iterations,
+@dataclass(frozen=True)
+class _Sampling:
+    """How to sample."""
+
+    threshold_px: float
+    seed: int
+    max_iterations: int
+
+    def for_poselib(self) -> dict[str, float | int]:
+        """As PoseLib takes it."""
+        return {
+            'max_reproj_error': self.threshold_px,
+            'min_iterations': min(MIN_ITERATIONS, self.max_iterations),
+            'max_iterations': self.max_iterations,
             'success_prob': CONFIDENCE,
-            'seed': seed,
-        },
+            'seed': self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class _VirtualImage:
+    """What one camera of a rig sees, as a pinhole camera would."""
+
+    points2d: Array  # (N, 2) px from the principal point
+    points3d: Array  # (N, 3) meters
+    focal: float  # px
+    rig_from_cam: Array  # (4, 4)
+
+    def for_poselib(self) -> dict[str, object]:
+        """The camera as PoseLib takes it."""
+        return {
+            'model': 'SIMPLE_PINHOLE',
+            'width': 1,
+            'height': 1,
+            'params': [self.focal, 0.0, 0.0],
+        }
+
+
+def _sampled(rays: Array, points3d: Array, mounting: Mounting, sampling: _Sampling) -> list[Array]:
+    """Poses world_from_rig (4, 4), the best of each way to sample."""
+    ahead = rays[:, 2] > MIN_RAY_Z
+    images = []
+    for index, focal in enumerate(mounting.focal.tolist()):
+        chosen = ahead & (mounting.camera == index)
+        if chosen.sum() >= MIN_INLIERS:
+            plane = focal * rays[chosen, :2] / rays[chosen, 2:]
+            rig_from_cam = mounting.rig_from_cam[index]
+            images.append(_VirtualImage(plane, points3d[chosen], focal, rig_from_cam))
+    find = _find_with_opencv if poselib is None else _find_with_poselib
+    found: list[Array] = []
+    for image in images:
+        cam_from_world = find(image, sampling)
+        if cam_from_world is not None:
+            found.append(inverse(cam_from_world) @ inverse(image.rig_from_cam))
+    if len(images) > 1 and poselib is not None:
+        found.append(inverse(_find_rig_with_poselib(images, sampling)))
+    return [pose for pose in found if np.isfinite(pose).all()]
+
+
+def _find_with_poselib(image: _VirtualImage, sampling: _Sampling) -> Array | None:
+    """cam_from_world (4, 4)."""
+    pose, _ = poselib.estimate_absolute_pose(
+        image.points2d, image.points3d, image.for_poselib(), sampling.for_poselib()
     )
     return make_pose(pose.R, pose.t)
 
 
-def _find_with_opencv(
-    plane: Array,
-    points3d: Array,
-    focal: float,
-    threshold_px: float,
-    seed: int,
-    max_iterations: int,
-) -> Array | None:
-    """cam_from_world (4, 4) from pixels (N, 2) of the virtual image."""
+def _find_rig_with_poselib(images: Sequence[_VirtualImage], sampling: _Sampling) -> Array:
+    """rig_from_world (4, 4)."""
+    places = []
+    for image in images:
+        cam_from_rig = inverse(image.rig_from_cam)
+        place = poselib.CameraPose()
+        place.R, place.t = cam_from_rig[:3, :3], cam_from_rig[:3, 3]
+        places.append(place)
+    pose, _ = poselib.estimate_generalized_absolute_pose(
+        [image.points2d for image in images],
+        [image.points3d for image in images],
+        places,
+        [image.for_poselib() for image in images],
+        sampling.for_poselib(),
+    )
+    return make_pose(pose.R, pose.t)
+
+
+def _find_with_opencv(image: _VirtualImage, sampling: _Sampling) -> Array | None:
+    """cam_from_world (4, 4)."""
     params = cv2.UsacParams()
     params.score = cv2.SCORE_METHOD_MAGSAC
     params.loMethod = cv2.LOCAL_OPTIM_SIGMA
     params.sampler = cv2.SAMPLING_UNIFORM
-    params.threshold = threshold_px
-    params.maxIterations = max_iterations
+    params.threshold = sampling.threshold_px
+    params.maxIterations = sampling.max_iterations
     params.confidence = CONFIDENCE
-    params.randomGeneratorState = seed
+    params.randomGeneratorState = sampling.seed
     params.isParallel = False
-    K = np.diag([focal, focal, 1.0])
+    K = np.diag([image.focal, image.focal, 1.0])
     try:
         found, _, rotation_vector, translation, _ = cv2.solvePnPRansac(
-            points3d[:, None], plane[:, None], K, np.zeros(4), params=params
+            image.points3d[:, None], image.points2d[:, None], K, np.zeros(4), params=params
         )
     except cv2.error:  # raised for some degenerate samples
         return None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from aceg_ros.geometry.poses import make_pose, project_rotation
 from aceg_ros.pose.covariance import Linearized, image_blocks, pose_covariance
+from aceg_ros.pose.mounting import Mounting
 from aceg_ros.pose.reprojection import Reprojection, moved, usable_rows
 
 Array = NDArray[np.float64]
@@ -60,7 +61,7 @@ def refine_pose(
     rays: Array,
     points3d: Array,
     sigma_px: Array,
-    focal: float,
+    cameras: float | Mounting,
     threshold_px: float = 10.0,
     floor_px: float = 1.0,
 ) -> RefinedPose | None:
@@ -68,8 +69,10 @@ def refine_pose(
 
     `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) meters, `sigma_px` (N,)
     the deviation per axis expected of each residual in pixels, to which `floor_px` is added in
-    squares; a factor common to all is measured from the residuals. Rows that are not finite are
-    outliers. An inlier's residual is below `threshold_px` and in keeping with its sigma.
+    squares; a factor common to all is measured from the residuals. `cameras` is the focal length of
+    one camera in pixels, or how several are mounted: the pose is then the rig's, as are the axes of
+    its fit. Rows that are not finite are outliers. An inlier's residual is below `threshold_px` and
+    in keeping with its sigma.
 
     The cost is Geman and McClure's s^2 / (1 + s^2 / c^2), whose width c shrinks from the threshold
     to what the residuals show (graduated non-convexity, Blake and Zisserman 1987), minimized by
@@ -81,13 +84,15 @@ def refine_pose(
     if usable.sum() < MIN_INLIERS or not np.isfinite(world_from_cam).all():
         return None
     sigma = np.hypot(sigma_px[usable], floor_px)
-    problem = Reprojection(rays[usable], points3d[usable], focal)
+    mounting = Mounting.of(cameras, len(rays)).rows(usable)
+    problem = Reprojection(rays[usable], points3d[usable], mounting)
     start = make_pose(project_rotation(world_from_cam[:3, :3]), world_from_cam[:3, 3])
     fit = fit_pose(start, problem, sigma, threshold_px, reach_px=threshold_px)
     if fit.inliers.sum() < MIN_INLIERS:
         return None
     linearized = _linearized(fit, problem, sigma)
-    local = pose_covariance(linearized, [image_blocks(rays[usable][fit.inliers])])
+    blocks = image_blocks(rays[usable][fit.inliers], mounting.camera[fit.inliers])
+    local = pose_covariance(linearized, [blocks])
     if local is None or np.linalg.eigvalsh(local[3:, 3:])[-1] > MAX_ROTATION_STD**2:
         return None
     inliers = np.zeros(len(rays), dtype=bool)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.geometry.poses import make_pose, so3_exp
+from aceg_ros.pose.mounting import Mounting
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -25,17 +26,20 @@ MIN_DEPTH = 1e-6
 class Reprojection:
     """Tangent-plane residuals of unit `rays` (N, 3) against `points3d` (N, 3) in meters.
 
-    `focal` is in pixels. All numbers are taken to be finite; `usable_rows` tells which ones are.
-    What is computed has the measurements along its last axis, which is the fast way round. Raises
-    ValueError when the two tables do not pair.
+    `cameras` is the focal length of one camera in pixels, or how several are mounted on a rig:
+    poses are then the rig's. All numbers are taken to be finite; `usable_rows` tells which ones
+    are. What is computed has the measurements along its last axis, which is the fast way round.
+    Raises ValueError when the two tables do not pair.
     """
 
-    def __init__(self, rays: Array, points3d: Array, focal: float) -> None:
+    def __init__(self, rays: Array, points3d: Array, cameras: float | Mounting) -> None:
         if rays.ndim != 2 or rays.shape[1] != 3 or rays.shape != points3d.shape:
             raise ValueError(f'rays {rays.shape} and points {points3d.shape} are not both (N, 3)')
-        self._focal = focal
+        mounting = Mounting.of(cameras, len(rays))
+        self._focal = mounting.focals
+        self._centers = np.ascontiguousarray(mounting.centers.T)
         self._points3d = np.ascontiguousarray(points3d.T, dtype=np.float64)
-        self._frames = tangent_frames(np.asarray(rays, dtype=np.float64))
+        self._frames = tangent_frames(mounting.turned(np.asarray(rays, dtype=np.float64)))
 
     def errors(self, world_from_cam: Array) -> Array:
         """Lengths (N,) of the residuals in pixels, infinite behind a ray's tangent plane."""
@@ -44,11 +48,11 @@ class Reprojection:
 
     def linearized(self, world_from_cam: Array) -> tuple[Array, Array]:
         """Residuals (2, N) px and their Jacobian (6, 2, N) by `moved`'s step; zeros when behind."""
-        points_cam, plane, inverse_depth = self._local(world_from_cam)
+        points_rig, plane, inverse_depth = self._local(world_from_cam)
         axes, bearing = self._frames[:, :2], self._frames[:, 2:]
-        # By the point in the camera, (3, 2, N).
+        # By the point in the rig, (3, 2, N).
         gx, gy, gz = by_point = (axes * self._focal - plane * bearing) * inverse_depth
-        x, y, z = points_cam
+        x, y, z = points_rig
         jacobian = np.empty((6, *plane.shape))
         jacobian[:3] = -by_point
         # A camera turned by w sees the point p at p - w x p, and g.(p x w) = w.(g x p).
@@ -60,20 +64,21 @@ class Reprojection:
     def subset(self, rows: Mask) -> Reprojection:
         """Return the same for the rows (N,) chosen."""
         result = object.__new__(Reprojection)
-        result._focal = self._focal
+        result._focal = self._focal[rows]
+        result._centers = self._centers[:, rows]
         result._points3d = self._points3d[:, rows]
         result._frames = self._frames[:, :, rows]
         return result
 
     def _local(self, world_from_cam: Array) -> tuple[Array, Array, Array]:
-        """Points in the camera (3, N), residuals (2, N), 1 / b.p (N,); the last two 0 if behind."""
+        """Points in the rig (3, N), residuals (2, N), 1 / b.p (N,); the last two 0 if behind."""
         rotation, center = world_from_cam[:3, :3], world_from_cam[:3, 3]
-        points_cam = rotation.T @ (self._points3d - center[:, None])
-        local = np.einsum('jkn,jn->kn', self._frames, points_cam)
+        points_rig = rotation.T @ (self._points3d - center[:, None])
+        local = np.einsum('jkn,jn->kn', self._frames, points_rig - self._centers)
         depth = local[2]
         ahead = depth > MIN_DEPTH
         inverse_depth = np.divide(1.0, depth, out=np.zeros_like(depth), where=ahead)
-        return points_cam, (self._focal * inverse_depth) * local[:2], inverse_depth
+        return points_rig, (self._focal * inverse_depth) * local[:2], inverse_depth
 
 
 def moved(world_from_cam: Array, step: NDArray[np.floating]) -> Array:

@@ -81,9 +81,10 @@ class AnchoredReader:
         read = self._regressor.among(features, self._tensors, kept)
         matches = self._surest(patches.rays[some], patches.centers[some], read, patches.focal)
         if read.similarity is None or first.similarity is None or not some.any():
-            return Prediction(matches, support_ratio=0.0)
+            return Prediction(matches, support_ratio=0.0, near_count=0)
         best = first.similarity[torch.from_numpy(some)].clamp_min(_MIN_SIMILARITY)
-        return Prediction(matches, support_ratio=float((read.similarity / best).mean()))
+        support = float((read.similarity / best).mean())
+        return Prediction(matches, support_ratio=support, near_count=int(some.sum()))
 
     @torch.inference_mode()
     def mean_similarity(self, patches: ImagePatches) -> float | None:

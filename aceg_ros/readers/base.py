@@ -43,6 +43,7 @@ class Prediction:
     # has near its ray, as a part of that to the most similar token of all, on average. None where
     # a prediction was not made near a pose.
     support_ratio: float | None = None
+    near_count: int = 1  # patches that have any of the map near their rays
 
 
 class CodeReader(Protocol):

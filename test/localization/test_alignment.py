@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from aceg_ros.geometry.poses import (
     inverse,
@@ -19,9 +20,11 @@ from aceg_ros.landmarks.templates import find_planar_patches, planar_patches
 from aceg_ros.localization import alignment
 from aceg_ros.localization.alignment import align
 from aceg_ros.localization.options import LandmarkOptions
+from aceg_ros.localization.views import View, first_matches
 from aceg_ros.pose.covariance import Linearized
 from aceg_ros.pose.matches import Matches
 from aceg_ros.pose.refine import RefinedPose
+from aceg_ros.readers.base import ImagePatches, Prediction
 
 OPTIONS = LandmarkOptions()
 PIXELS = 6.0  # more than the reach of the first search
@@ -43,16 +46,21 @@ def aligned(queries, landmarks, start, options=OPTIONS):
     points_cam = transform_points(inverse(start), landmarks.centers.astype(float))
     pixels = query.camera.project(points_cam)
     seen = ((pixels > 0) & (pixels < (query.camera.width, query.camera.height))).all(axis=1)
-    matches = Matches(
+    seen_by_patches = Matches(
         query.camera.rays(pixels[seen]),
         pixels[seen],
         landmarks.centers[seen].astype(float),
         np.full(int(seen.sum()), 100.0),
     )
+    patches = ImagePatches(
+        torch.zeros(0, 1), np.zeros((0, 3)), np.zeros((0, 2)), query.camera, torch.zeros(1, 1, 1), 8
+    )
+    view = View(query.image(), patches, Prediction(seen_by_patches), np.eye(4))
+    matches = first_matches([view])
     count = len(matches)
     nothing = Linearized(np.zeros((6, 2, count)), np.zeros((2, count)), np.ones(count), 1.0, 0.0)
     pose = RefinedPose(start, np.eye(6), np.ones(count, bool), nothing)
-    return align(query.image(), query.camera, [landmarks], pose, matches, options)
+    return align([view], [landmarks], pose, matches, options)
 
 
 def turned(truth, queries, pixels):

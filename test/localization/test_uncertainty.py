@@ -16,7 +16,7 @@ from aceg_ros.localization.search import FoundPose
 from aceg_ros.localization.uncertainty import pose_uncertainty, with_rival
 from aceg_ros.pose.consistency import mahalanobis2, pose_residual
 from aceg_ros.pose.covariance import image_blocks
-from aceg_ros.pose.matches import Matches
+from aceg_ros.pose.matches import Matches, RigMatches
 from aceg_ros.pose.refine import RefinedPose, refine_pose
 
 CAMERA = Camera.pinhole(640, 480, 525.0, 525.0, 319.5, 239.5)
@@ -59,13 +59,17 @@ def scene(rng, geometry, options):
     # Neighbors are often of one keyframe.
     owner = (pixels[:, 0] // 80 + rng.integers(0, 3, count)).astype(np.int64) % KEYFRAMES
     towards = points3d - keyframes[owner, :3, 3]
-    blocks = image_blocks(rays)
+    blocks = image_blocks(rays, np.zeros(count, np.int64))
     common = rng.normal(size=3) * options.common_angle
     turns = rng.normal(size=(KEYFRAMES, 3)) * options.keyframe_angle + common
     scales = rng.normal(size=(KEYFRAMES, blocks.max() + 1)) * options.depth
     wrong = points3d + np.cross(turns[owner], towards) + towards * scales[owner, blocks][:, None]
     measured = CAMERA.rays(pixels + rng.normal(size=pixels.shape) * NOISE_PX)
-    return Matches(measured, pixels, wrong, np.full(count, 1e-3)), owner, keyframes
+    return seen(measured, pixels, wrong, np.full(count, 1e-3)), owner, keyframes
+
+
+def seen(*columns):
+    return RigMatches.of([Matches(*columns)], np.eye(4)[None], np.array([CAMERA.focal]))
 
 
 def refined(matches):
@@ -83,7 +87,7 @@ def aligned_pose(rng, geometry, options):
     matches, owner, keyframes = scene(rng, geometry, options)
     pose = refined(matches)
     aligned = AlignedPose(pose, matches, 1.0, owner, aligned=True)
-    return aligned, FoundPose(pose, matches, 1.0), keyframes
+    return aligned, FoundPose(pose, matches, 1.0, np.ones(1)), keyframes
 
 
 def normalized_errors(geometry, known, draws=30):
@@ -150,10 +154,10 @@ def test_patches_err_with_their_neighbors():
         pixels = rng.uniform(0, (640, 480), (count, 2))
         rays = CAMERA.rays(pixels + rng.normal(size=pixels.shape) * NOISE_PX)
         points3d = CAMERA.rays(pixels) * rng.uniform(1.5, 4.0, (count, 1))
-        matches = Matches(rays, pixels, points3d, np.full(count, 0.1))
+        matches = seen(rays, pixels, points3d, np.full(count, 0.1))
         pose = refined(matches)
         found = AlignedPose.by_patches(pose, matches, 0.0)
-        searched = FoundPose(pose, matches, 1.0)
+        searched = FoundPose(pose, matches, 1.0, np.ones(1))
         covariance = pose_uncertainty(found, searched, keyframe_poses(rng, 0.2), ERRORS)
         stds.append(np.sqrt(np.trace(covariance[:3, :3])))
     assert stds[1] > 0.6 * stds[0]

@@ -31,7 +31,7 @@ def test_errors_of_groups_all_over_the_image_are_seen():
         group = rng.integers(0, GROUPS, 300)
         shift = rng.normal(size=(GROUPS, 3)) * 0.01
         found = refined(view, view.points3d + shift[group])
-        blocks = image_blocks(view.rays[found.inliers])
+        blocks = image_blocks(view.rays[found.inliers], np.zeros(found.inliers.sum(), np.int64))
         error = pose_residual(view.world_from_cam, found.world_from_cam)
         for groupings, values in (
             ([blocks], by_blocks),

@@ -88,7 +88,7 @@ class _Told:
         patches = encoded.patches
         center = self._pose[:3, 3] - np.array(self._localizer.code.info.origin)
         rays = patches.rays @ self._pose[:3, :3].T
-        distance = depth_at(self._frame, encoded.view_camera, patches.rays) / patches.rays[:, 2]
+        distance = depth_at(self._frame, patches.camera, patches.rays) / patches.rays[:, 2]
 
         def as_features(part: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(part).to(patches.features)
