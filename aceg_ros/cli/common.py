@@ -17,8 +17,10 @@ from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera, r
 from aceg_ros.datasets.bag_poses import PoseChoice
 from aceg_ros.datasets.bag_topics import BagTopics
 from aceg_ros.datasets.conventions import Convention, parse_conventions, reread_dataset
+from aceg_ros.datasets.rig import RigDataset, read_rig
+from aceg_ros.datasets.rig import recognize as recognize_rig
 from aceg_ros.engine import Networks
-from aceg_ros.errors import AcegError, DatasetError
+from aceg_ros.errors import AcegError, CameraError, DatasetError
 from aceg_ros.files import write_atomically
 from aceg_ros.options import configured_by_file, configured_by_text
 
@@ -115,15 +117,19 @@ def selected(arguments: argparse.Namespace, path: Path) -> Dataset:
 
     Its notes, and what it left out, are printed.
     """
-    poses = PoseChoice(arguments.pose_topic, arguments.pose_frame, arguments.map_frame)
-    depth = arguments.depth_topic or ('' if getattr(arguments, 'depth', False) else None)
-    topics = BagTopics(arguments.image_topic, arguments.camera_info_topic, poses, depth)
-    dataset = open_dataset(
-        path,
-        topics,
-        None if arguments.camera is None else read_camera(arguments.camera),
-        arguments.exif,
-    ).select(arguments.split, arguments.start, arguments.stop, arguments.every)
+    if recognize_rig(path):
+        dataset = rig_at(path, arguments).posed()
+    else:
+        poses = PoseChoice(arguments.pose_topic, arguments.pose_frame, arguments.map_frame)
+        depth = arguments.depth_topic or ('' if getattr(arguments, 'depth', False) else None)
+        topics = BagTopics(arguments.image_topic, arguments.camera_info_topic, poses, depth)
+        dataset = open_dataset(
+            path,
+            topics,
+            None if arguments.camera is None else read_camera(arguments.camera),
+            arguments.exif,
+        )
+    dataset = dataset.select(arguments.split, arguments.start, arguments.stop, arguments.every)
     warn_notes(dataset.notes)
     warn_skipped(dataset.skipped)
     return reread_dataset(dataset, parse_conventions(arguments.pose_convention))
@@ -146,6 +152,15 @@ def images_at(path: Path, camera_file: Path | None, exif: bool) -> Dataset:
             return second()
         except DatasetError:
             raise error from None
+
+
+def rig_at(path: Path, arguments: argparse.Namespace) -> RigDataset:
+    """The recordings that a rig's file names; raises CameraError where --camera is given too."""
+    if arguments.camera is not None:
+        raise CameraError(
+            f'{path} is of several cameras: name the calibration of each there, without --camera'
+        )
+    return read_rig(path, lambda images, file: images_at(images, file, arguments.exif))
 
 
 def warn_notes(notes: list[str]) -> None:

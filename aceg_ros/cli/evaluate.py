@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,17 @@ from aceg_ros.cli.common import (
     configuration,
     networks,
     print_figures,
+    rig_at,
     selected,
+    warn_notes,
     warn_skipped,
 )
+from aceg_ros.datasets.base import Frame
+from aceg_ros.datasets.rig import Moment, recognize
 from aceg_ros.engine import Engines
-from aceg_ros.errors import AcegError
+from aceg_ros.errors import AcegError, DatasetError
 from aceg_ros.evaluation.among import evaluate_among
-from aceg_ros.evaluation.metrics import evaluate
+from aceg_ros.evaluation.metrics import evaluate, evaluate_rig
 from aceg_ros.evaluation.report import write_report
 from aceg_ros.evaluation.tables import evaluation_lines
 from aceg_ros.localization.localizer import Localizer
@@ -37,7 +42,12 @@ from aceg_ros.monitor import Monitor
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('map', type=Path, help='MAP.aceg')
-    parser.add_argument('dataset', type=Path, help='folder with images and poses')
+    parser.add_argument(
+        'dataset',
+        type=Path,
+        help='folder with images and poses, or RIG.yaml of several cameras, whose images are '
+        'localized together',
+    )
     add_selection(parser)
     add_device(parser)
     add_networks(parser)
@@ -58,7 +68,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print how well images were localized, `Evaluation.summary`."""
     code = read_map(arguments.map)
-    dataset = selected(arguments, arguments.dataset)
+    frames: Sequence[Frame] = []
+    moments: Sequence[Moment] = []
+    if recognize(arguments.dataset):
+        if arguments.beside or arguments.report is not None:
+            raise AcegError('--beside and --report are for one camera: give the dataset of one')
+        moments = _selected_moments(arguments)
+    else:
+        frames = selected(arguments, arguments.dataset).frames
     options = configuration(arguments).localization
     engines = Engines(arguments.device)
     localizers = {}
@@ -69,10 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     own = next(iter(localizers))
     bar = ProgressBar()
     try:
-        evaluation = evaluate(localizers[own], dataset.frames, Monitor(bar))
+        if moments:
+            evaluation = evaluate_rig(localizers[own], moments, Monitor(bar))
+        else:
+            evaluation = evaluate(localizers[own], frames, Monitor(bar))
         among = None
         if arguments.beside:
-            among = evaluate_among(MapSet(localizers), own, dataset.frames, Monitor(bar))
+            among = evaluate_among(MapSet(localizers), own, frames, Monitor(bar))
     finally:
         bar.close()
     warn_skipped(evaluation.skipped)
@@ -95,3 +115,17 @@ def run(arguments: argparse.Namespace) -> int:
             raise AcegError(f'{arguments.report} cannot be written: {error}') from error
         print(f'report: {page}', file=sys.stderr)
     return 0
+
+
+def _selected_moments(arguments: argparse.Namespace) -> Sequence[Moment]:
+    """Of a rig, those that `add_selection` says; raises DatasetError where none remains."""
+    if arguments.split is not None:
+        raise DatasetError('a rig has no splits: name the sequence as "images" of each camera')
+    rig = rig_at(arguments.dataset, arguments)
+    warn_notes(rig.notes)
+    warn_skipped(rig.skipped)
+    moments = rig.moments()
+    chosen = moments[arguments.start : arguments.stop : arguments.every]
+    if not chosen:
+        raise DatasetError(f'none of {len(moments)} moments is in the range asked for')
+    return chosen

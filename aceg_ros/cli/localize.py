@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from aceg_ros.cli.common import (
@@ -14,9 +15,12 @@ from aceg_ros.cli.common import (
     configuration,
     images_at,
     networks,
+    rig_at,
     warn_notes,
     warn_skipped,
 )
+from aceg_ros.datasets.base import Frame
+from aceg_ros.datasets.rig import Moment, recognize
 from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, ImageError
@@ -28,7 +32,12 @@ from aceg_ros.maps.file import read_map
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument('map', type=Path, help='MAP.aceg')
-    parser.add_argument('images', type=Path, help='an image, a folder of images, or a dataset')
+    parser.add_argument(
+        'images',
+        type=Path,
+        help='an image, a folder of images, a dataset, or RIG.yaml of several cameras, whose '
+        'images are localized together',
+    )
     add_camera(parser)
     parser.add_argument(
         '-o',
@@ -44,15 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Localize every image; the exit status is 1 when none could be."""
     code = read_map(arguments.map)
-    images = images_at(arguments.images, arguments.camera, arguments.exif)
-    warn_notes(images.notes)
-    warn_skipped(images.skipped)
+    queries = _queries(arguments)
     engine = Engine.for_map(code.info, arguments.device, networks(arguments))
     localizer = Localizer(code, engine, configuration(arguments).localization)
     poses = []
-    for frame in images.frames:
+    for frame in queries:
         try:
-            found = localizer.localize(frame.image(), frame.camera)
+            if isinstance(frame, Moment):
+                found = localizer.localize_rig(*frame.read())
+            else:
+                found = localizer.localize(frame.image(), frame.camera)
         except ImageError as error:
             print(f'aceg: left out {frame.name}: {error}', file=sys.stderr)
             continue
@@ -67,5 +77,18 @@ def run(arguments: argparse.Namespace) -> int:
             write_trajectory(arguments.output, poses)
         except OSError as error:
             raise AcegError(f'{arguments.output} cannot be written: {error}') from error
-    print(f'{len(poses)} of {len(images.frames)} images localized', file=sys.stderr)
+    print(f'{len(poses)} of {len(queries)} images localized', file=sys.stderr)
     return 0 if poses else 1
+
+
+def _queries(arguments: argparse.Namespace) -> Sequence[Frame | Moment]:
+    """Images, or those of all cameras of a rig at a time."""
+    if recognize(arguments.images):
+        rig = rig_at(arguments.images, arguments)
+        warn_notes(rig.notes)
+        warn_skipped(rig.skipped)
+        return rig.moments()
+    images = images_at(arguments.images, arguments.camera, arguments.exif)
+    warn_notes(images.notes)
+    warn_skipped(images.skipped)
+    return images.frames

@@ -37,7 +37,11 @@ from aceg_ros.options import configured
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     defaults = MappingOptions()
-    parser.add_argument('dataset', type=Path, help='folder with images and poses, or a rosbag')
+    parser.add_argument(
+        'dataset',
+        type=Path,
+        help='folder with images and poses, a rosbag, or RIG.yaml of several cameras',
+    )
     parser.add_argument(
         '-o', '--output', type=Path, required=True, help='file for the map, MAP.aceg'
     )

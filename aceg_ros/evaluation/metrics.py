@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from aceg_ros.datasets import Frame
+from aceg_ros.datasets.rig import Moment
 from aceg_ros.errors import DatasetError, ImageError
 from aceg_ros.geometry.poses import pose_error
+from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization, LocalizationFailure, Localizes
 from aceg_ros.monitor import Monitor
 from aceg_ros.pose.consistency import normalized_errors
@@ -37,6 +39,20 @@ class FrameResult:
     seconds: float  # wall time of the answer; nan where there was none
     meters: float  # between the camera centers; infinite when not localized
     degrees: float  # between the rotations; infinite when not localized
+
+    @classmethod
+    def of(
+        cls,
+        frame: Frame,
+        truth: Array,
+        answer: Localization | LocalizationFailure,
+        seconds: float,
+    ) -> FrameResult:
+        """An answer, compared."""
+        meters, degrees = math.inf, math.inf
+        if isinstance(answer, Localization):
+            meters, degrees = map(float, pose_error(answer.world_from_cam, truth))
+        return cls(frame, truth, answer, seconds, meters, degrees)
 
     @property
     def localized(self) -> bool:
@@ -162,10 +178,42 @@ def evaluate(
         start = time.perf_counter()
         answer = localizer.localize(image, frame.camera)
         seconds = time.perf_counter() - start
-        meters, degrees = math.inf, math.inf
-        if isinstance(answer, Localization):
-            meters, degrees = map(float, pose_error(answer.world_from_cam, frame.world_from_cam))
-        results.append(FrameResult(frame, frame.world_from_cam, answer, seconds, meters, degrees))
+        results.append(FrameResult.of(frame, frame.world_from_cam, answer, seconds))
+    return _evaluation(frames, results, skipped, without_pose)
+
+
+def evaluate_rig(
+    localizer: Localizer, moments: Sequence[Moment], monitor: Monitor | None = None
+) -> Evaluation:
+    """As `evaluate`, with the images of all cameras of a rig together; frames are the first's."""
+    monitor = monitor or Monitor()
+    results: list[FrameResult] = []
+    skipped: list[str] = []
+    without_pose = 0
+    for index, moment in enumerate(moments):
+        monitor.report('evaluate', index / len(moments), moment.name)
+        if moment.world_from_rig is None:
+            without_pose += 1
+            continue
+        try:
+            images, rig = moment.read()
+        except ImageError as error:
+            skipped.append(f'{moment.name}: {error}')
+            continue
+        start = time.perf_counter()
+        answer = localizer.localize_rig(images, rig)
+        seconds = time.perf_counter() - start
+        frame = next(frame for frame in moment.frames if frame is not None)
+        results.append(FrameResult.of(frame, moment.world_from_rig, answer, seconds))
+    return _evaluation(moments, results, skipped, without_pose)
+
+
+def _evaluation(
+    frames: Sequence[Frame | Moment],
+    results: list[FrameResult],
+    skipped: list[str],
+    without_pose: int,
+) -> Evaluation:
     if not results:
         raise DatasetError(
             f'none of the {len(frames)} frames can be evaluated: {without_pose} have no pose, '

@@ -10,7 +10,9 @@ import numpy as np
 from aceg_ros.pose.matches import Matches, RigMatches
 from aceg_ros.readers.base import CodeReader, ImagePatches, Prediction
 
-_LEAST_AGREEING = 12  # first matches of a view; fewer agree with a pose by chance
+# First matches of a view that agree with a pose it has a part in, or this part of the most that a
+# view has. Fewer agree by chance.
+_LEAST_AGREEING, _PART_OF_MOST = 20, 0.5
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def near(reader: CodeReader, views: Sequence[View], world_from_rig: np.ndarray) 
     first = first_matches(views)
     inliers = first.rows(first.errors(world_from_rig) < reader.threshold_px)
     counts = np.bincount(inliers.mounting.camera, minlength=len(views))
-    agreeing = counts >= min(_LEAST_AGREEING, int(counts.max()))
+    agreeing = counts >= min(_LEAST_AGREEING, _PART_OF_MOST * counts.max())
     chosen = [
         each.rows(np.full(len(each), agrees))
         for each, agrees in zip(matches, agreeing, strict=True)

@@ -1,0 +1,184 @@
+"""Recordings of a rig: a file that names the images of each camera, and where it is mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aceg_ros.datasets.base import Dataset, Frame
+from aceg_ros.datasets.calibration import read_mapping
+from aceg_ros.datasets.trajectory import Trajectory, read_trajectory
+from aceg_ros.errors import CameraError, DatasetError, PoseError
+from aceg_ros.geometry.poses import inverse, pose_from_tum, validate_pose
+from aceg_ros.geometry.rigs import Rig
+
+Array = NDArray[np.float64]
+# Opens images, by the file of their calibration where there is one.
+OpenImages = Callable[[Path, Path | None], Dataset]
+
+_SUFFIXES = ('.yaml', '.yml')
+_ENTRIES = {'cameras', 'poses', 'tolerance'}
+_CAMERA_ENTRIES = {'images', 'calibration', 'rig_from_cam'}
+_TOLERANCE = 0.02  # s
+_EXAMPLE = (
+    'write for each camera "images", "rig_from_cam" as [x, y, z, qx, qy, qz, qw], and if need be '
+    '"calibration" (docs/datasets.md)'
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What the cameras of a rig saw at one time."""
+
+    stamp: float  # s, of the first camera's image
+    frames: tuple[Frame | None, ...]  # one of each camera, None where it has none
+    rig_from_cam: Array  # (C, 4, 4)
+    world_from_rig: Array | None  # (4, 4); None without a pose
+
+    @property
+    def name(self) -> str:
+        """That of its first image."""
+        return next(frame.name for frame in self.frames if frame is not None)
+
+    def read(self) -> tuple[list[NDArray[np.uint8]], Rig]:
+        """The images there are, and the rig of their cameras; raises as `Frame.image` does."""
+        shown = [index for index, frame in enumerate(self.frames) if frame is not None]
+        frames = [frame for frame in self.frames if frame is not None]
+        rig = Rig(tuple(frame.camera for frame in frames), self.rig_from_cam[shown])
+        return [frame.image() for frame in frames], rig
+
+
+@dataclass(frozen=True)
+class RigDataset:
+    """The recordings of C cameras that are fixed to each other."""
+
+    name: str
+    recordings: tuple[Dataset, ...]  # of each camera; names of frames begin with its images'
+    rig_from_cam: Array  # (C, 4, 4)
+    poses: Trajectory | None  # world_from_rig; None: the frames' own
+    tolerance: float  # s between images of one moment
+
+    @property
+    def notes(self) -> list[str]:
+        """See `Dataset`."""
+        return [note for recording in self.recordings for note in recording.notes]
+
+    @property
+    def skipped(self) -> list[str]:
+        """See `Dataset`."""
+        return [line for recording in self.recordings for line in recording.skipped]
+
+    def moments(self) -> list[Moment]:
+        """One for each image of the first camera, with those of the others nearest in time."""
+        first, *others = self.recordings
+        stamps = [np.array([frame.stamp for frame in other.frames]) for other in others]
+        moments = []
+        for frame in first.frames:
+            frames: list[Frame | None] = [frame]
+            for other, times in zip(others, stamps, strict=True):
+                nearest = int(np.abs(times - frame.stamp).argmin())
+                near = abs(times[nearest] - frame.stamp) <= self.tolerance
+                frames.append(other.frames[nearest] if near else None)
+            pose = self._world_from_rig(frames)
+            moments.append(Moment(frame.stamp, tuple(frames), self.rig_from_cam, pose))
+        return moments
+
+    def posed(self) -> Dataset:
+        """The images of all cameras with their poses, for mapping."""
+        frames = []
+        for recording, rig_from_cam in zip(self.recordings, self.rig_from_cam, strict=True):
+            for frame in recording.frames:
+                if self.poses is not None:
+                    world_from_rig = self._pose_at(frame.stamp)
+                    pose = None if world_from_rig is None else world_from_rig @ rig_from_cam
+                    frame = replace(frame, world_from_cam=pose)
+                frames.append(frame)
+        frames.sort(key=lambda frame: frame.stamp)
+        metric = self.poses is not None or all(each.metric for each in self.recordings)
+        return Dataset(self.name, frames, metric, self.skipped, self.notes)
+
+    def _world_from_rig(self, frames: Sequence[Frame | None]) -> Array | None:
+        """The pose when the first of ``frames`` that has one was taken."""
+        for frame, rig_from_cam in zip(frames, self.rig_from_cam, strict=True):
+            if frame is None:
+                continue
+            if self.poses is not None:
+                return self._pose_at(frame.stamp)
+            if frame.world_from_cam is not None:
+                return np.asarray(frame.world_from_cam @ inverse(rig_from_cam))
+        return None
+
+    def _pose_at(self, stamp: float) -> Array | None:
+        assert self.poses is not None
+        try:
+            return self.poses.at(stamp)
+        except PoseError:
+            return None
+
+
+def recognize(path: Path) -> bool:
+    """Whether it is a file, and by its name one of a rig."""
+    return path.suffix.lower() in _SUFFIXES and path.is_file()
+
+
+def read_rig(path: str | Path, open_images: OpenImages) -> RigDataset:
+    """Read a rig's file; paths in it are relative to its folder.
+
+    ``open_images`` opens the images of a camera. Raises DatasetError, naming the file and the
+    entry, for a file that is none of a rig, and what ``open_images`` raises.
+    """
+    path = Path(path)
+    try:
+        values = read_mapping(path)
+    except CameraError as error:
+        raise DatasetError(str(error)) from error
+    _check_entries(str(path), values, _ENTRIES)
+    cameras = values.get('cameras')
+    if not isinstance(cameras, list) or not cameras:
+        raise DatasetError(f'{path} has no list "cameras"; {_EXAMPLE}')
+    recordings, mounts = [], []
+    for number, camera in enumerate(cameras, start=1):
+        where = f'{path}, camera {number}'
+        if not isinstance(camera, Mapping) or not isinstance(camera.get('images'), str):
+            raise DatasetError(f'{where}: has no entry "images"; {_EXAMPLE}')
+        _check_entries(where, camera, _CAMERA_ENTRIES)
+        mounts.append(_mount(where, camera.get('rig_from_cam')))
+        images, calibration = str(camera['images']), camera.get('calibration')
+        recording = open_images(
+            path.parent / images, None if calibration is None else path.parent / str(calibration)
+        )
+        frames = [replace(frame, name=f'{images}/{frame.name}') for frame in recording.frames]
+        recordings.append(replace(recording, frames=frames))
+    poses = values.get('poses')
+    return RigDataset(
+        path.stem,
+        tuple(recordings),
+        np.stack(mounts),
+        None if poses is None else read_trajectory(path.parent / str(poses))[0],
+        _tolerance(path, values.get('tolerance', _TOLERANCE)),
+    )
+
+
+def _check_entries(where: str, values: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(map(str, values.keys() - known))
+    if unknown:
+        raise DatasetError(f'{where}: does not know the entry "{unknown[0]}"; {_EXAMPLE}')
+
+
+def _mount(where: str, numbers: Any) -> Array:
+    try:
+        values = np.array(numbers, np.float64)
+        return validate_pose(values) if values.shape == (4, 4) else pose_from_tum(values)
+    except (TypeError, ValueError, PoseError) as error:
+        raise DatasetError(f'{where}: rig_from_cam is no pose ({error}); {_EXAMPLE}') from error
+
+
+def _tolerance(path: Path, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise DatasetError(f'{path}: tolerance is {value!r}; give seconds, such as {_TOLERANCE}')
+    return float(value)
