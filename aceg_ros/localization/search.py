@@ -13,7 +13,7 @@ from aceg_ros.localization.options import SearchOptions
 from aceg_ros.localization.result import Reason
 from aceg_ros.localization.views import View, first_matches, near
 from aceg_ros.pose.matches import RigMatches
-from aceg_ros.pose.ransac import ransac_pose
+from aceg_ros.pose.ransac import ransac_poses
 from aceg_ros.pose.refine import RefinedPose, refine_pose
 from aceg_ros.readers.base import CodeReader
 
@@ -42,10 +42,10 @@ def search_pose(
     of the image, sampling may end in a pose that is right for that part only.
     """
     first = first_matches(views)
-    best: FoundPose | None = None
+    settled: list[FoundPose] = []
     reason = Reason.NO_POSE
     for seed, factor in enumerate(options.attempts):
-        coarse = ransac_pose(
+        sampled = ransac_poses(
             first.rays,
             first.points3d,
             first.mounting,
@@ -54,25 +54,30 @@ def search_pose(
             seed,
         )
         clock.lap('ransac')
-        if coarse is None:
-            continue
-        if best is not None and _is_near(coarse[0], best, options.same_px):
-            continue  # it would settle where that one did
-        found = _settle(reader, views, coarse[0], options)
-        clock.lap('refine')
-        if found is None:
-            reason = Reason.UNDETERMINED
-            continue
-        if found.support_ratio is None:
-            return found
-        if best is None or found.support_ratio > (best.support_ratio or 0.0):
-            best = found
-        if (
-            found.pose.inliers.mean() >= options.sure_inlier_ratio
-            and found.support_ratio >= options.sure_support_ratio
-        ):
-            break
-    return best or reason
+        # Of several views those that disagree may outvote one that is right.
+        for coarse, _ in sampled if len(views) > 1 else sampled[:1]:
+            if any(_is_near(coarse, found, options.same_px) for found in settled):
+                continue  # it would settle where that one did
+            found = _settle(reader, views, coarse, options)
+            clock.lap('refine')
+            if found is None:
+                reason = Reason.UNDETERMINED
+                continue
+            if found.support_ratio is None:
+                return found
+            settled.append(found)
+            settled.sort(key=_support, reverse=True)
+            if (
+                found is settled[0]
+                and found.pose.inliers.mean() >= options.sure_inlier_ratio
+                and _support(found) >= options.sure_support_ratio
+            ):
+                return found
+    return settled[0] if settled else reason
+
+
+def _support(found: FoundPose) -> float:
+    return found.support_ratio or 0.0
 
 
 def _settle(

@@ -49,19 +49,33 @@ def ransac_pose(
     seed: int = 0,
     max_iterations: int = MAX_ITERATIONS,
 ) -> tuple[Array, Mask] | None:
-    """Find the pose most matches agree on: world_from_cam (4, 4) and inliers (N,), or None.
+    """The first of `ransac_poses`, None when there is none."""
+    found = ransac_poses(rays, points3d, cameras, threshold_px, prior, seed, max_iterations)
+    return found[0] if found else None
+
+
+def ransac_poses(
+    rays: Array,
+    points3d: Array,
+    cameras: float | Mounting,
+    threshold_px: float,
+    prior: Array | None = None,
+    seed: int = 0,
+    max_iterations: int = MAX_ITERATIONS,
+) -> list[tuple[Array, Mask]]:
+    """Poses that matches agree on, world_from_cam (4, 4) and inliers (N,) each, the best first.
 
     `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) meters; rows that are not
     finite are outliers. `cameras` is the focal length of one camera in pixels, or how several are
     mounted: poses are then the rig's. OpenCV samples each camera of a rig by itself only. Inliers
     have a residual (see `reprojection`) below `threshold_px`. `prior` is a guess of world_from_cam.
-    It is one more hypothesis, fitted to the matches near it. It is taken only if more matches agree
-    with it than with the sampled poses. None when fewer than 6 matches agree. At most
-    `max_iterations` samples are tried. The same input and `seed` give the same result.
+    It is one more hypothesis, fitted to the matches near it. It comes first only if more matches
+    agree with it than with the sampled poses. Poses that fewer than 6 matches agree with are left
+    out. At most `max_iterations` samples are tried. The same input and `seed` give the same result.
     """
     usable = usable_rows(rays, points3d)
     if usable.sum() < MIN_INLIERS:
-        return None
+        return []
     count = len(rays)
     rays, points3d = rays[usable].astype(np.float64), points3d[usable].astype(np.float64)
     mounting = Mounting.of(cameras, count).rows(usable)
@@ -73,17 +87,16 @@ def ransac_pose(
         reach = PRIOR_REACH * threshold_px
         sigma = np.ones(len(rays))
         hypotheses.append(fit_pose(start, problem, sigma, threshold_px, reach).world_from_cam)
-    if not hypotheses:
-        return None
-
     errors = [problem.errors(pose) for pose in hypotheses]
     # MSAC's score (Torr and Zisserman 2000), on which a tie goes to what sampling found.
-    best = int(np.argmin([(np.minimum(e, threshold_px) ** 2).sum() for e in errors]))
-    inliers = np.zeros(count, dtype=bool)
-    inliers[usable] = errors[best] < threshold_px
-    if inliers.sum() < MIN_INLIERS:
-        return None
-    return hypotheses[best], inliers
+    score = [(np.minimum(e, threshold_px) ** 2).sum() for e in errors]
+    found = []
+    for index in np.argsort(score, kind='stable'):
+        inliers = np.zeros(count, dtype=bool)
+        inliers[usable] = errors[index] < threshold_px
+        if inliers.sum() >= MIN_INLIERS:
+            found.append((hypotheses[index], inliers))
+    return found
 
 
 @dataclass(frozen=True)

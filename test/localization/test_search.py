@@ -96,10 +96,10 @@ def sampled(scene, monkeypatch):
     def ransac(rays, points3d, cameras, threshold_px, prior=None, seed=0):
         asked.append((threshold_px, seed, prior))
         pose = answers[min(len(asked), len(answers)) - 1]
-        return None if pose is None else (pose, np.ones(len(rays), bool))
+        return [] if pose is None else [(pose, np.ones(len(rays), bool))]
 
     ransac.asked, ransac.answers = asked, answers
-    monkeypatch.setattr(search, 'ransac_pose', ransac)
+    monkeypatch.setattr(search, 'ransac_poses', ransac)
     return ransac
 
 
