@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     moments: Sequence[Moment] = []
     if recognize(arguments.dataset):
         if arguments.beside or arguments.report is not None:
-            raise AcegError('--beside and --report are for one camera: give the dataset of one')
+            raise AcegError('--beside and --report are of one camera: give the dataset of one')
         moments = _selected_moments(arguments)
     else:
         frames = selected(arguments, arguments.dataset).frames

@@ -116,7 +116,7 @@ def test_a_rig_of_one_camera_is_that_camera():
 
 def test_covariance_holds_and_is_smaller_than_that_of_a_camera():
     inside, ratios = 0, []
-    for seed in range(40):
+    for seed in range(25):
         view = RigView(100 + seed, counts=(60, 60, 60), outliers=(0.1, 0.1, 0.1))
         found = view.refined(view.world_from_rig)
         error = error_vector(found.world_from_cam, view.world_from_rig)
@@ -127,7 +127,7 @@ def test_covariance_holds_and_is_smaller_than_that_of_a_camera():
             truth, view.rays[rows], view.points3d[rows], np.ones(60), CAMERAS['pinhole'].focal, 8.0
         )
         ratios.append(np.trace(found.covariance[:3, :3]) / np.trace(alone.covariance[:3, :3]))
-    assert inside >= 34
+    assert inside >= 21
     assert np.median(ratios) < 0.5
 
 
