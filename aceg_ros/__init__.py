@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aceg_ros.errors import AcegError
     from aceg_ros.evaluation.metrics import evaluate
     from aceg_ros.geometry.cameras import Camera
+    from aceg_ros.geometry.rigs import Rig
     from aceg_ros.localization.localizer import Localizer
     from aceg_ros.localization.options import LocalizationOptions
     from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
@@ -61,6 +62,7 @@ _PUBLIC = {
     'MappingOptions': 'mapping.options',
     'Monitor': 'monitor',
     'Reason': 'localization.result',
+    'Rig': 'geometry.rigs',
     'evaluate': 'evaluation.metrics',
     'extend_map': 'mapping.extension',
     'load_map': 'maps.file:read_map',
@@ -87,6 +89,7 @@ __all__ = [
     'MappingOptions',
     'Monitor',
     'Reason',
+    'Rig',
     'evaluate',
     'extend_map',
     'load_map',

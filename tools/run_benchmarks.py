@@ -100,6 +100,12 @@ BENCHMARKS = (
         '--map-split seq-01 --query-split seq-02 --methods aceg,sift --scaling --budget 60',
     ),
     Benchmark(
+        'rigs',
+        'rig-benchmark {data}/euroc_mh05 {data}/tum_fr1_rpy --worlds 2 --queries 20 --budget 30',
+        output='--json {out}/rigs.json',
+        figures='rigs.json',
+    ),
+    Benchmark(
         'traps',
         'traps {data}/fox {data}/euroc_mh05 --worlds 2 --images 16 --budget 15',
         output='-o {out}',
