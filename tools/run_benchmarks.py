@@ -101,7 +101,13 @@ BENCHMARKS = (
     ),
     Benchmark(
         'rigs',
-        'rig-benchmark {data}/euroc_mh05 {data}/tum_fr1_rpy --worlds 2 --queries 20 --budget 30',
+        'rig-benchmark --worlds 2 --queries 15 --budget 40',
+        output='--json {out}/rigs.json',
+        figures='rigs.json',
+    ),
+    Benchmark(
+        'rig-pairs',
+        'rig-benchmark {data}/euroc_mh05 {data}/tum_fr1_rpy --queries 20 --budget 40',
         output='--json {out}/rigs.json',
         figures='rigs.json',
     ),
