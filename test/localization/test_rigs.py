@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aceg_ros.errors import CameraError, ImageError, PoseError
+from aceg_ros.geometry.cameras import turned_from_cam
 from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp
 from aceg_ros.geometry.rigs import Rig
 from aceg_ros.lab.worlds import record
@@ -83,6 +84,19 @@ def test_a_camera_that_sees_nothing_does_not_hurt(
     found = localizer.localize_rig(given, rig)
     assert is_near(found, world_from_rig)
     assert set(found.cameras) == {1 - blind}
+
+
+def test_cameras_that_are_mounted_rolled(localizer, images, room_camera, world_from_rig):
+    """By a quarter turn, in which the map knows little of their images."""
+    rolled = [np.ascontiguousarray(np.rot90(image)) for image in images]
+    camera = room_camera.turned(1)
+    rig = Rig((camera, camera), MOUNTS @ turned_from_cam(-1))
+    found = localizer.localize_rig(rolled, rig)
+    assert is_near(found, world_from_rig)
+    inliers = found.inliers & (found.cameras == 1)
+    there = found.points3d[inliers] - (found.world_from_cam @ rig.rig_from_cam[1])[:3, 3]
+    pixels = camera.project(there @ (found.world_from_cam @ rig.rig_from_cam[1])[:3, :3])
+    assert np.median(np.linalg.norm(pixels - found.points2d[inliers], axis=1)) < 5
 
 
 def test_an_image_of_another_time_comes_with_the_motion_since(
