@@ -60,7 +60,7 @@ def aligned(queries, landmarks, start, options=OPTIONS):
     count = len(matches)
     nothing = Linearized(np.zeros((6, 2, count)), np.zeros((2, count)), np.ones(count), 1.0, 0.0)
     pose = RefinedPose(start, np.eye(6), np.ones(count, bool), nothing)
-    return align([view], [landmarks], pose, matches, options)
+    return align([view], [landmarks], pose, matches, np.ones(1, bool), options)
 
 
 def turned(truth, queries, pixels):

@@ -143,15 +143,15 @@ class TestAttempts:
         """What RANSAC is asked; it is wrong at first, and right from `right_from` on."""
         asked = []
 
-        def ransac(rays, points3d, focal, threshold_px, prior=None, seed=0):
+        def ransac(rays, points3d, cameras, threshold_px, prior=None, seed=0):
             asked.append((threshold_px, seed))
             wrong = query.world_from_cam.copy()
             wrong[:3, :3] = wrong[:3, :3] @ so3_exp([0.0, np.radians(25.0), 0.0])
             pose = wrong if len(asked) < ransac.right_from else query.world_from_cam
-            return pose, np.ones(len(rays), bool)
+            return [(pose, np.ones(len(rays), bool))]
 
         ransac.asked = asked
-        monkeypatch.setattr('aceg_ros.localization.search.ransac_pose', ransac)
+        monkeypatch.setattr('aceg_ros.localization.search.ransac_poses', ransac)
         return ransac
 
     def test_goes_on_until_most_readings_agree(self, localizer, query, sampled):

@@ -87,7 +87,7 @@ def aligned_pose(rng, geometry, options):
     matches, owner, keyframes = scene(rng, geometry, options)
     pose = refined(matches)
     aligned = AlignedPose(pose, matches, 1.0, owner, aligned=True)
-    return aligned, FoundPose(pose, matches, 1.0, np.ones(1)), keyframes
+    return aligned, FoundPose(pose, matches, 1.0, np.ones(1), np.ones(1, bool)), keyframes
 
 
 def normalized_errors(geometry, known, draws=30):
@@ -157,7 +157,7 @@ def test_patches_err_with_their_neighbors():
         matches = seen(rays, pixels, points3d, np.full(count, 0.1))
         pose = refined(matches)
         found = AlignedPose.by_patches(pose, matches, 0.0)
-        searched = FoundPose(pose, matches, 1.0, np.ones(1))
+        searched = FoundPose(pose, matches, 1.0, np.ones(1), np.ones(1, bool))
         covariance = pose_uncertainty(found, searched, keyframe_poses(rng, 0.2), ERRORS)
         stds.append(np.sqrt(np.trace(covariance[:3, :3])))
     assert stds[1] > 0.6 * stds[0]
