@@ -313,6 +313,8 @@ class LocalizerNode(LifecycleNode):
             if self._show_again is not None and time.monotonic() > self._show_again:
                 self._show_again = None
                 self._interface.outputs.show_map_again()
+            if state in (State.WAITING_FOR_MAP, State.WAITING_FOR_IMAGES):
+                self._interface.outputs.say(f'{state.value}: {words}')
         self._closing = [requests for requests in self._closing if not requests.close()]
         if self._status.refresh():
             self._diagnostics.update()

@@ -24,11 +24,11 @@ from aceg_ros.geometry.poses import Array, pose_error
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.maps.code import world_keyframes, world_points
 from aceg_ros.ros.camera_input import CameraImage
+from aceg_ros.ros.debug_image import DebugImage
 from aceg_ros.ros.localizer.drawing import draw
 from aceg_ros.ros.localizer.maps import LoadedMap
 from aceg_ros.ros.localizer.tracked_frame import Placement
 from aceg_ros.ros.messages import frusta, point_cloud, pose_stamped, pose_with_covariance
-from aceg_ros.ros.middleware.bridge import from_rgb
 from aceg_ros.ros.middleware.publishers import (
     RetractablePublisher,
     create_publisher,
@@ -78,7 +78,8 @@ class Outputs:
         )
         self._trace = create(Path, '~/path', _NEWEST)
         self._scene_points = create(PointCloud2, '~/scene_points', _NEWEST)
-        self._debug_image = create(Image, '~/debug_image', _NEWEST)
+        self._pictures = create(Image, '~/debug_image', _NEWEST)
+        self._debug_image = DebugImage(self._pictures)
         self._map_points = create(PointCloud2, '~/map_points', LATCHED)
         self._keyframes = create(MarkerArray, '~/keyframes', LATCHED)
 
@@ -88,7 +89,7 @@ class Outputs:
             self._pose,
             self._trace,
             self._scene_points,
-            self._debug_image,
+            self._pictures,
             self._map_points,
             self._keyframes,
         ):
@@ -135,14 +136,18 @@ class Outputs:
         image: CameraImage,
         rgb: NDArray[np.uint8],
         camera: Camera,
-        answer: Localization | LocalizationFailure,
+        answer: Localization | LocalizationFailure | None,
         words: str,
         good: bool,
     ) -> None:
-        """Publish the image with the answer drawn in, if there is a subscriber."""
-        if self._debug_image.get_subscription_count():
-            drawn = draw(rgb, camera, answer, words, good)
-            self._debug_image.publish(from_rgb(drawn, image.header))
+        """Publish the image with words and the answer drawn in, if there is a subscriber."""
+        if self._debug_image.wanted:
+            drawn = rgb if answer is None else draw(rgb, camera, answer, good)
+            self._debug_image.show(drawn, image.header, words, good)
+
+    def say(self, words: str) -> None:
+        """Publish words over the last debug image, when no image comes that could have them."""
+        self._debug_image.say(Header(stamp=self._clock.now().to_msg()), words)
 
     def follow_map(self, loaded: LoadedMap | None) -> None:
         """Show a map unless it is the one shown."""

@@ -94,14 +94,17 @@ class Pipeline:
         epoch = self._tracker.epoch
         maps = self._maps.current
         if maps is None:
+            self._draw(image, rgb, camera, None, self._tracker.status[1], good=False)
             return
         try:
             if not self._tracked_frames.decide(image, self._hooks.tf_timeout()):
                 self._tracker.no_fix(stamp, epoch, self._tracked_frames.wait)
+                self._draw(image, rgb, camera, None, self._tracked_frames.wait, good=False)
                 return
         except TransformError as error:
             self._statistics.unusable += 1
             self._tracker.no_fix(stamp, epoch, str(error))
+            self._draw(image, rgb, camera, None, str(error), good=False)
             return
         if self._hooks.begins():
             epoch = self._tracker.epoch
@@ -118,15 +121,13 @@ class Pipeline:
         except TransformError as error:
             self._statistics.failed += 1
             self._tracker.no_fix(stamp, epoch, str(error))
-            self._outputs.publish_debug_image(image, rgb, camera, answer, str(error), good=False)
+            self._draw(image, rgb, camera, answer, str(error), good=False)
             return
         self._notice(placement)
         if isinstance(answer, LocalizationFailure):
             self._statistics.failed += 1
             self._tracker.no_fix(stamp, epoch, answer.message, placement.odom_from_body)
-            self._outputs.publish_debug_image(
-                image, rgb, camera, answer, answer.message, good=False
-            )
+            self._draw(image, rgb, camera, answer, answer.message, good=False)
             return
         self._check(image, rgb, camera, answer, maps, placement, epoch)
 
@@ -162,7 +163,20 @@ class Pipeline:
             self._statistics.refused += 1
             self._logger.warning(f'fix refused: {verdict.words}')
             words = verdict.words
-        self._outputs.publish_debug_image(image, rgb, camera, found, words, verdict.accepted)
+        self._draw(image, rgb, camera, found, words, verdict.accepted)
+
+    def _draw(
+        self,
+        image: CameraImage,
+        rgb: NDArray[np.uint8],
+        camera: Camera,
+        answer: Localization | LocalizationFailure | None,
+        words: str,
+        good: bool,
+    ) -> None:
+        """Show what became of an image, with the state as `~/status` has it."""
+        told = f'{self._tracker.state.value}: {words}'
+        self._outputs.publish_debug_image(image, rgb, camera, answer, told, good)
 
     def _prior(self, placement: Placement | None) -> Array | None:
         """Guess of map_from_camera (4, 4), or None."""

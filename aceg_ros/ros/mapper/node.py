@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.node import Node
+from std_msgs.msg import Header
 
 from aceg_ros.errors import AcegError, CameraError, ImageError, StorageError
 from aceg_ros.geometry.motion import CLOCK_SET_BACK
@@ -29,6 +31,7 @@ from aceg_ros.ros.mapper.outputs import Outputs, fit_report
 from aceg_ros.ros.mapper.poses import PoseSource, TfPoses, TopicPoses
 from aceg_ros.ros.mapper.report import Counters, Reports
 from aceg_ros.ros.mapper.services import Services
+from aceg_ros.ros.middleware.bridge import to_rgb
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
 from aceg_ros.ros.middleware.tf import Transforms
 from aceg_ros.ros.parameters import RVIZ_RESET, Parameters, image_reliability
@@ -38,6 +41,7 @@ from aceg_ros.tracking.stream import RepeatedImage
 
 NAME = 'aceg_mapper'
 _WATCH = 0.2  # s between looks at what does not report by itself
+_PICTURE = 0.2  # s between two debug images at least
 _CHECK = 1.0  # s between looks at images that nobody wants, and at who sends poses
 _PATIENCE = 1.0  # s that the end of the node waits for the image at hand
 
@@ -145,6 +149,19 @@ class MapperNode(Node):
                 self._check_image(image)
         except AcegError as error:
             self._on_trouble(error)
+        self._show(image)
+
+    def _show(self, image: CameraImage) -> None:
+        """Publish the image with the state in words, if someone looks."""
+        pictures = self._outputs.debug_image
+        if pictures.wanted and pictures.age > _PICTURE:
+            with suppress(ImageError):
+                rgb = to_rgb(image.message)
+                pictures.show(rgb, image.header, self._told, good=not self._counters.trouble)
+
+    @property
+    def _told(self) -> str:
+        return f'{self._reports.state}: {self._reports.words}'
 
     def _offer(self, image: CameraImage, wanted: bool) -> None:
         pose = self._poses.pose(image, self._settings['pose_timeout'])
@@ -260,6 +277,9 @@ class MapperNode(Node):
             self._scene_changed = False
         if self._outputs.publish_status(self._reports.state, self._reports.words):
             self._diagnostics.update()
+        if self._health.silence:
+            header = Header(stamp=self.get_clock().now().to_msg())
+            self._outputs.debug_image.say(header, f'{self._told}; {self._health.silence}')
 
     def _look_for_localizers(self) -> None:
         if not self._session.recording or time.monotonic() < self._next_look:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
-from sensor_msgs.msg import PointCloud2
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header, String
 from visualization_msgs.msg import MarkerArray
 
@@ -16,11 +17,13 @@ from aceg_ros.geometry.poses import Array
 from aceg_ros.mapping.background import FitReport, FitState
 from aceg_ros.maps.code import Rating
 from aceg_ros.recording.preview import ScenePreview
+from aceg_ros.ros.debug_image import DebugImage
 from aceg_ros.ros.messages import frusta, point_cloud
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 from aceg_ros.ros.parameters import LATCHED
 from aceg_ros.ros.status_values import FitValues, key_values
 
+_NEWEST = QoSProfile(depth=1)
 _PERIOD = 1.0  # s between two pictures, and two words on the same state
 _FRUSTUM = 0.1  # m
 
@@ -31,6 +34,7 @@ class Outputs:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._keyframes = node.create_publisher(MarkerArray, '~/keyframes', LATCHED)
+        self.debug_image = DebugImage(node.create_publisher(Image, '~/debug_image', _NEWEST))
         self._scene_points = node.create_publisher(PointCloud2, '~/scene_points', LATCHED)
         self._progress = node.create_publisher(DiagnosticStatus, '~/progress', LATCHED)
         self._status = node.create_publisher(String, '~/status', LATCHED)

@@ -36,7 +36,7 @@ def gray() -> np.ndarray:
 
 
 def test_points_where_they_are_seen_and_expected(gray, found):
-    drawn = draw(gray, CAMERA, found, 'two of three', good=True)
+    drawn = draw(gray, CAMERA, found, good=True)
     assert (gray == 90).all()
     changed = (drawn != 90).any(axis=2)
     # The dots, the line to the right; nothing at the outlier.
@@ -48,13 +48,10 @@ def test_points_where_they_are_seen_and_expected(gray, found):
 
 
 def test_refused_poses_are_red(gray, found):
-    red, green = draw(gray, CAMERA, found, 'jump', good=False)[180, 250, :2].astype(int)
+    red, green = draw(gray, CAMERA, found, good=False)[180, 250, :2].astype(int)
     assert red > green
 
 
-def test_failures_say_why_however_long_that_is(gray):
+def test_failures_have_no_points(gray):
     failure = LocalizationFailure(Reason.FEW_INLIERS, 'only 3 of 800 patches agree')
-    for words in (failure.message, 'a' * 300, 'Länge 3 °', ''):
-        drawn = draw(gray, CAMERA, failure, words, good=False)
-        assert (drawn[60:] == 90).all()
-        assert (drawn[:60] != 90).any() == bool(words) or words == ''
+    assert (draw(gray, CAMERA, failure, good=False) == 90).all()

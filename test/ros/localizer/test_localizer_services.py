@@ -345,6 +345,9 @@ class TestOutputs:
         pictures.clear()
         robot.publish(robot.blank())
         assert any(pictures.wait()[0].data)  # says in words why there is no pose
+        pictures.clear()
+        # Without images the words go over the last one.
+        assert pictures.wait()[0].width == robot.camera.width
 
     def test_pose_waits_for_latecomers_until_the_robot_is_lost(self, ros, localized, robot):
         topic = f'{localized.name}/pose_with_covariance'

@@ -13,7 +13,7 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from harness import LATCHED, wait_until
-from mapper_robot import CAMERA, picture, pose_at, recorded
+from mapper_robot import CAMERA, again, picture, pose_at, recorded
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -22,6 +22,8 @@ from visualization_msgs.msg import MarkerArray
 from aceg_ros.datasets import open_dataset
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.ros.mapper.origin import localizers
+from aceg_ros.ros.messages import to_seconds
+from aceg_ros.ros.middleware.bridge import to_rgb
 from aceg_ros.ros.status_values import values_of
 
 
@@ -87,6 +89,26 @@ class TestRecord:
             return len(marker.points) == 2 * 16 and marker.header.frame_id == 'map'
 
         markers.wait_for(shows_two)
+
+    def test_image_with_the_state_in_words(self, mapper, robot, t, ros):
+        pictures = ros.collect(Image, 'aceg_mapper/debug_image')
+        pictures.wait()  # there are words without images too
+
+        def of_the_robot() -> list[Image]:
+            return [each for each in pictures.messages if to_seconds(each.header.stamp) in sent]
+
+        sent: list[float] = []
+        mapper.switch('record', True)
+
+        def step() -> None:
+            sent.append(t + len(sent))
+            robot.step(sent[-1], pose_at(len(sent)))
+
+        again(step, of_the_robot, 'an image with words')
+        shown = of_the_robot()[0]
+        plain = picture(round(10 * to_seconds(shown.header.stamp)))
+        assert (to_rgb(shown)[30:] == plain[30:]).all()
+        assert (to_rgb(shown)[:10] != plain[:10]).any()
 
 
 def add_keyframe(mapper, act: Callable[[], None]) -> tuple[bool, str]:
