@@ -69,7 +69,7 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument(
                 'rviz_config',
-                default_value=PathJoinSubstitution([CONFIG, 'aceg.rviz']),
+                default_value=PathJoinSubstitution([CONFIG, 'aceg_session.rviz']),
                 description='What rviz shows.',
             ),
             OpaqueFunction(function=launch_nodes),

@@ -139,7 +139,7 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration('namespace'),  # the topics in its file are relative
             arguments=['--display-config', LaunchConfiguration('rviz_config')],
             parameters=clock,
-            remappings=[*TF, ('image', image)],
+            remappings=TF,
             condition=IfCondition(LaunchConfiguration('rviz')),
             output='screen',
         ),

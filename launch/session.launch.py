@@ -86,6 +86,13 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 'rviz', default_value='true', description='Start rviz too: true or false.'
             ),
+            DeclareLaunchArgument(
+                'rviz_config',
+                default_value=PathJoinSubstitution(
+                    [FindPackageShare('aceg_ros'), 'config', 'aceg_session.rviz']
+                ),
+                description='What rviz shows.',
+            ),
             OpaqueFunction(function=start),
         ]
     )

@@ -51,11 +51,11 @@ class DebugImage:
             self._last = rgb
             self._publish(header, words, good)
 
-    def say(self, header: Header, words: str) -> None:
-        """Publish words in red over the last image, unless one was just shown."""
+    def say(self, header: Header, words: str, good: bool = False) -> None:
+        """Publish words over the last image, unless one was just shown."""
         with self._lock:
             if self.wanted and self.age > _PERIOD:
-                self._publish(header, words, good=False)
+                self._publish(header, words, good)
 
     def _publish(self, header: Header, words: str, good: bool) -> None:
         self._shown = time.monotonic()
@@ -74,10 +74,11 @@ def captioned(rgb: NDArray[np.uint8], words: str, good: bool) -> NDArray[np.uint
     scale = min(0.95 * width / max(widest, 1), _SCALE * height / 480)
     (_, tall), base = cv2.getTextSize(lines[0], _FONT, scale, 1)
     step = tall + base
+    color, thick = GOOD if good else BAD, 2 if scale > 0.5 else 1
     cv2.rectangle(drawn, (0, 0), (width, len(lines) * step + base), (0, 0, 0), -1)
     for number, line in enumerate(lines, start=1):
         corner = base, number * step
-        cv2.putText(drawn, line, corner, _FONT, scale, GOOD if good else BAD, 1, cv2.LINE_AA)
+        cv2.putText(drawn, line, corner, _FONT, scale, color, thick, cv2.LINE_AA)
     return drawn
 
 

@@ -41,7 +41,10 @@ OF_MAPPER = {'depth', 'pose', 'pose_frame', 'recording'}
 ARGUMENTS = {
     'localize': COMMON | OF_LOCALIZER | {'autostart', 'map_frames', 'name'},
     'map': COMMON | OF_MAPPER | {'panel', 'pose_source'},
-    'session': CAMERA | OF_LOCALIZER | OF_MAPPER | {'bag', 'localize_bag', 'panel', 'record'},
+    'session': CAMERA
+    | OF_LOCALIZER
+    | OF_MAPPER
+    | {'bag', 'localize_bag', 'panel', 'record', 'rviz_config'},
     'demo': {
         'budget',
         'compressed',

@@ -19,7 +19,7 @@ from aceg_ros.ros.camera_health import CameraHealth
 from aceg_ros.ros.camera_input import CameraInput
 from aceg_ros.ros.common_options import AUTOSTART
 from aceg_ros.ros.localizer.interface import Interface
-from aceg_ros.ros.localizer.maps import LoadedMap, LoadedMaps, MapFrames, Maps
+from aceg_ros.ros.localizer.maps import LoadedMap, LoadedMaps, MapFrames, Maps, map_files
 from aceg_ros.ros.localizer.options import PARAMETERS, gate_options, initial_pose, map_urls
 from aceg_ros.ros.localizer.pipeline import Hooks
 from aceg_ros.ros.localizer.report import Reports, Status
@@ -133,7 +133,9 @@ class LocalizerNode(LifecycleNode):
             self,
             hooks,
         )
-        self._watch()
+        # On its own it is active next.
+        if not self._settings[AUTOSTART.name]:
+            self._watch()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -261,18 +263,18 @@ class LocalizerNode(LifecycleNode):
 
     def _load(self) -> None:
         """Load networks and map, and wait for that; raises AcegError, which is logged."""
-        urls = map_urls(self._settings['map'])
-        if urls:
+        urls, missing = map_urls(self._settings['map']), _NO_MAP
+        # A manager wants to know. A node on its own waits: the mapper may be making the map.
+        if urls and self._settings[AUTOSTART.name]:
             try:
-                self._maps.load(urls, self._settings['min_confidence']).result()
-                return
-            except MapNotFoundError:
-                # A manager wants to know. A node on its own waits: the mapper may be making it.
-                if not self._settings[AUTOSTART.name]:
-                    raise
-        self._maps.prepare().result()
-        if not urls:
-            self._maps.unload(_NO_MAP)
+                map_files(urls)
+            except MapNotFoundError as error:
+                urls, missing = (), str(error)
+        if urls:
+            self._maps.load(urls, self._settings['min_confidence']).result()
+        else:
+            self._maps.prepare().result()
+            self._maps.unload(missing)
 
     def _close(self, why: str) -> None:
         """Undo the configuration."""

@@ -157,17 +157,21 @@ class Outputs:
 
     def show_map(self, loaded: LoadedMap | None) -> None:
         """Publish points and keyframes of a map, None empty ones, and begin another path."""
-        self._shown = loaded
+        before, self._shown = self._shown, loaded
         self.show_map_again()
         self.forget_path()
+        if before is not None:
+            # Viewers would go on to show them beside the new map.
+            header = Header(stamp=self._clock.now().to_msg(), frame_id=before.frame)
+            self._scene_points.publish(_empty(header))
+            self._trace.publish(Path(header=header))
 
     def show_map_again(self) -> None:
         """Publish the map once more, for viewers that forgot it."""
         stamp, loaded = self._clock.now().to_msg(), self._shown
         if loaded is None:
             header = Header(stamp=stamp, frame_id=self._map_frame)
-            none = np.zeros((0, 3))
-            self._map_points.publish(point_cloud(header, none, none.astype(np.uint8)))
+            self._map_points.publish(_empty(header))
             self._keyframes.publish(frusta(header, []))
         else:
             header = Header(stamp=stamp, frame_id=loaded.frame)
@@ -206,3 +210,8 @@ class Outputs:
             poses = list(self._path)
         if self._trace.get_subscription_count():
             self._trace.publish(Path(header=pose.header, poses=poses))
+
+
+def _empty(header: Header) -> PointCloud2:
+    none = np.zeros((0, 3))
+    return point_cloud(header, none, none.astype(np.uint8))

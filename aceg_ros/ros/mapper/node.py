@@ -278,8 +278,14 @@ class MapperNode(Node):
         if self._outputs.publish_status(self._reports.state, self._reports.words):
             self._diagnostics.update()
         if self._health.silence:
-            header = Header(stamp=self.get_clock().now().to_msg())
-            self._outputs.debug_image.say(header, f'{self._told}; {self._health.silence}')
+            self._say()
+
+    def _say(self) -> None:
+        """Tell the state where no image comes that could have it; a fit needs none."""
+        header = Header(stamp=self.get_clock().now().to_msg())
+        idle = not (self._session.recording or self._session.fitting)
+        words = f'{self._told}; {self._health.silence}' if idle else self._told
+        self._outputs.debug_image.say(header, words, good=self._reports.state == 'fitting')
 
     def _look_for_localizers(self) -> None:
         if not self._session.recording or time.monotonic() < self._next_look:

@@ -139,7 +139,7 @@ class TestLoadMap:
         assert words in localized.process.output
         localized.pose_at(robot.show(1))
 
-    def test_another_map_is_another_frame(self, localized, robot, mapped, tmp_path):
+    def test_another_map_is_another_frame(self, ros, localized, robot, mapped, tmp_path):
         """The map moved by 100 m: poses must never mix the two."""
         moved = tmp_path / 'moved.aceg'
         keyframes = mapped.code.keyframes.copy()
@@ -147,9 +147,14 @@ class TestLoadMap:
         anchors = mapped.code.anchors + np.float32([100.0, 0.0, 0.0])
         write_map(moved, replace(mapped.code, keyframes=keyframes, anchors=anchors))
         localized.set(**GATE)
+        points = ros.collect(PointCloud2, f'{localized.name}/scene_points')
+        path = ros.collect(PathMessage, f'{localized.name}/path')
         with robot.standing(0):
             localized.poses.wait(2)
             assert localized.load(moved) == LoadMap.Response.RESULT_SUCCESS
+            # What viewers show of the other map goes.
+            points.wait_for(lambda message: message.width == 0)
+            path.wait_for(lambda message: not message.poses)
             localized.poses.clear()
             found = pose_of(localized.poses.wait(2)[1])
         found[0, 3] -= 100.0
