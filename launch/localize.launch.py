@@ -30,6 +30,8 @@ SWITCHES = {
 NUMBERS = {'confidence': 'Probability of being right that a pose must have: min_confidence.'}
 # What is called otherwise as a parameter.
 PARAMETERS = {'confidence': 'min_confidence'}
+# Of the node, in the file of rviz under the node's usual name.
+SHOWN = ('debug_image', 'keyframes', 'map_points', 'path', 'pose_with_covariance', 'scene_points')
 # A namespace keeps its transforms to itself, as in Nav2.
 TF = [('/tf', 'tf'), ('/tf_static', 'tf_static')]
 
@@ -123,7 +125,13 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration('namespace'),  # the topics in its file are relative
             arguments=['--display-config', LaunchConfiguration('rviz_config')],
             parameters=clock,
-            remappings=TF,
+            remappings=[
+                *TF,
+                *(
+                    (f'aceg_localizer/{topic}', [LaunchConfiguration('name'), f'/{topic}'])
+                    for topic in SHOWN
+                ),
+            ],
             condition=IfCondition(LaunchConfiguration('rviz')),
             output='screen',
         ),

@@ -354,6 +354,20 @@ class TestRviz:
         assert any(d['Class'].endswith('/Image') for d in displays(rviz['Visualization Manager']))
 
 
+def test_rviz_shows_a_localizer_of_another_name():
+    """Its launch file renames the topics in the file of rviz."""
+    text = (ROOT / 'launch' / 'localize.launch.py').read_text(encoding='utf-8')
+    (renamed,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and node.targets[0].id == 'SHOWN'
+    )
+    config = yaml.safe_load((ROOT / 'config' / 'aceg.rviz').read_text(encoding='utf-8'))
+    shown = displays(config['Visualization Manager'])
+    topics = {display['Topic']['Value'] for display in shown if 'Topic' in display}
+    assert topics == {f'aceg_localizer/{name}' for name in renamed}
+
+
 def test_rviz_gives_the_initial_pose():
     config = yaml.safe_load((ROOT / 'config' / 'aceg.rviz').read_text(encoding='utf-8'))
     tools = config['Visualization Manager']['Tools']
