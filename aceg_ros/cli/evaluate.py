@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aceg_ros.cli.common import (
     ProgressBar,
     add_device,
@@ -36,7 +38,7 @@ from aceg_ros.monitor import Monitor
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('map', type=Path, help='MAP.aceg')
+    parser.add_argument('map', type=Path, help='MAP.aceg, or a folder with the parts of a place')
     parser.add_argument('dataset', type=Path, help='folder with images and poses')
     add_selection(parser)
     add_device(parser)
@@ -57,19 +59,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print how well images were localized, `Evaluation.summary`."""
-    code = read_map(arguments.map)
+    asked = maps_at([arguments.map])
+    if arguments.beside and len(asked) > 1:
+        raise AcegError('--beside is for one map: give a file in place of the folder')
     dataset = selected(arguments, arguments.dataset)
     options = configuration(arguments).localization
     engines = Engines(arguments.device)
     localizers = {}
     for name, path in maps_at([arguments.map, *arguments.beside]).items():
-        each = code if path == arguments.map else read_map(path)
+        each = read_map(path)
         engine = engines.load(networks(arguments).for_map(each.info))
         localizers[name] = Localizer(each, engine, options)
-    own = next(iter(localizers))
+    codes = [localizers[name].code for name in asked]
+    own = next(iter(asked))
+    # Each image counts by itself, wherever the last one was.
+    alone = localizers[own] if len(asked) == 1 else MapSet(localizers, options.several, False)
     bar = ProgressBar()
     try:
-        evaluation = evaluate(localizers[own], dataset.frames, Monitor(bar))
+        evaluation = evaluate(alone, dataset.frames, Monitor(bar))
         among = None
         if arguments.beside:
             among = evaluate_among(MapSet(localizers), own, dataset.frames, Monitor(bar))
@@ -77,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         bar.close()
     warn_skipped(evaluation.skipped)
     figures: dict[str, Any] = dict(evaluation.summary())
-    lines = evaluation_lines(evaluation, code.info.metric)
+    lines = evaluation_lines(evaluation, codes[0].info.metric)
     if among is not None:
         figures['among'] = among.to_dict()
         lines += among.lines()
@@ -87,9 +94,9 @@ def run(arguments: argparse.Namespace) -> int:
             page = write_report(
                 arguments.report,
                 evaluation,
-                world_keyframes(code),
-                world_points(code),
-                code.colors,
+                np.concatenate([world_keyframes(code) for code in codes]),
+                np.concatenate([world_points(code) for code in codes]),
+                np.concatenate([code.colors for code in codes]),
             )
         except OSError as error:
             raise AcegError(f'{arguments.report} cannot be written: {error}') from error

@@ -18,16 +18,16 @@ from aceg_ros.cli.common import (
     warn_skipped,
 )
 from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
-from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, ImageError
-from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import LocalizationFailure
-from aceg_ros.maps.file import read_map
+from aceg_ros.localization.several import MapSet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('map', type=Path, help='MAP.aceg')
+    parser.add_argument(
+        'map', type=Path, help='MAP.aceg, or a folder of maps, such as the parts of a place'
+    )
     parser.add_argument('images', type=Path, help='an image, a folder of images, or a dataset')
     add_camera(parser)
     parser.add_argument(
@@ -43,16 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Localize every image; the exit status is 1 when none could be."""
-    code = read_map(arguments.map)
     images = images_at(arguments.images, arguments.camera, arguments.exif)
     warn_notes(images.notes)
     warn_skipped(images.skipped)
-    engine = Engine.for_map(code.info, arguments.device, networks(arguments))
-    localizer = Localizer(code, engine, configuration(arguments).localization)
+    options = configuration(arguments).localization
+    # Images need not be of one tour, so that where the last one was says nothing of the next.
+    maps = MapSet.open([arguments.map], arguments.device, options, networks(arguments), False)
     poses = []
     for frame in images.frames:
         try:
-            found = localizer.localize(frame.image(), frame.camera)
+            found = maps.localize(frame.image(), frame.camera)
         except ImageError as error:
             print(f'aceg: left out {frame.name}: {error}', file=sys.stderr)
             continue

@@ -151,10 +151,14 @@ class Outputs:
             self.show_map(loaded)
 
     def show_map(self, loaded: LoadedMap | None) -> None:
-        """Publish points and keyframes of a map, None empty ones, and begin another path."""
-        self._shown = loaded
+        """Publish points and keyframes of a map, None empty ones, and begin another path.
+
+        The path goes on from one part of a place to another.
+        """
+        before, self._shown = self._shown, loaded
         self.show_map_again()
-        self.forget_path()
+        if loaded is None or not loaded.is_beside(before):
+            self.forget_path()
 
     def show_map_again(self) -> None:
         """Publish the map once more, for viewers that forgot it."""
