@@ -30,6 +30,7 @@ COMMANDS = {
     'export': 'Write the colored points of a map as PLY.',
     'benchmark': 'Compare methods on the same images.',
     'light-benchmark': 'Compare methods in worlds mapped by day and queried by night.',
+    'building-benchmark': 'Map a generated building of many rooms in parts, and find views of it.',
     'traps': 'Count wrong poses of deceptive images, and draw the worst.',
     'consistency': 'Compare errors of poses with their covariances, and filter them.',
     'train-encoder': 'Train an encoder.',

@@ -188,6 +188,15 @@ class TestParts:
         assert answer.message == 'part-0 and part-1 both show it, at different places'
         assert maps.last == ''
 
+    def test_a_pose_that_is_far_likelier_than_another_is_given(self, parts):
+        parts['part-0'].answer, parts['part-1'].answer = found(0.9999), found(0.9, x=5.0)
+        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
+
+    @pytest.mark.parametrize('confidence', [1.0, np.nan])
+    def test_of_two_sure_poses_none_is_given(self, parts, confidence):
+        parts['part-0'].answer, parts['part-1'].answer = found(confidence), found(confidence, x=5.0)
+        assert MapSet(parts).localize(IMAGE, None).reason is Reason.AMBIGUOUS
+
     def test_two_parts_that_agree_answer(self, parts):
         parts['part-0'].answer, parts['part-1'].answer = found(0.8), found(0.9, x=0.01)
         assert MapSet(parts).localize(IMAGE, None).map_name == 'part-1'

@@ -1,0 +1,121 @@
+"""Map a generated building in parts, and find views of it among all of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from aceg_ros.cli.common import ProgressBar, add_device, write_json
+from aceg_ros.cli.main import main
+from aceg_ros.datasets import open_dataset
+from aceg_ros.errors import AcegError
+from aceg_ros.evaluation.places import FIRST, evaluate_place, simulate_ranking
+from aceg_ros.lab.worlds.building import BuildingOptions, building_rooms, record_building
+from aceg_ros.localization.several import MapSet
+from aceg_ros.maps.folder import maps_at
+from aceg_ros.monitor import Monitor
+
+_SEED = 900  # worlds from 900000 on are for testing
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    usual = BuildingOptions()
+    parser.add_argument(
+        '-o',
+        '--output',
+        type=Path,
+        required=True,
+        help='folder for recordings, maps and figures; what is there is not made again',
+    )
+    parser.add_argument('--seed', type=int, default=_SEED, help='number of the building')
+    parser.add_argument('--rooms', type=int, default=usual.rooms, help='number of rooms')
+    parser.add_argument('--floors', type=int, default=usual.floors, help='floors they are on')
+    parser.add_argument(
+        '--twins', type=float, default=usual.twins, help='part of rooms that look like another'
+    )
+    parser.add_argument('--views', type=int, default=50, help='mapping views of a room')
+    parser.add_argument('--queries', type=int, default=6, help='queries of a room')
+    parser.add_argument('--parts', type=int, default=0, help='number of parts, if not as usual')
+    parser.add_argument('--budget', type=float, default=60.0, help='seconds to map a part')
+    parser.add_argument(
+        '--epochs', type=int, help='passes of the fit, so that effort does not depend on the clock'
+    )
+    parser.add_argument('--processes', type=int, default=1, help='rooms and parts made at a time')
+    parser.add_argument(
+        '--simulate', type=int, default=10, help='rank parts of a place so many times as large, too'
+    )
+    add_device(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was found, among the real parts and among those that are made up."""
+    folder: Path = arguments.output
+    options = BuildingOptions(arguments.rooms, arguments.floors, twins=arguments.twins)
+    bar = ProgressBar()
+    try:
+        mapping, queries = record_building(
+            folder,
+            building_rooms(arguments.seed, options),
+            arguments.views,
+            arguments.queries,
+            arguments.processes,
+            Monitor(bar),
+        )
+        maps, mapped = folder / 'maps', folder / 'maps.json'
+        if not mapped.is_file() and main(_mapping(arguments, mapping, maps, mapped)):
+            raise AcegError(f'{mapping} could not be mapped')
+        parts = MapSet.open([maps], arguments.device, remember=False)
+        frames = open_dataset(queries).frames
+        found = evaluate_place(parts, frames, Monitor(bar))
+        simulated = simulate_ranking(parts, frames, arguments.simulate, arguments.seed)
+    finally:
+        bar.close()
+    fitted = json.loads(mapped.read_text())
+    size = sum(path.stat().st_size for path in maps_at([maps]).values()) / 1e6
+    heads = 'rooms | keyframes | parts | mapping s | MB | right part among 1 / 2 / 3 | within 10 cm'
+    heads += ' | wrong | ambiguous | part known: within 10 cm | wrong | query time'
+    row = [
+        arguments.rooms,
+        found.keyframes,
+        found.parts,
+        round(fitted['seconds']),
+        f'{size:.1f}',
+        _ranks(found.right_part),
+        f'{found.right:.0%} of {found.queries}',
+        found.wrong,
+        found.ambiguous,
+        f'{found.alone:.0%}',
+        found.wrong_alone,
+        f'{found.ms / found.ms_alone:.1f} x',
+    ]
+    print(f'| {heads} |\n|{" --- |" * len(row)}\n| {" | ".join(map(str, row))} |')
+    print(
+        f'simulated: {simulated.parts} parts, {simulated.keyframes} keyframes: right part among '
+        f'1 / 2 / 3: {_ranks(simulated.right_part)}; {simulated.ms:.1f} ms to rank them. Cosine of '
+        f'a query with the likeliest keyframe of a wrong part: {simulated.alike:.2f} real, '
+        f'{simulated.alike_simulated:.2f} simulated'
+    )
+    figures = {
+        'mapping': fitted,
+        'megabytes': size,
+        'found': found.to_dict(),
+        'simulated': simulated.to_dict(),
+    }
+    write_json(folder / 'building.json', figures)
+    return 0
+
+
+def _mapping(arguments: argparse.Namespace, mapping: Path, maps: Path, figures: Path) -> list[str]:
+    """Arguments of the command that maps the building."""
+    words = ['map', str(mapping), '-o', str(maps), '--json', str(figures)]
+    words += ['--device', arguments.device, '--processes', str(arguments.processes)]
+    words += ['--budget', str(arguments.budget), '--parts', str(arguments.parts)]
+    if arguments.epochs:
+        words += ['--set', f'mapping.fit.epochs={arguments.epochs}']
+    return words
+
+
+def _ranks(shares: dict[int, float]) -> str:
+    return ' / '.join(f'{shares[count]:.1%}' for count in FIRST)
