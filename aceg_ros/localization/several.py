@@ -8,7 +8,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -32,21 +33,24 @@ _ENCODE = 'encode'  # stage of a query
 _UNKNOWN = math.inf  # how much a map without descriptors looks like an image: it has to be asked
 # Poses of two parts are of one place within this, of the distance to the scene, and degrees.
 _SAME_PLACE, _SAME_DEGREES = 0.1, 5.0
-# How much the odds of a pose must exceed those of another pose in the same place. Of 72 images of a
-# building, 6 had a second pose, all of them wrong; it was less likely by a factor of 50 to 1000.
-_LIKELIER = 10.0
+# How likely an answer is: its odds, by the confidence, and how much the map looks like the image.
+# Odds above 100 say no more where places look alike. A cosine greater by 0.1 counts as much as odds
+# ten times as high, and the answer must be 30 times as likely as another one in the same place.
+# Of two buildings asked with these, one with three rooms furnished alike, no wrong room was given;
+# with the surest answer 11 of 216 were. docs/growing-maps.md has the figures.
+_MOST_ODDS, _LIKENESS, _LEAD = 100.0, 0.1, 30.0
 
 
 class MapSet:
     """Localizes images in whichever of several maps shows them.
 
     The map of the last answer is asked first, and alone as long as it answers. Where it refuses,
-    those are asked whose keyframes look most like the image, and the surest answer is taken. Poses
-    are in the frame of the map that `Localization.map_name` names.
+    those are asked whose keyframes look most like the image, and the likeliest answer is taken.
+    Poses are in the frame of the map that `Localization.map_name` names.
 
     Maps with the same `MapInfo.place` are parts of one place, and their poses are in one frame. A
-    pose in one of them is only given where no other part that was asked gives another that is
-    nearly as likely.
+    pose in one of them is only given where no other part gives another that is nearly as likely.
+    With a prior, the place is known, and the part that is asked first may answer alone.
     """
 
     def __init__(
@@ -129,97 +133,123 @@ class MapSet:
 
     def ranked(self, image: np.ndarray, camera: Camera) -> list[str]:
         """Maps by how much one of their keyframes looks like an image, the most alike first."""
-        return _Question(self.localizers, image, camera).ranked(self._descriptors)
+        return _Question(self.localizers, self._descriptors, image, camera).ranked()
 
     def _localize(
         self, image: np.ndarray, camera: Camera, prior: np.ndarray | None, first: str
     ) -> Localization | LocalizationFailure:
-        question = _Question(self.localizers, image, camera)
-        asked_first = first in self.localizers
-        if asked_first and question.ask(first, prior):
-            rest = [] if prior is not None else self._rivals(question, first)
-        else:
-            rest = self._likely(question, first)
-        for name in rest:
-            question.ask(name)
-        answers = question.answers
-        surest = max(answers, key=lambda name: _rank(answers[name]))
-        answer = answers[surest]
+        question = _Question(self.localizers, self._descriptors, image, camera)
+        answered = first in self.localizers and question.ask(first, prior)
+        if not answered or prior is None:
+            place = self._places[first] if answered else None
+            for name in self._likely(question, first, place):
+                if question.matters(name):
+                    question.ask(name)
+        best = question.best
+        answer = question.answers[best]
         if isinstance(answer, Localization):
-            for name, other in answers.items():
-                if self._places[name] == self._places[surest] != '' and _contests(other, answer):
+            for name in question.given:
+                same_place = self._places[name] == self._places[best] != ''
+                if same_place and question.contests(name, best):
                     return LocalizationFailure(
                         Reason.AMBIGUOUS,
-                        f'{surest} and {name} both show it, at different places',
+                        f'{best} and {name} both show it, at different places',
                         question.seconds,
                         answer.confidence,
                         answer.evidence,
                     )
             if self._remember:
-                self.last = surest
-            return replace(answer, map_name=surest, seconds=question.seconds)
+                self.last = best
+            return replace(answer, map_name=best, seconds=question.seconds)
         message = answer.message
         if len(self.localizers) > 1:
-            message = f'none of {len(self.localizers)} maps; nearest, {surest}: {message}'
+            message = f'none of {len(self.localizers)} maps; nearest, {best}: {message}'
         return replace(answer, message=message, seconds=question.seconds)
 
-    def _rivals(self, question: _Question, answered: str) -> list[str]:
-        """Parts of the same place that look more like the image than the one that answered."""
-        place = self._places[answered]
-        if not place:
-            return []
-        ranked = [n for n in question.ranked(self._descriptors) if self._places[n] == place]
-        return ranked[: ranked.index(answered)][: self._options.asked - 1]
+    def _likely(self, question: _Question, but: str, place: str | None) -> list[str]:
+        """The maps to ask, the likeliest first: so many, and all of which nothing is known.
 
-    def _likely(self, question: _Question, but: str) -> list[str]:
-        """The maps to ask, all of those of which nothing is known and the likeliest others."""
-        if len(self.localizers) <= self._options.asked:
-            return [name for name in self.localizers if name != but]
-        names, left = [], self._options.asked
-        for name in question.ranked(self._descriptors):
-            known = question.likeness(self._descriptors)[name] != _UNKNOWN
-            if name != but and (not known or left > 0):
+        With a ``place`` only its parts; an empty one has none.
+        """
+        if place == '':
+            return []
+        names, left = [], self._options.asked - (place is not None)
+        for name in question.ranked():
+            if name == but or place not in (None, self._places[name]):
+                continue
+            known = question.likeness[name] != _UNKNOWN
+            if left > 0 or not known:
                 names.append(name)
                 left -= known
         return names
 
 
-@dataclass
 class _Question:
     """One image, and what maps say of it."""
 
-    localizers: Mapping[str, Localizer]
-    image: np.ndarray
-    camera: Camera
-    answers: dict[str, Localization | LocalizationFailure] = field(default_factory=dict)
-    _encoded: dict[tuple[str, int | None], EncodedImage] = field(default_factory=dict)
-    _likeness: dict[str, float] = field(default_factory=dict)
+    def __init__(
+        self,
+        localizers: Mapping[str, Localizer],
+        descriptors: Mapping[str, torch.Tensor],
+        image: np.ndarray,
+        camera: Camera,
+    ):
+        self.answers: dict[str, Localization | LocalizationFailure] = {}
+        self._localizers = localizers
+        self._descriptors = descriptors
+        self._image = image
+        self._camera = camera
+        self._encoded: dict[tuple[str, int | None], EncodedImage] = {}
 
     def ask(self, name: str, prior: np.ndarray | None = None) -> bool:
         """Ask a map; whether it gives a pose."""
-        encoded = self._encode(self.localizers[name])
-        self.answers[name] = self.localizers[name].localize_encoded(encoded, prior)
+        encoded = self._encode(self._localizers[name])
+        self.answers[name] = self._localizers[name].localize_encoded(encoded, prior)
         return bool(self.answers[name])
 
-    def ranked(self, descriptors: Mapping[str, torch.Tensor]) -> list[str]:
-        """Names of maps, the one that looks most like the image first."""
-        likeness = self.likeness(descriptors)
-        return sorted(likeness, key=likeness.__getitem__, reverse=True)
-
-    def likeness(self, descriptors: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    @cached_property
+    def likeness(self) -> dict[str, float]:
         """By map, the cosine of its keyframe most like the image; _UNKNOWN without descriptors."""
-        if not self._likeness:
-            own: dict[tuple[str, int | None], torch.Tensor] = {}
-            for name, localizer in self.localizers.items():
-                if not descriptors[name].any():
-                    self._likeness[name] = _UNKNOWN
-                    continue
+        likeness, own = {}, {}
+        for name, localizer in self._localizers.items():
+            likeness[name] = _UNKNOWN
+            if self._descriptors[name].any():
                 if localizer.encoding not in own:
                     features = self._encode(localizer).patches.features
                     own[localizer.encoding] = global_descriptor(features).cpu()
-                alike = descriptors[name] @ own[localizer.encoding]
-                self._likeness[name] = float(alike.max())
-        return self._likeness
+                likeness[name] = float((self._descriptors[name] @ own[localizer.encoding]).max())
+        return likeness
+
+    def ranked(self) -> list[str]:
+        """Names of maps, the one that looks most like the image first."""
+        return sorted(self.likeness, key=self.likeness.__getitem__, reverse=True)
+
+    @property
+    def given(self) -> list[str]:
+        """The maps that gave a pose."""
+        return [name for name, answer in self.answers.items() if answer]
+
+    @property
+    def best(self) -> str:
+        """The map of the likeliest pose; without any, of the likeliest that was refused."""
+        if len(self.given) > 1:
+            return max(self.given, key=lambda name: (self._weight(name), self._confidence(name)))
+        return max(self.given or self.answers, key=self._confidence)
+
+    def matters(self, name: str) -> bool:
+        """Whether the answer of a map, however sure, could change what is given."""
+        if not self.given:
+            return True
+        highest = self._log_weight(_MOST_ODDS, self.likeness[name])
+        return highest > self._weight(self.best) - math.log10(_LEAD)
+
+    def contests(self, other: str, best: str) -> bool:
+        """Whether a pose is another one than the best, and nearly as likely."""
+        pose, its_pose = self.answers[best], self.answers[other]
+        assert isinstance(pose, Localization) and isinstance(its_pose, Localization)
+        distance, degrees = map(float, pose_error(its_pose.world_from_cam, pose.world_from_cam))
+        elsewhere = distance > _SAME_PLACE * pose.scene_distance or degrees > _SAME_DEGREES
+        return elsewhere and self._weight(best) - self._weight(other) < math.log10(_LEAD)
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -231,29 +261,24 @@ class _Question:
                     total[stage] = total.get(stage, 0.0) + seconds
         return total
 
+    def _weight(self, name: str) -> float:
+        confidence = self._confidence(name)
+        odds = confidence / max(1 - confidence, 1e-9)
+        return self._log_weight(odds, self.likeness[name])
+
+    @staticmethod
+    def _log_weight(odds: float, likeness: float) -> float:
+        known = 0.0 if likeness == _UNKNOWN else likeness
+        return math.log10(min(max(odds, 1e-9), _MOST_ODDS)) + known / _LIKENESS
+
+    def _confidence(self, name: str) -> float:
+        """Of a map's answer; where none is known, the share of agreeing matches."""
+        answer = self.answers[name]
+        if isinstance(answer, Localization) and math.isnan(answer.confidence):
+            return float(answer.inliers.mean())
+        return 0.0 if math.isnan(answer.confidence) else answer.confidence
+
     def _encode(self, localizer: Localizer) -> EncodedImage:
         if localizer.encoding not in self._encoded:
-            self._encoded[localizer.encoding] = localizer.encode(self.image, self.camera)
+            self._encoded[localizer.encoding] = localizer.encode(self._image, self._camera)
         return self._encoded[localizer.encoding]
-
-
-def _contests(other: Localization | LocalizationFailure, answer: Localization) -> bool:
-    """Whether another pose than that of the answer is given, which is nearly as likely."""
-    if not isinstance(other, Localization):
-        return False
-    distance, degrees = map(float, pose_error(other.world_from_cam, answer.world_from_cam))
-    elsewhere = distance > _SAME_PLACE * answer.scene_distance or degrees > _SAME_DEGREES
-    # of poses without a confidence none is likelier
-    return elsewhere and not _odds(answer.confidence) >= _LIKELIER * _odds(other.confidence)
-
-
-def _odds(probability: float) -> float:
-    return probability / max(1 - probability, 1e-9)
-
-
-def _rank(answer: Localization | LocalizationFailure) -> tuple[bool, float]:
-    """Answers before refusals, each by confidence; where none is known, by agreeing matches."""
-    sure = answer.confidence
-    if isinstance(answer, Localization) and math.isnan(sure):
-        sure = float(answer.inliers.mean())
-    return bool(answer), 0.0 if math.isnan(sure) else sure

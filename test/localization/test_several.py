@@ -49,12 +49,14 @@ class Floor:
     """Stands in for a localizer: answers what it is told, and counts."""
 
     def __init__(self, encoding='wide', alike=None, place=''):
-        """Of keyframes so much like the image, or without descriptors."""
+        """With a keyframe of this cosine with the image, or without descriptors."""
         self.encoding = (encoding, 1000)
         descriptors = np.zeros((2, 0), np.float32)
         if alike is not None:
-            mixed = alike * global_descriptor(FEATURES) + (1 - alike) * global_descriptor(UNLIKE)
-            descriptors = torch.stack([mixed, global_descriptor(UNLIKE)]).numpy()
+            query, other = global_descriptor(FEATURES), global_descriptor(UNLIKE)
+            apart = F.normalize(other - (other @ query) * query, dim=0)
+            alikes = torch.tensor([[alike], [0.2]])
+            descriptors = (alikes * query + (1 - alikes**2).sqrt() * apart).numpy()
         self.code = SimpleNamespace(descriptors=descriptors, info=SimpleNamespace(place=place))
         self.answer = refused(0.1)
         self.asked = []
@@ -146,7 +148,7 @@ class TestAsking:
 def parts():
     """Six parts of one place, the first most like the image, the last least."""
     return {
-        f'part-{number}': Floor(alike=1 - 0.15 * number, place='building') for number in range(6)
+        f'part-{number}': Floor(alike=0.9 - 0.05 * number, place='building') for number in range(6)
     }
 
 
@@ -188,18 +190,21 @@ class TestParts:
         assert answer.message == 'part-0 and part-1 both show it, at different places'
         assert maps.last == ''
 
-    def test_a_pose_that_is_far_likelier_than_another_is_given(self, parts):
-        parts['part-0'].answer, parts['part-1'].answer = found(0.9999), found(0.9, x=5.0)
-        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
-
     @pytest.mark.parametrize('confidence', [1.0, np.nan])
-    def test_of_two_sure_poses_none_is_given(self, parts, confidence):
+    def test_nor_where_both_are_sure(self, parts, confidence):
         parts['part-0'].answer, parts['part-1'].answer = found(confidence), found(confidence, x=5.0)
         assert MapSet(parts).localize(IMAGE, None).reason is Reason.AMBIGUOUS
 
-    def test_two_parts_that_agree_answer(self, parts):
-        parts['part-0'].answer, parts['part-1'].answer = found(0.8), found(0.9, x=0.01)
-        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-1'
+    def test_a_pose_that_is_far_likelier_than_another_is_given(self, parts):
+        parts['part-0'].answer, parts['part-1'].answer = found(0.999), found(0.5, x=5.0)
+        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
+
+    def test_a_part_more_like_the_image_counts_for_more(self, parts):
+        """Odds of 24 to 3, and a cosine greater by 0.1 for the other one."""
+        parts['part-0'].answer, parts['part-2'].answer = found(0.75), found(0.96, x=5.0)
+        assert MapSet(parts).localize(IMAGE, None).reason is Reason.AMBIGUOUS
+        parts['part-2'].answer = found(0.96)
+        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
 
     def test_poses_in_two_places_cannot_be_compared(self, parts):
         parts['part-0'].answer = found(0.9)
@@ -207,18 +212,23 @@ class TestParts:
         parts['part-1'].answer = found(0.8, x=5.0)
         assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
 
-    def test_the_last_one_alone_while_no_other_looks_more_like_the_image(self, parts):
-        parts['part-0'].answer = found(0.8)
+    def test_no_part_is_asked_whose_answer_would_change_nothing(self):
+        """However sure, a part 0.2 less like the image could not speak against the first."""
+        parts = {name: Floor(alike=alike, place='hall') for name, alike in (('a', 0.9), ('b', 0.7))}
+        parts |= {f'far-{number}': Floor(alike=0.5, place='hall') for number in range(3)}
+        parts['a'].answer = found(0.999)
         maps = MapSet(parts)
         maps.localize(IMAGE, None)
+        assert asked(parts) == ['a']
+        parts['a'].answer = found(0.5)
         maps.localize(IMAGE, None)
-        assert [len(part.asked) for part in parts.values()] == [2, 1, 1, 0, 0, 0]
+        assert asked(parts) == ['a', 'b']
 
-    def test_an_answer_of_the_last_one_is_held_against_likelier_parts(self, parts):
+    def test_an_answer_of_the_last_one_is_held_against_others(self, parts):
         parts['part-1'].answer = found(0.8)
         parts['part-0'].answer = found(0.9, x=5.0)
         assert MapSet(parts).localize(IMAGE, None, first='part-1').reason is Reason.AMBIGUOUS
-        assert asked(parts) == ['part-0', 'part-1']
+        assert asked(parts) == ['part-0', 'part-1', 'part-2']
 
     def test_who_knows_where_it_is_needs_no_other_part(self, parts):
         parts['part-1'].answer = found(0.8)
