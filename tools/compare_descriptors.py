@@ -1,8 +1,8 @@
 """Compares descriptors of whole images: how often the likeliest room is the right one.
 
-Give folders of `aceg building-benchmark`, with `--views` and `--queries` as they were there. Rooms of
-all folders are ranked together. Centers of VLAD are learned on the queries of the last folder, so
-that the comparison is in its favor.
+Give folders of `aceg building-benchmark`, with its `--views` and `--queries`. The rooms of all
+folders are ranked together. Centers of VLAD are learned on the queries of the last folder, so that
+the comparison is in its favor.
 """
 
 from __future__ import annotations

@@ -100,6 +100,12 @@ BENCHMARKS = (
         '--map-split seq-01 --query-split seq-02 --methods aceg,sift --scaling --budget 60',
     ),
     Benchmark(
+        'building',
+        'building-benchmark --processes 2 --budget 120',
+        output='-o {out}',
+        figures='building.json',
+    ),
+    Benchmark(
         'traps',
         'traps {data}/fox {data}/euroc_mh05 --worlds 2 --images 16 --budget 15',
         output='-o {out}',

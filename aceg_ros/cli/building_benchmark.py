@@ -74,28 +74,39 @@ def run(arguments: argparse.Namespace) -> int:
         bar.close()
     fitted = json.loads(mapped.read_text())
     size = sum(path.stat().st_size for path in maps_at([maps]).values()) / 1e6
-    heads = 'rooms | keyframes | parts | mapping s | MB | right part among 1 / 2 / 3 | within 10 cm'
-    heads += ' | wrong | ambiguous | part known: within 10 cm | wrong | query time'
-    row = [
-        arguments.rooms,
-        found.keyframes,
-        found.parts,
-        round(fitted['seconds']),
-        f'{size:.1f}',
-        _ranks(found.right_part),
-        f'{found.right:.0%} of {found.queries}',
-        found.wrong,
-        found.ambiguous,
-        f'{found.alone:.0%}',
-        found.wrong_alone,
-        f'{found.ms / found.ms_alone:.1f} x',
+    rows = [
+        [
+            str(arguments.rooms),
+            str(found.keyframes),
+            str(found.parts),
+            f'{fitted["seconds"]:.0f}',
+            f'{size:.1f}',
+            _ranks(found.right_part),
+            f'{found.right:.1%} of {found.queries}',
+            f'{found.wrong}, {found.ambiguous}',
+            f'{found.alone:.1%}, {found.wrong_alone}',
+            f'{found.ms / found.ms_alone:.2f} x',
+        ],
+        [
+            f'{arguments.simulate} x, simulated',
+            str(simulated.keyframes),
+            str(simulated.parts),
+            *'\u2013\u2013',
+            _ranks(simulated.right_part),
+            *'\u2013\u2013\u2013',
+            f'{simulated.ms:.1f} ms to rank',
+        ],
     ]
-    print(f'| {heads} |\n|{" --- |" * len(row)}\n| {" | ".join(map(str, row))} |')
+    heads = (
+        'rooms | keyframes | parts | mapping s | map MB | right part first / of 2 / of 3 '
+        '| within 10 cm | wrong, ambiguous | if the part is known: within 10 cm, wrong | query time'
+    )
+    print(f'| {heads} |\n|{" --- |" * len(rows[0])}')
+    for row in rows:
+        print(f'| {" | ".join(row)} |')
     print(
-        f'simulated: {simulated.parts} parts, {simulated.keyframes} keyframes: right part among '
-        f'1 / 2 / 3: {_ranks(simulated.right_part)}; {simulated.ms:.1f} ms to rank them. Cosine of '
-        f'a query with the likeliest keyframe of a wrong part: {simulated.alike:.2f} real, '
-        f'{simulated.alike_simulated:.2f} simulated'
+        f'cosine of a query with the likeliest keyframe of a wrong part: {simulated.alike:.2f}, of '
+        f'a simulated part {simulated.alike_simulated:.2f}'
     )
     figures = {
         'mapping': fitted,
