@@ -106,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'| {" | ".join(row)} |')
     print(
         f'cosine of a query with the likeliest keyframe of a wrong part: {simulated.alike:.2f}, of '
-        f'a simulated part {simulated.alike_simulated:.2f}'
+        f'a simulated part: {simulated.alike_simulated:.2f}'
     )
     figures = {
         'mapping': fitted,

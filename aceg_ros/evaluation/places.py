@@ -62,8 +62,8 @@ class SimulatedRanking:
     keyframes: int
     right_part: dict[int, float]  # as in `PlaceFigures`
     ms: float  # median time of a ranking
-    alike: float  # median cosine of a query with the likeliest keyframe of a real wrong part
-    alike_simulated: float  # and of one that was made up
+    alike: float  # median cosine of a query with the likeliest keyframe of the wrong real parts
+    alike_simulated: float  # and of those that were made up
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -140,7 +140,7 @@ def simulate_ranking(
         seconds.append(time.perf_counter() - start)
         ranks.append(int((likeness > likeness[right]).sum()))
         wrong = [k for k in range(len(names)) if k != right]
-        alike.append([float(likeness[wrong].median()), float(likeness[len(names) :].median())])
+        alike.append([float(likeness[wrong].max()), float(likeness[len(names) :].max())])
     real_alike, made_alike = np.median(alike, axis=0).tolist()
     return SimulatedRanking(
         len(parts),

@@ -36,8 +36,8 @@ _SAME_PLACE, _SAME_DEGREES = 0.1, 5.0
 # How likely an answer is: its odds, by the confidence, and how much the map looks like the image.
 # Odds above 100 say no more where places look alike. A cosine greater by 0.1 counts as much as odds
 # ten times as high, and the answer must be 30 times as likely as another one in the same place.
-# Of two buildings asked with these, one with three rooms furnished alike, no wrong room was given;
-# with the surest answer 11 of 216 were. docs/growing-maps.md has the figures.
+# Chosen on the buildings 100 and 101 of "aceg building-benchmark"; 101 has three rooms furnished
+# alike.
 _MOST_ODDS, _LIKENESS, _LEAD = 100.0, 0.1, 30.0
 
 
@@ -238,7 +238,7 @@ class _Question:
 
     def matters(self, name: str) -> bool:
         """Whether the answer of a map, however sure, could change what is given."""
-        if not self.given:
+        if not self.given or self.likeness[name] == _UNKNOWN:
             return True
         highest = self._log_weight(_MOST_ODDS, self.likeness[name])
         return highest > self._weight(self.best) - math.log10(_LEAD)
@@ -266,10 +266,10 @@ class _Question:
         odds = confidence / max(1 - confidence, 1e-9)
         return self._log_weight(odds, self.likeness[name])
 
-    @staticmethod
-    def _log_weight(odds: float, likeness: float) -> float:
-        known = 0.0 if likeness == _UNKNOWN else likeness
-        return math.log10(min(max(odds, 1e-9), _MOST_ODDS)) + known / _LIKENESS
+    def _log_weight(self, odds: float, likeness: float) -> float:
+        # what is not known of one map cannot count for another
+        counted = 0.0 if _UNKNOWN in self.likeness.values() else likeness
+        return math.log10(min(max(odds, 1e-9), _MOST_ODDS)) + counted / _LIKENESS
 
     def _confidence(self, name: str) -> float:
         """Of a map's answer; where none is known, the share of agreeing matches."""

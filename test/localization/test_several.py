@@ -181,6 +181,11 @@ class TestParts:
         MapSet(parts).localize(IMAGE, None)
         assert asked(parts) == ['part-0', 'part-1', 'part-2', 'old']
 
+    def test_a_map_without_descriptors_can_be_the_likeliest(self, parts):
+        parts['old'] = Floor()
+        parts['part-0'].answer, parts['old'].answer = found(0.8), found(0.9)
+        assert MapSet(parts).localize(IMAGE, None).map_name == 'old'
+
     def test_two_different_poses_of_a_place_are_none(self, parts):
         parts['part-0'].answer, parts['part-1'].answer = found(0.9), found(0.8, x=5.0)
         maps = MapSet(parts)
