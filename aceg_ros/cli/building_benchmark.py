@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from aceg_ros.cli.common import ProgressBar, add_device, write_json
 from aceg_ros.cli.main import main
-from aceg_ros.datasets import open_dataset
+from aceg_ros.datasets import Frame, open_dataset
 from aceg_ros.errors import AcegError
 from aceg_ros.evaluation.places import FIRST, evaluate_place, simulate_ranking
-from aceg_ros.lab.worlds.building import BuildingOptions, building_rooms, record_building
+from aceg_ros.lab.worlds.building import (
+    BuildingOptions,
+    BuildingRoom,
+    building_rooms,
+    record_building,
+)
 from aceg_ros.localization.several import MapSet
 from aceg_ros.maps.folder import maps_at
 from aceg_ros.monitor import Monitor
@@ -50,14 +57,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print what was found, among the real parts and among those that are made up."""
+    """Print what was found, of rooms that have no twin and of those that have, and if simulated."""
     folder: Path = arguments.output
     options = BuildingOptions(arguments.rooms, arguments.floors, twins=arguments.twins)
+    rooms = building_rooms(arguments.seed, options)
     bar = ProgressBar()
     try:
         mapping, queries = record_building(
             folder,
-            building_rooms(arguments.seed, options),
+            rooms,
             arguments.views,
             arguments.queries,
             arguments.processes,
@@ -68,54 +76,54 @@ def run(arguments: argparse.Namespace) -> int:
             raise AcegError(f'{mapping} could not be mapped')
         parts = MapSet.open([maps], arguments.device, remember=False)
         frames = open_dataset(queries).frames
-        found = evaluate_place(parts, frames, Monitor(bar))
+        found = {
+            name: evaluate_place(parts, group, Monitor(bar))
+            for name, group in _groups(rooms, frames).items()
+        }
         simulated = simulate_ranking(parts, frames, arguments.simulate, arguments.seed)
     finally:
         bar.close()
     fitted = json.loads(mapped.read_text())
-    size = sum(path.stat().st_size for path in maps_at([maps]).values()) / 1e6
-    rows = [
-        [
-            str(arguments.rooms),
-            str(found.keyframes),
-            str(found.parts),
-            f'{fitted["seconds"]:.0f}',
-            f'{size:.1f}',
-            _ranks(found.right_part),
-            f'{found.right:.1%} of {found.queries}',
-            f'{found.wrong}, {found.ambiguous}',
-            f'{found.alone:.1%}, {found.wrong_alone}',
-            f'{found.ms / found.ms_alone:.2f} x',
-        ],
-        [
-            f'{arguments.simulate} x, simulated',
-            str(simulated.keyframes),
-            str(simulated.parts),
-            *'\u2013\u2013',
-            _ranks(simulated.right_part),
-            *'\u2013\u2013\u2013',
-            f'{simulated.ms:.1f} ms to rank',
-        ],
-    ]
+    size = sum(path.stat().st_size for path in maps_at([maps]).values())
+    keyframes = sum(len(each.code.keyframes) for each in parts.localizers.values())
     heads = (
-        'rooms | keyframes | parts | mapping s | map MB | right part first / of 2 / of 3 '
-        '| within 10 cm | wrong, ambiguous | if the part is known: within 10 cm, wrong | query time'
+        'queries of | parts | right part first / of 2 / of 3 | within 10 cm | wrong | ambiguous '
+        '| if the part is known: within 10 cm | wrong | query time'
     )
-    print(f'| {heads} |\n|{" --- |" * len(rows[0])}')
-    for row in rows:
-        print(f'| {" | ".join(row)} |')
+    print(f'| {heads} |\n|{" --- |" * 9}')
+    for name, each in found.items():
+        cells = [f'{each.right:.1%}', str(each.wrong), str(each.ambiguous)]
+        cells += [f'{each.alone:.1%}', str(each.wrong_alone), f'{each.ms / each.ms_alone:.2f} x']
+        ranks = _ranks(each.right_part)
+        print(f'| {each.queries}, {name} | {each.parts} | {ranks} | {" | ".join(cells)} |')
     print(
-        f'cosine of a query with the likeliest keyframe of a wrong part: {simulated.alike:.2f}, of '
-        f'a simulated part: {simulated.alike_simulated:.2f}'
+        f'| all, parts simulated | {simulated.parts} | {_ranks(simulated.right_part)} |'
+        f'{" |" * 5} {simulated.ms:.1f} ms to rank |'
+    )
+    print(
+        f'{len(rooms)} rooms, {keyframes} keyframes, mapped in {fitted["seconds"]:.0f} s, '
+        f'{size / 1e6:.1f} MB; cosine of a query with the likeliest keyframe of a wrong part: '
+        f'{simulated.alike:.2f}, of a simulated part: {simulated.alike_simulated:.2f}'
     )
     figures = {
         'mapping': fitted,
-        'megabytes': size,
-        'found': found.to_dict(),
+        'map_bytes': size,
+        'found': {name: each.to_dict() for name, each in found.items()},
         'simulated': simulated.to_dict(),
     }
     write_json(folder / 'building.json', figures)
     return 0
+
+
+def _groups(rooms: Sequence[BuildingRoom], frames: Sequence[Frame]) -> dict[str, list[Frame]]:
+    """Queries of rooms that are like no other, and of those that have a twin."""
+    count = Counter(room.seed for room in rooms)
+    per_room = len(frames) // len(rooms)
+    groups: dict[str, list[Frame]] = {}
+    for index, frame in enumerate(frames):
+        twin = count[rooms[index // per_room].seed] > 1
+        groups.setdefault('rooms with a twin' if twin else 'other rooms', []).append(frame)
+    return groups
 
 
 def _mapping(arguments: argparse.Namespace, mapping: Path, maps: Path, figures: Path) -> list[str]:
