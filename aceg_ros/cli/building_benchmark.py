@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from aceg_ros.cli.common import ProgressBar, add_device, write_json
+from aceg_ros.cli.common import ProgressBar, add_device, add_options, configuration, write_json
 from aceg_ros.cli.main import main
 from aceg_ros.datasets import Frame, open_dataset
 from aceg_ros.errors import AcegError
@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--simulate', type=int, default=10, help='rank parts of a place so many times as large, too'
     )
     add_device(parser)
+    add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
         maps, mapped = folder / 'maps', folder / 'maps.json'
         if not mapped.is_file() and main(_mapping(arguments, mapping, maps, mapped)):
             raise AcegError(f'{mapping} could not be mapped')
-        parts = MapSet.open([maps], arguments.device, remember=False)
+        asking = configuration(arguments).localization
+        parts = MapSet.open([maps], arguments.device, asking, remember=False)
         frames = open_dataset(queries).frames
         found = {
             name: evaluate_place(parts, group, Monitor(bar))
