@@ -112,6 +112,12 @@ BENCHMARKS = (
         figures='rigs.json',
     ),
     Benchmark(
+        'building',
+        'building-benchmark --processes 2 --budget 120',
+        output='-o {out}',
+        figures='building.json',
+    ),
+    Benchmark(
         'traps',
         'traps {data}/fox {data}/euroc_mh05 --worlds 2 --images 16 --budget 15',
         output='-o {out}',

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aceg_ros.cli.common import (
     ProgressBar,
     add_device,
@@ -41,7 +43,7 @@ from aceg_ros.monitor import Monitor
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('map', type=Path, help='MAP.aceg')
+    parser.add_argument('map', type=Path, help='MAP.aceg, or a folder with the parts of a place')
     parser.add_argument(
         'dataset',
         type=Path,
@@ -67,10 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print how well images were localized, `Evaluation.summary`."""
-    code = read_map(arguments.map)
+    asked = maps_at([arguments.map])
+    if arguments.beside and len(asked) > 1:
+        raise AcegError('--beside is for one map: give a file in place of the folder')
     frames: Sequence[Frame] = []
     moments: Sequence[Moment] = []
     if recognize(arguments.dataset):
+        if len(asked) > 1:
+            raise AcegError('a rig is localized in one map: give a file in place of the folder')
         if arguments.beside or arguments.report is not None:
             raise AcegError('--beside and --report are of one camera: give the dataset of one')
         moments = _selected_moments(arguments)
@@ -80,16 +86,19 @@ def run(arguments: argparse.Namespace) -> int:
     engines = Engines(arguments.device)
     localizers = {}
     for name, path in maps_at([arguments.map, *arguments.beside]).items():
-        each = code if path == arguments.map else read_map(path)
+        each = read_map(path)
         engine = engines.load(networks(arguments).for_map(each.info))
         localizers[name] = Localizer(each, engine, options)
-    own = next(iter(localizers))
+    codes = [localizers[name].code for name in asked]
+    own = next(iter(asked))
+    # Each image counts by itself, wherever the last one was.
+    alone = localizers[own] if len(asked) == 1 else MapSet(localizers, options.several, False)
     bar = ProgressBar()
     try:
         if moments:
             evaluation = evaluate_rig(localizers[own], moments, Monitor(bar))
         else:
-            evaluation = evaluate(localizers[own], frames, Monitor(bar))
+            evaluation = evaluate(alone, frames, Monitor(bar))
         among = None
         if arguments.beside:
             among = evaluate_among(MapSet(localizers), own, frames, Monitor(bar))
@@ -97,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         bar.close()
     warn_skipped(evaluation.skipped)
     figures: dict[str, Any] = dict(evaluation.summary())
-    lines = evaluation_lines(evaluation, code.info.metric)
+    lines = evaluation_lines(evaluation, codes[0].info.metric)
     if among is not None:
         figures['among'] = among.to_dict()
         lines += among.lines()
@@ -107,9 +116,9 @@ def run(arguments: argparse.Namespace) -> int:
             page = write_report(
                 arguments.report,
                 evaluation,
-                world_keyframes(code),
-                world_points(code),
-                code.colors,
+                np.concatenate([world_keyframes(code) for code in codes]),
+                np.concatenate([world_points(code) for code in codes]),
+                np.concatenate([code.colors for code in codes]),
             )
         except OSError as error:
             raise AcegError(f'{arguments.report} cannot be written: {error}') from error

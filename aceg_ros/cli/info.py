@@ -55,6 +55,7 @@ def describe(code: MapCode, size: int) -> list[str]:
     rows = [
         ('size', f'{size / 1e6:.2f} MB, {len(code.keyframes)} keyframes'),
         ('made', info.created or 'unknown'),
+        *([('part of', info.place)] if info.place else []),
         ('quality', _quality(info.quality, info.metric)),
         ('more views', info.quality.advice or 'unknown'),
         *(('session', _session(report)) for report in sessions if len(sessions) > 1),

@@ -22,16 +22,16 @@ from aceg_ros.cli.common import (
 from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.rig import Moment, recognize
 from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
-from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, ImageError
-from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import LocalizationFailure
-from aceg_ros.maps.file import read_map
+from aceg_ros.localization.several import MapSet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument('map', type=Path, help='MAP.aceg')
+    parser.add_argument(
+        'map', type=Path, help='MAP.aceg, or a folder of maps, such as the parts of a place'
+    )
     parser.add_argument(
         'images',
         type=Path,
@@ -52,17 +52,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Localize every image; the exit status is 1 when none could be."""
-    code = read_map(arguments.map)
     queries = _queries(arguments)
-    engine = Engine.for_map(code.info, arguments.device, networks(arguments))
-    localizer = Localizer(code, engine, configuration(arguments).localization)
+    options = configuration(arguments).localization
+    # Images need not be of one tour, so that where the last one was says nothing of the next.
+    maps = MapSet.open([arguments.map], arguments.device, options, networks(arguments), False)
+    first, *others = maps.localizers.values()
+    if others and any(isinstance(query, Moment) for query in queries):
+        raise AcegError('a rig is localized in one map: give a file in place of the folder')
     poses = []
     for frame in queries:
         try:
             if isinstance(frame, Moment):
-                found = localizer.localize_rig(*frame.read())
+                found = first.localize_rig(*frame.read())
             else:
-                found = localizer.localize(frame.image(), frame.camera)
+                found = maps.localize(frame.image(), frame.camera)
         except ImageError as error:
             print(f'aceg: left out {frame.name}: {error}', file=sys.stderr)
             continue

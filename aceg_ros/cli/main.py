@@ -31,6 +31,7 @@ COMMANDS = {
     'benchmark': 'Compare methods on the same images.',
     'light-benchmark': 'Compare methods in worlds mapped by day and queried by night.',
     'rig-benchmark': 'Compare poses of a rig with those of each of its cameras.',
+    'building-benchmark': 'Map a generated building of many rooms in parts, and find views of it.',
     'traps': 'Count wrong poses of deceptive images, and draw the worst.',
     'consistency': 'Compare errors of poses with their covariances, and filter them.',
     'train-encoder': 'Train an encoder.',

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stderr
 from dataclasses import replace
 from functools import partial
+from io import StringIO
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
 
 from aceg_ros.cli.common import (
     ProgressBar,
@@ -21,6 +31,7 @@ from aceg_ros.cli.common import (
     selected,
     warn_skipped,
 )
+from aceg_ros.datasets import Dataset
 from aceg_ros.engine import PUBLISHED, Engine
 from aceg_ros.errors import FitError
 from aceg_ros.evaluation.benchmark import peak_rss_mb
@@ -28,10 +39,13 @@ from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
 from aceg_ros.mapping.extension import extend_map
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
-from aceg_ros.maps.code import FREE, MapCode
+from aceg_ros.mapping.parts import Part, parts_needed, split
+from aceg_ros.maps.code import FREE, SUFFIX, MapCode
 from aceg_ros.maps.file import read_map, write_map
 from aceg_ros.monitor import Monitor
 from aceg_ros.options import configured
+
+_Mapped: TypeAlias = tuple[dict[str, Any], str]  # figures, and the same for people
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='folder with images and poses, a rosbag, or RIG.yaml of several cameras',
     )
     parser.add_argument(
-        '-o', '--output', type=Path, required=True, help='file for the map, MAP.aceg'
+        '-o',
+        '--output',
+        type=Path,
+        required=True,
+        help='file for the map, MAP.aceg; of a place mapped in parts, the folder for them',
     )
     add_selection(parser)
     add_device(parser)
@@ -68,6 +86,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--session', default='', help='name of the recording in the map (that of the dataset)'
     )
+    parts = parser.add_argument_group('large places', 'see docs/growing-maps.md')
+    parts.add_argument(
+        '--parts',
+        type=int,
+        default=0,
+        metavar='N',
+        help='number of maps the place is split into by position, each with its own budget; '
+        'by default 1, or more where one map cannot hold all views',
+    )
+    parts.add_argument(
+        '--part', metavar='K/N', help='map only the K-th of N parts, as on one of several machines'
+    )
+    parts.add_argument(
+        '--processes', type=int, default=1, help='number of parts mapped at the same time (1)'
+    )
     parser.add_argument('--tokens', type=int, help='number of vectors in the map code')
     parser.add_argument('--depth', action='store_true', help='use depth images if there are any')
     parser.add_argument('--seed', type=int, help='seed of all random numbers (0)')
@@ -86,13 +119,76 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Map, write the map, say how good it is."""
+    """Map, write the map or its parts, say how good they are."""
     dataset = selected(arguments, arguments.dataset)
+    number, count = _parts(arguments, dataset)
+    if count > 1:
+        return _run_parts(arguments, dataset, number, count)
     base = None if arguments.extend is None else read_map(arguments.extend)
+    figures, text = _map(arguments, dataset, arguments.output, base)
+    print_figures(arguments.json, figures, [text])
+    return 0
+
+
+def _run_parts(arguments: argparse.Namespace, dataset: Dataset, number: int, count: int) -> int:
+    """Map all parts of a place, or only the one of a number."""
+    folder: Path = arguments.output.with_suffix('')
+    parts = split(dataset.frames, count, folder.name)
+    _check_folder(folder, parts)
+    numbers = [number] if number else list(range(1, count + 1))
+    print(f'aceg: {len(numbers)} of {count} parts, to {folder}/', file=sys.stderr)
+    start = time.monotonic()
+    if arguments.processes > 1 and len(numbers) > 1:
+        threads = max((os.cpu_count() or 1) // arguments.processes, 1)
+        with ProcessPoolExecutor(
+            arguments.processes, get_context('spawn'), partial(torch.set_num_threads, threads)
+        ) as pool:
+            mapped = list(pool.map(partial(_map_alone, arguments, count), numbers))
+    else:
+        mapped = [_map_part(arguments, dataset, folder, parts[each - 1]) for each in numbers]
+    figures = {
+        'place': parts[0].place,
+        'seconds': round(time.monotonic() - start, 2),
+        'parts': {parts[n - 1].name: each for n, (each, _) in zip(numbers, mapped, strict=True)},
+    }
+    print_figures(arguments.json, figures, [text for _, text in mapped])
+    return 0
+
+
+def _map_alone(arguments: argparse.Namespace, count: int, number: int) -> _Mapped:
+    """Map one part in a process of its own."""
+    with redirect_stderr(StringIO()):  # what there is to say of the dataset was said
+        dataset = selected(arguments, arguments.dataset)
+    folder: Path = arguments.output.with_suffix('')
+    part = split(dataset.frames, count, folder.name)[number - 1]
+    return _map_part(arguments, dataset, folder, part)
+
+
+def _map_part(arguments: argparse.Namespace, dataset: Dataset, folder: Path, part: Part) -> _Mapped:
+    own = replace(dataset, frames=part.frames)
+    return _map(arguments, own, folder / f'{part.name}{SUFFIX}', None, part.place)
+
+
+def _map(
+    arguments: argparse.Namespace,
+    dataset: Dataset,
+    output: Path,
+    base: MapCode | None,
+    place: str = '',
+) -> _Mapped:
+    """Map a dataset and write the map, a part of a place if one is named."""
     engine = _engine(arguments, base)
     session = arguments.session or dataset.name
     mapper = map_scene if base is None else partial(extend_map, base)
     bar = ProgressBar()
+
+    def write(code: MapCode) -> int:
+        return write_map(output, replace(code, info=replace(code.info, place=place)))
+
+    def write_first(code: MapCode) -> None:
+        write(code)
+        print(f'{output}: a first map; it is being refined', file=sys.stderr)
+
     try:
         result = mapper(
             dataset.frames,
@@ -100,7 +196,7 @@ def run(arguments: argparse.Namespace) -> int:
             _options(arguments),
             dataset.metric,
             Monitor(bar),
-            partial(_write_first, arguments.output) if arguments.first else None,
+            write_first if arguments.first else None,
             session,
         )
     finally:
@@ -108,7 +204,7 @@ def run(arguments: argparse.Namespace) -> int:
     warn_skipped(result.skipped)
     for note in result.notes:
         print(f'aceg: {note}', file=sys.stderr)
-    size = write_map(arguments.output, result.code)
+    size = write(result.code)
     quality = result.code.info.quality
     figures = {
         'seconds': round(result.seconds, 2),
@@ -118,11 +214,34 @@ def run(arguments: argparse.Namespace) -> int:
         'quality': quality.to_dict(),
     }
     text = (
-        f'{arguments.output}: {len(result.code.keyframes)} keyframes in {result.seconds:.1f} s, '
+        f'{output}: {len(result.code.keyframes)} keyframes in {result.seconds:.1f} s, '
         f'{size / 1e6:.2f} MB; quality {quality.rating.value}; more views: {quality.advice}'
     )
-    print_figures(arguments.json, figures, [text])
-    return 0
+    return figures, text
+
+
+def _parts(arguments: argparse.Namespace, dataset: Dataset) -> tuple[int, int]:
+    """The number of the one part to map, 0 for all, and how many there are."""
+    number, count = 0, arguments.parts
+    if arguments.part:
+        given = re.fullmatch(r'(\d+)/(\d+)', arguments.part)
+        number, count = map(int, given.groups()) if given else (0, 0)
+        if not 1 <= number <= count:
+            raise FitError(f'--part {arguments.part}: give it as K/N, such as 2/8')
+    alone = arguments.extend is not None or arguments.schedule
+    if alone and count > 1:
+        raise FitError('a map that is extended, or a free code, has no parts; leave them out')
+    if not count and not alone and dataset.metric:
+        count = parts_needed(dataset.frames, _options(arguments))
+    return number, count
+
+
+def _check_folder(folder: Path, parts: list[Part]) -> None:
+    """Raise FitError where a folder holds other maps, which would be taken for parts."""
+    own = {f'{part.name}{SUFFIX}' for part in parts}
+    others = [file.name for file in sorted(folder.glob(f'*{SUFFIX}')) if file.name not in own]
+    if others:
+        raise FitError(f'{folder} holds other maps, such as {others[0]}: give a new folder')
 
 
 def _engine(arguments: argparse.Namespace, base: MapCode | None) -> Engine:
@@ -139,11 +258,6 @@ def _engine(arguments: argparse.Namespace, base: MapCode | None) -> Engine:
             '(--regressor, docs/published-aceg.md), or map without a schedule'
         )
     return engine
-
-
-def _write_first(output: Path, code: MapCode) -> None:
-    write_map(output, code)
-    print(f'{output}: a first map; it is being refined', file=sys.stderr)
 
 
 def _options(arguments: argparse.Namespace) -> MappingOptions:

@@ -32,7 +32,7 @@ class AmongMaps:
     right: int  # answered by it among the others
     wrong: int  # answered by another one
     time_first: float  # it is asked first, and others only where it refuses
-    time_all: float  # all are asked
+    time_all: float  # none is preferred
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -44,7 +44,7 @@ class AmongMaps:
             f'among {self.maps} maps': f'{self.right} of {self.images} images found in the right '
             f'map ({self.alone} by it alone), {self.wrong} in another',
             'processor time': f'{self.time_first:.2f} of that alone with this map first, '
-            f'{self.time_all:.2f} with all maps asked',
+            f'{self.time_all:.2f} with none preferred',
         }
         return [f'{name:>24}: {text}' for name, text in rows.items()]
 

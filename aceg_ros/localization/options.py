@@ -174,6 +174,18 @@ class GateOptions(Options):
 
 
 @dataclass(frozen=True)
+class SeveralOptions(Options):
+    """Which of several maps, or parts of a large place, are asked for an image."""
+
+    asked: int = option(
+        3,
+        'Highest number of maps asked for an image, those whose keyframes look most like it. Each '
+        'costs one query. With more than one, look-alike places are found out.',
+        low=1,
+    )
+
+
+@dataclass(frozen=True)
 class LocalizationOptions(Options):
     """Options of localization."""
 
@@ -182,3 +194,4 @@ class LocalizationOptions(Options):
     landmarks: LandmarkOptions = field(default_factory=LandmarkOptions)
     uncertainty: UncertaintyOptions = field(default_factory=UncertaintyOptions)
     gate: GateOptions = field(default_factory=GateOptions)
+    several: SeveralOptions = field(default_factory=SeveralOptions)

@@ -1,4 +1,7 @@
-"""Several maps at once, such as floors of a building: the image says which one it is in."""
+"""Several maps at once: floors of a building, or the parts of a place too large for one map.
+
+The image says which one it is in: image -> encoder -> maps that look like it -> their localizers.
+"""
 
 from __future__ import annotations
 
@@ -6,40 +9,71 @@ import logging
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from aceg_ros.encoder.descriptor import global_descriptor
 from aceg_ros.engine import Engines, Networks
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.encoded import EncodedImage
 from aceg_ros.localization.localizer import Localizer
-from aceg_ros.localization.options import LocalizationOptions
-from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.localization.options import LocalizationOptions, SeveralOptions
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.folder import maps_at
 from aceg_ros.memory import ON_THE_CPU
 
 _LOG = logging.getLogger(__name__)
 _ENCODE = 'encode'  # stage of a query
+_UNKNOWN = math.inf  # how much a map without descriptors looks like an image: it has to be asked
+# Poses of two parts are of one place within this, of the distance to the scene, and degrees.
+_SAME_PLACE, _SAME_DEGREES = 0.1, 5.0
+# How likely an answer is: its odds, by the confidence, and how much the map looks like the image.
+# Odds above 100 say no more where places look alike. A cosine greater by 0.1 counts as much as odds
+# ten times as high, and the answer must be 30 times as likely as another one in the same place.
+# Chosen on the buildings 100 and 101 of "aceg building-benchmark"; 101 has three rooms furnished
+# alike.
+_MOST_ODDS, _LIKENESS, _LEAD = 100.0, 0.1, 30.0
 
 
 class MapSet:
     """Localizes images in whichever of several maps shows them.
 
     The map of the last answer is asked first, and alone as long as it answers. Where it refuses,
-    all others are asked, and the surest answer is taken. Poses are in the frame of the map that
-    `Localization.map_name` names.
+    those are asked whose keyframes look most like the image, and the likeliest answer is taken.
+    Poses are in the frame of the map that `Localization.map_name` names.
+
+    Maps with the same `MapInfo.place` are parts of one place, and their poses are in one frame. A
+    pose in one of them is only given where no other part gives another that is nearly as likely.
+    With a prior, the place is known, and the part that is asked first may answer alone.
     """
 
-    def __init__(self, localizers: Mapping[str, Localizer]):
-        """By name; raises MapCodeError where there are none."""
+    def __init__(
+        self,
+        localizers: Mapping[str, Localizer],
+        options: SeveralOptions | None = None,
+        remember: bool = True,
+    ):
+        """By name; raises MapCodeError where there are none.
+
+        Without ``remember`` each image is of its own, and the map of the last answer not asked
+        first.
+        """
         if not localizers:
             raise MapCodeError('no map is given; name one map at least')
         self.localizers = dict(localizers)
         self.last = ''  # the map of the last answer; empty before there was one
+        self._options = options or SeveralOptions()
+        self._remember = remember
+        self._places = {name: each.code.info.place for name, each in localizers.items()}
+        self._descriptors = {
+            name: torch.from_numpy(each.code.descriptors) for name, each in localizers.items()
+        }
 
     @classmethod
     def open(
@@ -47,6 +81,8 @@ class MapSet:
         paths: Iterable[str | Path],
         device: str = 'auto',
         options: LocalizationOptions | None = None,
+        networks: Networks | None = None,
+        remember: bool = True,
     ) -> MapSet:
         """The maps at ``paths``, of folders all that are in them, with the networks they name.
 
@@ -58,9 +94,9 @@ class MapSet:
         localizers: dict[str, Localizer] = {}
         for name, path in maps_at(paths).items():
             code = read_map(path)
-            engine = engines.load(Networks().for_map(code.info))
+            engine = engines.load((networks or Networks()).for_map(code.info))
             localizers[name] = Localizer(code, engine, options)
-        return cls(localizers)
+        return cls(localizers, None if options is None else options.several, remember)
 
     @property
     def note(self) -> str:
@@ -76,11 +112,15 @@ class MapSet:
     ) -> Localization | LocalizationFailure:
         """See `Localizer.localize`; ``prior`` is in the frame of the map that is asked first.
 
-        ``first`` names that map. Without it, that is the map of the last answer; empty, or the name
-        of none of the maps, has all of them asked. A refusal is that of the map which came nearest
-        to an answer. `seconds` are those of all maps that were asked.
+        ``first`` names that map, or a place, of which it is the part of the last answer. Without
+        it, that is the map of the last answer; empty, or the name of none of the maps, has those
+        asked that look like the image. A refusal is that of the map which came nearest to an
+        answer, or `Reason.AMBIGUOUS` where two parts of a place give different poses. `seconds`
+        are those of all maps that were asked.
         """
         first = self.last if first is None else first
+        if self._places.get(self.last) == first != '':
+            first = self.last
         try:
             return self._localize(image, camera, prior, first)
         except torch.cuda.OutOfMemoryError:
@@ -91,50 +131,154 @@ class MapSet:
             localizer.leave_gpu()
         return self._localize(image, camera, prior, first)
 
+    def ranked(self, image: np.ndarray, camera: Camera) -> list[str]:
+        """Maps by how much one of their keyframes looks like an image, the most alike first."""
+        return _Question(self.localizers, self._descriptors, image, camera).ranked()
+
     def _localize(
         self, image: np.ndarray, camera: Camera, prior: np.ndarray | None, first: str
     ) -> Localization | LocalizationFailure:
-        encoded: dict[tuple[str, int | None], EncodedImage] = {}
-        answers: dict[str, Localization | LocalizationFailure] = {}
-
-        def ask(name: str, prior: np.ndarray | None) -> bool:
-            localizer = self.localizers[name]
-            if localizer.encoding not in encoded:
-                encoded[localizer.encoding] = localizer.encode(image, camera)
-            answers[name] = localizer.localize_encoded(encoded[localizer.encoding], prior)
-            return bool(answers[name])
-
-        if first not in self.localizers or not ask(first, prior):
-            for name in self.localizers:
-                if name != first:
-                    ask(name, None)
-        surest = max(answers, key=lambda name: _rank(answers[name]))
-        answer = answers[surest]
-        seconds = _seconds(encoded.values(), answers.values())
+        question = _Question(self.localizers, self._descriptors, image, camera)
+        answered = first in self.localizers and question.ask(first, prior)
+        if not answered or prior is None:
+            place = self._places[first] if answered else None
+            for name in self._likely(question, first, place):
+                if question.matters(name):
+                    question.ask(name)
+        best = question.best
+        answer = question.answers[best]
         if isinstance(answer, Localization):
-            self.last = surest
-            return replace(answer, map_name=surest, seconds=seconds)
+            for name in question.given:
+                same_place = self._places[name] == self._places[best] != ''
+                if same_place and question.contests(name, best):
+                    return LocalizationFailure(
+                        Reason.AMBIGUOUS,
+                        f'{best} and {name} both show it, at different places',
+                        question.seconds,
+                        answer.confidence,
+                        answer.evidence,
+                    )
+            if self._remember:
+                self.last = best
+            return replace(answer, map_name=best, seconds=question.seconds)
         message = answer.message
-        if len(answers) > 1:
-            message = f'none of {len(answers)} maps; nearest, {surest}: {message}'
-        return replace(answer, message=message, seconds=seconds)
+        if len(self.localizers) > 1:
+            message = f'none of {len(self.localizers)} maps; nearest, {best}: {message}'
+        return replace(answer, message=message, seconds=question.seconds)
+
+    def _likely(self, question: _Question, but: str, place: str | None) -> list[str]:
+        """The maps to ask, the likeliest first: so many, and all of which nothing is known.
+
+        With a ``place`` only its parts; an empty one has none.
+        """
+        if place == '':
+            return []
+        names, left = [], self._options.asked - (place is not None)
+        for name in question.ranked():
+            if name == but or place not in (None, self._places[name]):
+                continue
+            known = question.likeness[name] != _UNKNOWN
+            if left > 0 or not known:
+                names.append(name)
+                left -= known
+        return names
 
 
-def _seconds(
-    encoded: Iterable[EncodedImage], answers: Iterable[Localization | LocalizationFailure]
-) -> dict[str, float]:
-    """Time of each stage over all maps; each encoding counts once."""
-    total = {_ENCODE: sum(each.seconds for each in encoded)}
-    for answer in answers:
-        for stage, seconds in answer.seconds.items():
-            if stage != _ENCODE:
-                total[stage] = total.get(stage, 0.0) + seconds
-    return total
+class _Question:
+    """One image, and what maps say of it."""
 
+    def __init__(
+        self,
+        localizers: Mapping[str, Localizer],
+        descriptors: Mapping[str, torch.Tensor],
+        image: np.ndarray,
+        camera: Camera,
+    ):
+        self.answers: dict[str, Localization | LocalizationFailure] = {}
+        self._localizers = localizers
+        self._descriptors = descriptors
+        self._image = image
+        self._camera = camera
+        self._encoded: dict[tuple[str, int | None], EncodedImage] = {}
 
-def _rank(answer: Localization | LocalizationFailure) -> tuple[bool, float]:
-    """Answers before refusals, each by confidence; where none is known, by agreeing matches."""
-    sure = answer.confidence
-    if isinstance(answer, Localization) and math.isnan(sure):
-        sure = float(answer.inliers.mean())
-    return bool(answer), 0.0 if math.isnan(sure) else sure
+    def ask(self, name: str, prior: np.ndarray | None = None) -> bool:
+        """Ask a map; whether it gives a pose."""
+        encoded = self._encode(self._localizers[name])
+        self.answers[name] = self._localizers[name].localize_encoded(encoded, prior)
+        return bool(self.answers[name])
+
+    @cached_property
+    def likeness(self) -> dict[str, float]:
+        """By map, the cosine of its keyframe most like the image; _UNKNOWN without descriptors."""
+        likeness, own = {}, {}
+        for name, localizer in self._localizers.items():
+            likeness[name] = _UNKNOWN
+            if self._descriptors[name].any():
+                if localizer.encoding not in own:
+                    features = self._encode(localizer).patches.features
+                    own[localizer.encoding] = global_descriptor(features).cpu()
+                likeness[name] = float((self._descriptors[name] @ own[localizer.encoding]).max())
+        return likeness
+
+    def ranked(self) -> list[str]:
+        """Names of maps, the one that looks most like the image first."""
+        return sorted(self.likeness, key=self.likeness.__getitem__, reverse=True)
+
+    @property
+    def given(self) -> list[str]:
+        """The maps that gave a pose."""
+        return [name for name, answer in self.answers.items() if answer]
+
+    @property
+    def best(self) -> str:
+        """The map of the likeliest pose; without any, of the likeliest that was refused."""
+        if len(self.given) > 1:
+            return max(self.given, key=lambda name: (self._weight(name), self._confidence(name)))
+        return max(self.given or self.answers, key=self._confidence)
+
+    def matters(self, name: str) -> bool:
+        """Whether the answer of a map, however sure, could change what is given."""
+        if not self.given or self.likeness[name] == _UNKNOWN:
+            return True
+        highest = self._log_weight(_MOST_ODDS, self.likeness[name])
+        return highest > self._weight(self.best) - math.log10(_LEAD)
+
+    def contests(self, other: str, best: str) -> bool:
+        """Whether a pose is another one than the best, and nearly as likely."""
+        pose, its_pose = self.answers[best], self.answers[other]
+        assert isinstance(pose, Localization) and isinstance(its_pose, Localization)
+        distance, degrees = map(float, pose_error(its_pose.world_from_cam, pose.world_from_cam))
+        elsewhere = distance > _SAME_PLACE * pose.scene_distance or degrees > _SAME_DEGREES
+        return elsewhere and self._weight(best) - self._weight(other) < math.log10(_LEAD)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time of each stage over all maps; each encoding counts once."""
+        total = {_ENCODE: sum(each.seconds for each in self._encoded.values())}
+        for answer in self.answers.values():
+            for stage, seconds in answer.seconds.items():
+                if stage != _ENCODE:
+                    total[stage] = total.get(stage, 0.0) + seconds
+        return total
+
+    def _weight(self, name: str) -> float:
+        confidence = self._confidence(name)
+        odds = confidence / max(1 - confidence, 1e-9)
+        return self._log_weight(odds, self.likeness[name])
+
+    def _log_weight(self, odds: float, likeness: float) -> float:
+        # what is not known of one map cannot count for another
+        counted = 0.0 if _UNKNOWN in self.likeness.values() else likeness
+        return math.log10(min(max(odds, 1e-9), _MOST_ODDS)) + counted / _LIKENESS
+
+    def _confidence(self, name: str) -> float:
+        """Of a map's answer; where none is known, the share of agreeing matches."""
+        answer = self.answers[name]
+        if isinstance(answer, Localization) and math.isnan(answer.confidence):
+            return float(answer.inliers.mean())
+        return 0.0 if math.isnan(answer.confidence) else answer.confidence
+
+    def _encode(self, localizer: Localizer) -> EncodedImage:
+        if localizer.encoding not in self._encoded:
+            self._encoded[localizer.encoding] = localizer.encode(self._image, self._camera)
+        return self._encoded[localizer.encoding]

@@ -197,6 +197,7 @@ def _assemble(
         token_sessions=np.ones(len(fitted.anchors), np.uint32),
         keyframe_sessions=np.zeros(len(keyframes), np.uint8),
         keyframe_stamps=np.array([keyframe.frame.stamp for keyframe in keyframes]),
+        descriptors=np.stack([keyframe.descriptor for keyframe in keyframes]),
         info=new_map_info(
             engine, (keyframe.frame.camera for keyframe in keyframes), metric, origin, session
         ),

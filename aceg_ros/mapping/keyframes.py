@@ -11,6 +11,7 @@ import torch
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder, PatchFeatures, image_tensor, similarity
+from aceg_ros.encoder.descriptor import global_descriptor
 from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
@@ -21,7 +22,7 @@ from aceg_ros.monitor import Monitor
 # Turn, zoom and light of an augmented copy; the ranges are the paper's.
 _TURN_DEG = 15.0
 _ZOOM = 1.5
-_JUDGED = 1000  # patches by which an image is found to be blank
+_BEST = 1000  # patches by which an image is judged and described as a whole
 _LIGHT = 0.1
 # A patch's depth is the mean of these pixels' (px from its center), unless they differ by more.
 _AROUND = np.array([(x, y) for y in (-2.0, 0.0, 2.0) for x in (-2.0, 0.0, 2.0)])
@@ -58,6 +59,7 @@ class Keyframe:
     colors: np.ndarray  # (P, 3) uint8, at the patch centers
     gray: np.ndarray  # (H, W) uint8, the working image
     augmented: Patches  # most reliable patches of a changed copy
+    descriptor: np.ndarray  # (G,) of the whole image
     # (P,) distances along the rays that were measured, 0 where none was; None without depth images
     measured: torch.Tensor | None = None
 
@@ -132,7 +134,8 @@ def _encode(
     image, camera = encoder.view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
     patches = patches_of(encoded, camera)
-    if similarity(patches.best(_JUDGED).features) > encoder.max_similarity:
+    best = patches.best(_BEST).features
+    if similarity(best) > encoder.max_similarity:
         raise ImageError('looks alike everywhere: blank, too dark, overexposed or blurred')
     columns, rows = encoded.centers().round().astype(int).T
     return Keyframe(
@@ -144,6 +147,7 @@ def _encode(
         colors=image[rows, columns],
         gray=np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)),
         augmented=_encode_changed(image, camera, encoder, patches_per_image, rng),
+        descriptor=global_descriptor(best).numpy(),
         measured=_measured(frame, camera, patches) if use_depth else None,
     )
 

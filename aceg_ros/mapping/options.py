@@ -204,6 +204,12 @@ class MappingOptions(Options):
     max_keyframes: int = option(
         400, 'Highest number of keyframes. Of a longer recording they are chosen evenly.', low=1
     )
+    part_keyframes: int = option(
+        200,
+        'Highest number of different views in a part of a place that is too large for one map. '
+        'A place is split where it has more of them than max_keyframes.',
+        low=2 * MIN_KEYFRAMES,
+    )
     tokens: int = option(
         0,
         'Number of tokens of the code; one takes about 120 bytes. 0 chooses it by the '

@@ -138,6 +138,8 @@ class MapInfo:
     # What the numbers of the code are relative to, in the frame of the mapping poses, map units.
     origin: Vector3 = (0.0, 0.0, 0.0)
     sessions: tuple[Session, ...] = ()  # what it was made from, `MOST_SESSIONS` at most
+    # Of a part of a large place, the place: maps with the same one share the world of their poses.
+    place: str = ''
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ class AnchoredCode:
     token_sessions: np.ndarray  # (n,) uint32, bit s is set where session s has the token
     keyframe_sessions: np.ndarray  # (K,) uint8, the session of each keyframe
     keyframe_stamps: np.ndarray  # (K,) float64, when it was taken, seconds; nan if not known
+    # (K, G) float32, `encoder.descriptor` of each image; zeros, or G = 0, where there is none
+    descriptors: np.ndarray
     info: MapInfo
     landmarks: Landmarks = field(default_factory=Landmarks.none)
 
@@ -198,6 +202,11 @@ class FreeCode:
     def colors(self) -> np.ndarray:
         """Empty, (0, 3)."""
         return np.zeros((0, 3), np.uint8)
+
+    @property
+    def descriptors(self) -> np.ndarray:
+        """None, (K, 0)."""
+        return np.zeros((len(self.keyframes), 0), np.float32)
 
     @property
     def landmarks(self) -> Landmarks:

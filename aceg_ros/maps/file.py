@@ -36,10 +36,11 @@ from aceg_ros.maps.code import (
     Vector3,
 )
 
-VERSION = '6'
+VERSION = '7'
+_BEFORE_PLACES = '6'  # it knew no descriptors and no parts of places; it is read as well
 _BEFORE_STAMPS = '5'  # it knew no stamps and no transforms of sessions; it is read as well
 _BEFORE_SESSIONS = '4'  # it knew of one session only besides; it is read as well
-_READ = (_BEFORE_SESSIONS, _BEFORE_STAMPS, VERSION)
+_READ = (_BEFORE_SESSIONS, _BEFORE_STAMPS, _BEFORE_PLACES, VERSION)
 _Layout = dict[str, tuple[str, type, tuple[int | None, ...]]]
 # name -> (what there is one for each of, type, shape after the first axis)
 _ANCHORED: _Layout = {
@@ -53,6 +54,7 @@ _ANCHORED: _Layout = {
     'token_sessions': ('token', np.uint32, ()),
     'keyframe_sessions': ('keyframe', np.uint8, ()),
     'keyframe_stamps': ('keyframe', np.float64, ()),
+    'keyframe_descriptors': ('keyframe', np.float16, (None,)),
     'landmarks': ('landmark', np.float32, (3,)),
     'landmark_templates': ('landmark', np.uint8, (SIDE, SIDE)),
     'landmark_keyframes': ('landmark', np.uint16, ()),
@@ -122,8 +124,10 @@ def read_map(path: str | Path) -> MapCode:
         kind = _KINDS[values['kind']]
         if metadata['version'] == _BEFORE_SESSIONS:
             _add_session(values, tensors)
-        if metadata['version'] != VERSION:
+        if metadata['version'] in (_BEFORE_SESSIONS, _BEFORE_STAMPS):
             _add_stamps(values, tensors)
+        if metadata['version'] != VERSION:
+            _add_descriptors(values, tensors)
         info = _info(values)
     except (ValueError, KeyError, TypeError, RecursionError, AcegError) as error:
         raise MapCodeError(f'the description inside {path} cannot be read: {error}') from error
@@ -161,6 +165,13 @@ def _add_stamps(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
         tensors['keyframe_stamps'] = np.full(len(tensors['keyframes']), np.nan)
 
 
+def _add_descriptors(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """Complete what was read of a map that says nothing of its images as a whole."""
+    values['place'] = ''
+    if values['kind'] == ANCHORED:
+        tensors['keyframe_descriptors'] = np.zeros((len(tensors['keyframes']), 0), np.float16)
+
+
 def _free_tensors(code: FreeCode) -> dict[str, np.ndarray]:
     return {
         'embeddings': code.embeddings.astype(np.float32),
@@ -184,6 +195,7 @@ def _anchored_tensors(code: AnchoredCode) -> dict[str, np.ndarray]:
         'token_sessions': code.token_sessions.astype(np.uint32),
         'keyframe_sessions': code.keyframe_sessions.astype(np.uint8),
         'keyframe_stamps': code.keyframe_stamps.astype(np.float64),
+        'keyframe_descriptors': code.descriptors.astype(np.float16),
         'landmarks': code.landmarks.points3d.astype(np.float32),
         'landmark_templates': code.landmarks.templates.astype(np.uint8),
         'landmark_keyframes': code.landmarks.keyframe.astype(np.uint16),
@@ -203,6 +215,7 @@ def _anchored_code(tensors: dict[str, np.ndarray], info: MapInfo) -> AnchoredCod
         token_sessions=tensors['token_sessions'],
         keyframe_sessions=tensors['keyframe_sessions'],
         keyframe_stamps=tensors['keyframe_stamps'],
+        descriptors=tensors['keyframe_descriptors'].astype(np.float32),
         info=info,
         landmarks=Landmarks(
             tensors['landmarks'],
@@ -306,6 +319,7 @@ def _info(values: dict[str, Any]) -> MapInfo:
         view_error=float(values.get('view_error', 0.0)),
         origin=_vector(values['origin']),
         sessions=tuple(Session.from_dict(session) for session in values['sessions']),
+        place=str(values['place']),
     )
 
 

@@ -124,6 +124,7 @@ def joined(first: MapCode, second: MapCode) -> AnchoredCode:
             [first.keyframe_sessions, second.keyframe_sessions + np.uint8(own)]
         ),
         keyframe_stamps=np.concatenate([first.keyframe_stamps, second.keyframe_stamps]),
+        descriptors=_stacked(first.descriptors, second.descriptors),
         landmarks=landmarks,
         info=_joined_info(first.info, second.info),
     )
@@ -136,7 +137,7 @@ def moved(
 
     ``new_from_old`` (4, 4) is rigid. Tokens, landmarks, keyframes, deviations and the report move
     along, so that all that is read from the map is in the new frame. Each session keeps the
-    transform from the poses that it was mapped with.
+    transform from the poses that it was mapped with. A part of a place is none any more.
     """
     moving = make_pose(scale * new_from_old[:3, :3], new_from_old[:3, 3])
     keyframes = world_keyframes(code)
@@ -156,7 +157,7 @@ def moved(
         log_sigma=code.log_sigma + np.float32(np.log(scale)),
         keyframes=shifted(keyframes, -origin),
         landmarks=replace(code.landmarks, points3d=there(code.landmarks.points3d)),
-        info=_with_sessions(replace(code.info, origin=(x, y, z)), sessions),
+        info=_with_sessions(replace(code.info, origin=(x, y, z), place=''), sessions),
     )
 
 
@@ -187,6 +188,7 @@ def without_session(code: MapCode, name: str) -> AnchoredCode:
         keyframes=code.keyframes[frames],
         keyframe_sessions=session - (session > dropped).astype(np.uint8),
         keyframe_stamps=code.keyframe_stamps[frames],
+        descriptors=code.descriptors[frames],
         landmarks=landmarks,
         info=_with_sessions(code.info, tuple(sessions[index] for index in kept)),
     )
@@ -231,6 +233,14 @@ def session_reports(code: MapCode) -> list[dict[str, Any]]:
                 'tokens_of_its_own': int((anchored.token_sessions == 1 << index).sum()),
             }
     return reports
+
+
+def _stacked(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of both; those of a map without descriptors are zeros."""
+    width = max(first.shape[1], second.shape[1])
+    return np.concatenate(
+        [np.pad(rows, ((0, 0), (0, width - rows.shape[1]))) for rows in (first, second)]
+    )
 
 
 def _with_sessions(info: MapInfo, sessions: tuple[Session, ...]) -> MapInfo:

@@ -47,6 +47,7 @@ def map_code(
         token_sessions=np.ones(tokens, np.uint32),
         keyframe_sessions=np.zeros(keyframes, np.uint8),
         keyframe_stamps=100.0 + 0.5 * np.arange(keyframes),
+        descriptors=rng.normal(size=(keyframes, 12)).astype(np.float16).astype(np.float32),
         info=MapInfo(
             encoder='encoder-1',
             regressor=AnchoredRegressor().codes(),

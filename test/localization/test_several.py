@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
+from aceg_ros.encoder.descriptor import global_descriptor
 from aceg_ros.errors import MapCodeError
+from aceg_ros.geometry.poses import make_pose
 from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.options import SeveralOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.several import MapSet
 from aceg_ros.maps.file import write_map
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
+FEATURES = F.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+UNLIKE = F.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(1)), dim=1)
 
 
-def found(confidence):
-    pose, points = np.eye(4), np.ones((3, 3))
+def found(confidence, x=0.0):
+    pose, points = make_pose(np.eye(3), [x, 0.0, 0.0]), np.ones((3, 3))
     return Localization(
         pose, np.eye(6), points[:, :2], points, np.ones(3), np.ones(3, bool), confidence
     )
@@ -33,21 +41,30 @@ class Encoded:
     """Stands in for an encoded image."""
 
     encoding: tuple[str, int]
+    patches: SimpleNamespace
     seconds: float = 0.25
 
 
 class Floor:
     """Stands in for a localizer: answers what it is told, and counts."""
 
-    def __init__(self, encoding='wide'):
+    def __init__(self, encoding='wide', alike=None, place=''):
+        """With a keyframe of this cosine with the image, or without descriptors."""
         self.encoding = (encoding, 1000)
+        descriptors = np.zeros((2, 0), np.float32)
+        if alike is not None:
+            query, other = global_descriptor(FEATURES), global_descriptor(UNLIKE)
+            apart = F.normalize(other - (other @ query) * query, dim=0)
+            alikes = torch.tensor([[alike], [0.2]])
+            descriptors = (alikes * query + (1 - alikes**2).sqrt() * apart).numpy()
+        self.code = SimpleNamespace(descriptors=descriptors, info=SimpleNamespace(place=place))
         self.answer = refused(0.1)
         self.asked = []
         self.encodings = 0
 
     def encode(self, image, camera):
         self.encodings += 1
-        return Encoded(self.encoding)
+        return Encoded(self.encoding, SimpleNamespace(features=FEATURES))
 
     def localize_encoded(self, encoded, prior=None):
         assert encoded.encoding == self.encoding
@@ -125,6 +142,121 @@ class TestAsking:
     def test_answers_without_a_confidence(self, floors):
         floors['first'].answer = found(np.nan)
         assert MapSet(floors).localize(IMAGE, None).map_name == 'first'
+
+
+@pytest.fixture
+def parts():
+    """Six parts of one place, the first most like the image, the last least."""
+    return {
+        f'part-{number}': Floor(alike=0.9 - 0.05 * number, place='building') for number in range(6)
+    }
+
+
+def asked(parts):
+    return [name for name, part in parts.items() if part.asked]
+
+
+class TestParts:
+    def test_only_the_likeliest_are_asked(self, parts):
+        parts['part-1'].answer = found(0.8)
+        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-1'
+        assert asked(parts) == ['part-0', 'part-1', 'part-2']
+
+    def test_as_many_as_the_options_say(self, parts):
+        MapSet(parts, SeveralOptions(asked=2)).localize(IMAGE, None)
+        assert asked(parts) == ['part-0', 'part-1']
+
+    def test_a_refusal_by_the_last_one_does_not_have_all_asked(self, parts):
+        parts['part-5'].answer = found(0.8)
+        maps = MapSet(parts)
+        maps.localize(IMAGE, None, first='part-5')
+        parts['part-5'].answer = refused(0.1)
+        for part in parts.values():
+            part.asked.clear()
+        maps.localize(IMAGE, None)
+        assert asked(parts) == ['part-0', 'part-1', 'part-2', 'part-5']
+
+    def test_maps_without_descriptors_are_asked_besides(self, parts):
+        parts['old'] = Floor()
+        MapSet(parts).localize(IMAGE, None)
+        assert asked(parts) == ['part-0', 'part-1', 'part-2', 'old']
+
+    def test_a_map_without_descriptors_can_be_the_likeliest(self, parts):
+        parts['old'] = Floor()
+        parts['part-0'].answer, parts['old'].answer = found(0.8), found(0.9)
+        assert MapSet(parts).localize(IMAGE, None).map_name == 'old'
+
+    def test_two_different_poses_of_a_place_are_none(self, parts):
+        parts['part-0'].answer, parts['part-1'].answer = found(0.9), found(0.8, x=5.0)
+        maps = MapSet(parts)
+        answer = maps.localize(IMAGE, None)
+        assert not answer
+        assert answer.reason is Reason.AMBIGUOUS
+        assert answer.message == 'part-0 and part-1 both show it, at different places'
+        assert maps.last == ''
+
+    @pytest.mark.parametrize('confidence', [1.0, np.nan])
+    def test_nor_where_both_are_sure(self, parts, confidence):
+        parts['part-0'].answer, parts['part-1'].answer = found(confidence), found(confidence, x=5.0)
+        assert MapSet(parts).localize(IMAGE, None).reason is Reason.AMBIGUOUS
+
+    def test_a_pose_that_is_far_likelier_than_another_is_given(self, parts):
+        parts['part-0'].answer, parts['part-1'].answer = found(0.999), found(0.5, x=5.0)
+        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
+
+    def test_a_part_more_like_the_image_counts_for_more(self, parts):
+        """Odds of 24 to 3, and a cosine greater by 0.1 for the other one."""
+        parts['part-0'].answer, parts['part-2'].answer = found(0.75), found(0.96, x=5.0)
+        assert MapSet(parts).localize(IMAGE, None).reason is Reason.AMBIGUOUS
+        parts['part-2'].answer = found(0.96)
+        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
+
+    def test_poses_in_two_places_cannot_be_compared(self, parts):
+        parts['part-0'].answer = found(0.9)
+        parts['part-1'].code.info.place = 'another'
+        parts['part-1'].answer = found(0.8, x=5.0)
+        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
+
+    def test_no_part_is_asked_whose_answer_would_change_nothing(self):
+        """However sure, a part 0.2 less like the image could not speak against the first."""
+        parts = {name: Floor(alike=alike, place='hall') for name, alike in (('a', 0.9), ('b', 0.7))}
+        parts |= {f'far-{number}': Floor(alike=0.5, place='hall') for number in range(3)}
+        parts['a'].answer = found(0.999)
+        maps = MapSet(parts)
+        maps.localize(IMAGE, None)
+        assert asked(parts) == ['a']
+        parts['a'].answer = found(0.5)
+        maps.localize(IMAGE, None)
+        assert asked(parts) == ['a', 'b']
+
+    def test_an_answer_of_the_last_one_is_held_against_others(self, parts):
+        parts['part-1'].answer = found(0.8)
+        parts['part-0'].answer = found(0.9, x=5.0)
+        assert MapSet(parts).localize(IMAGE, None, first='part-1').reason is Reason.AMBIGUOUS
+        assert asked(parts) == ['part-0', 'part-1', 'part-2']
+
+    def test_who_knows_where_it_is_needs_no_other_part(self, parts):
+        parts['part-1'].answer = found(0.8)
+        parts['part-0'].answer = found(0.9, x=5.0)
+        answer = MapSet(parts).localize(IMAGE, None, np.eye(4), first='part-1')
+        assert answer.map_name == 'part-1'
+        assert asked(parts) == ['part-1']
+
+    def test_a_place_stands_for_its_last_part(self, parts):
+        parts['part-1'].answer = found(0.8)
+        maps = MapSet(parts)
+        maps.localize(IMAGE, None)
+        maps.localize(IMAGE, None, np.eye(4), first='building')
+        assert [prior is None for prior in parts['part-1'].asked] == [True, False]
+
+    def test_images_of_their_own(self, parts):
+        parts['part-1'].answer = found(0.8)
+        maps = MapSet(parts, remember=False)
+        maps.localize(IMAGE, None)
+        assert maps.last == ''
+
+    def test_ranked(self, parts):
+        assert MapSet(parts).ranked(IMAGE, None) == list(parts)
 
 
 class TestRefusing:

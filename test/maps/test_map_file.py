@@ -241,7 +241,7 @@ class TestWriting:
 class TestBeforeSessions:
     """Maps of version 4 knew nothing of sessions; they are read as maps of one."""
 
-    GONE = ('token_sessions', 'keyframe_sessions', 'keyframe_stamps')
+    GONE = ('token_sessions', 'keyframe_sessions', 'keyframe_stamps', 'keyframe_descriptors')
 
     @pytest.mark.parametrize('code', [map_code(), free_code()], ids=['anchored', 'free'])
     def test_is_of_one_session(self, tmp_path, code):
@@ -250,7 +250,7 @@ class TestBeforeSessions:
 
         def older(metadata):
             values = json.loads(metadata['map'])
-            del values['sessions']
+            del values['sessions'], values['place']
             metadata.update(map=json.dumps(values), version='4')
 
         def fewer(tensors):
@@ -279,15 +279,41 @@ class TestBeforeStamps:
             values = json.loads(metadata['map'])
             for session in values['sessions']:
                 del session['world_from_poses']
+            del values['place']
             metadata.update(map=json.dumps(values), version='5')
 
-        resealed(path, tensors=lambda t: t.pop('keyframe_stamps', None), metadata=older)
+        def fewer(tensors):
+            for name in ('keyframe_stamps', 'keyframe_descriptors'):
+                tensors.pop(name, None)
+
+        resealed(path, tensors=fewer, metadata=older)
         read = read_map(path)
         assert read.info == code.info
         if code.kind == 'anchored':
             assert np.isnan(read.keyframe_stamps).all()
             write_map(path, read)
             assert np.isnan(read_map(path).keyframe_stamps).all()
+
+
+class TestBeforePlaces:
+    """Maps of version 6 knew no descriptors, and no parts of places."""
+
+    @pytest.mark.parametrize('code', [map_code(), free_code()], ids=['anchored', 'free'])
+    def test_descriptors_are_unknown(self, tmp_path, code):
+        path = tmp_path / 'old.aceg'
+        write_map(path, code)
+
+        def older(metadata):
+            values = json.loads(metadata['map'])
+            del values['place']
+            metadata.update(map=json.dumps(values), version='6')
+
+        resealed(path, tensors=lambda t: t.pop('keyframe_descriptors', None), metadata=older)
+        read = read_map(path)
+        assert read.info == code.info
+        assert read.descriptors.shape == (len(code.keyframes), 0)
+        write_map(path, read)
+        assert read_map(path).descriptors.shape == (len(code.keyframes), 0)
 
 
 class TestIdentity:

@@ -35,7 +35,7 @@ from aceg_ros.maps.sessions import (
 )
 
 PARTS = ('embeddings', 'anchors', 'log_sigma', 'log_prior', 'colors')
-FRAMES = ('keyframes', 'keyframe_sessions', 'keyframe_stamps')
+FRAMES = ('keyframes', 'keyframe_sessions', 'keyframe_stamps', 'descriptors')
 
 
 def named(code, name, **changes):
@@ -97,6 +97,14 @@ class TestJoined:
         both = joined(day, day)
         assert len(both.anchors) == len(day.anchors)
         assert [session.name for session in both.info.sessions] == ['day', 'day (2)']
+
+    def test_images_without_a_descriptor_have_zeros(self, day, evening):
+        old = replace(evening, descriptors=np.zeros((len(evening.keyframes), 0), np.float32))
+        for first, second in ((day, old), (old, day)):
+            both = joined(first, second)
+            assert both.descriptors.shape == (14, 12)
+            known = both.descriptors.any(axis=1)
+            np.testing.assert_array_equal(both.descriptors[known], day.descriptors)
 
     def test_other_origins_are_taken_into_account(self, day, evening):
         far = (448300.0, 5411900.0, 200.0)

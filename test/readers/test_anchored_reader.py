@@ -49,6 +49,7 @@ def code() -> AnchoredCode:
         token_sessions=np.ones(MARKS, np.uint32),
         keyframe_sessions=np.zeros(2, np.uint8),
         keyframe_stamps=np.full(2, np.nan),
+        descriptors=np.zeros((2, 0), np.float32),
         info=MapInfo(
             'marks-1',
             AnchoredRegressor(READER).codes(),

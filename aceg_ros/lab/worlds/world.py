@@ -34,6 +34,8 @@ class WorldOptions:
     texture_size: int = 512
     # Another number moves chairs, boxes and things on surfaces; the rest of the world stays.
     arrangement: int = 0
+    # Seed of textures, None for the world's own. Worlds with the same have furniture of one make.
+    looks: int | None = None
 
 
 DIFFICULTIES = {
@@ -78,8 +80,8 @@ def make_world(
         options = DIFFICULTIES[options]
     if options.texture_size < 64 or options.texture_size & (options.texture_size - 1):
         raise ValueError('texture_size must be a power of two, at least 64')
-    streams = [np.random.default_rng([seed, purpose]) for purpose in range(4)]
-    looks, layout, lighting = streams[:3]
+    looks = np.random.default_rng([seed if options.looks is None else options.looks, 0])
+    layout, lighting = (np.random.default_rng([seed, purpose]) for purpose in (1, 2))
     loose = np.random.default_rng([seed, 3, options.arrangement])
     palette = make_palette(looks, options.texture_size)
     scene = SceneBuilder()

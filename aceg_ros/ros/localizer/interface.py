@@ -93,8 +93,8 @@ class Interface:
         maps, located = self._maps.current, self._tracker.map_from_odom
         if maps is None or located is None or self.tracked_frames.mode is not TfMode.MAP_TO_ODOM:
             return
-        name, map_from_odom = located
-        loaded = maps.by_name.get(name)
+        place, map_from_odom = located
+        loaded = maps.of_place(place)
         if loaded is not None:
             self.outputs.publish_odometry(
                 loaded.frame, map_from_odom, self._settings['transform_tolerance']

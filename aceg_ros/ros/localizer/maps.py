@@ -42,10 +42,10 @@ class MapFrames:
     """What frames of maps are called."""
 
     alone: str  # of a map that is the only one in use
-    each: str  # of each of several; {name} stands for the map's name
+    each: str  # of each of several; {name} stands for the name of the map, or of the place
 
     def of(self, name: str, count: int) -> str:
-        """The frame of one of so many maps."""
+        """The frame of a map, or of the parts of a place, of so many."""
         return self.alone if count == 1 else self.each.replace('{name}', name)
 
 
@@ -58,6 +58,16 @@ class LoadedMap:
     networks: Networks
     localizer: Localizer
     frame: str = ''  # in TF
+
+    @property
+    def place(self) -> str:
+        """Whose frame its poses are in: its own, or that of the place it is a part of."""
+        return self.localizer.code.info.place or self.name
+
+    def is_beside(self, other: LoadedMap | None) -> bool:
+        """Whether the two are parts of one place."""
+        place = self.localizer.code.info.place
+        return other is not None and place != '' and place == other.place
 
     def looks_like(self, other: LoadedMap | None) -> bool:
         """Whether what viewers show of the two is the same."""
@@ -89,18 +99,24 @@ class LoadedMaps:
 
     @property
     def several(self) -> bool:
-        """Whether there are more maps than one."""
-        return len(self.by_name) > 1
+        """Whether there are maps of more places than one."""
+        return len({each.place for each in self.by_name.values()}) > 1
+
+    def of_place(self, place: str) -> LoadedMap | None:
+        """The map of a place; of several parts that of the last answer, or else the first."""
+        parts = [each for each in self.by_name.values() if each.place == place]
+        last = [each for each in parts if each.name == self.set.last]
+        return next(iter([*last, *parts]), None)
 
     def in_frame(self, frame: str) -> LoadedMap | None:
         """The map of a frame; the first one where several share it."""
         return next((each for each in self.by_name.values() if each.frame == frame), None)
 
     def kept_from(self, before: LoadedMaps | None) -> set[str]:
-        """Names of maps that were in use before."""
+        """Places of which a map was in use before."""
         old = {} if before is None else before.set.localizers
-        new = self.set.localizers
-        return {name for name in new if new[name] is old.get(name)}
+        kept = (each for each in self.by_name.values() if each.localizer is old.get(each.name))
+        return {each.place for each in kept}
 
 
 class Maps:
@@ -274,9 +290,9 @@ class Maps:
 
     def _use(self, maps: dict[str, LoadedMap]) -> LoadedMaps:
         """Put maps in the place of those in use."""
-        before, count = self._current, len(maps)
+        before, count = self._current, len({each.place for each in maps.values()})
         self._current = now = LoadedMaps(
-            replace(each, frame=self._frames.of(each.name, count)) for each in maps.values()
+            replace(each, frame=self._frames.of(each.place, count)) for each in maps.values()
         )
         self._problem = ''
         self._loaded_networks.keep_only({each.networks for each in maps.values()})

@@ -240,7 +240,7 @@ class LocalizerNode(LifecycleNode):
             raise InactiveError(f'{url} cannot be loaded: {self._tracker.status[1]}')
 
     def _map_of(self, frame: str) -> str:
-        """Name of the map with a frame, of the first one for none; empty while there is no map."""
+        """The place of the map with a frame, of the first for none; empty while there is no map."""
         maps = self._maps.current
         if maps is None:
             return ''
@@ -248,7 +248,7 @@ class LocalizerNode(LifecycleNode):
         if loaded is None:
             frames = ' or '.join(repr(each.frame) for each in maps.by_name.values())
             raise PoseError(f'it is given in frame {frame!r}, not in {frames}')
-        return loaded.name
+        return loaded.place
 
     @property
     def _tf_mode(self) -> TfMode | None:
@@ -345,11 +345,15 @@ class LocalizerNode(LifecycleNode):
 
     def _maps_came(self, before: LoadedMaps | None, now: LoadedMaps) -> None:
         kept = now.kept_from(before)
-        words = f'{now.names} are loaded' if now.several else f'{now.first.path.name} is loaded'
+        words = (
+            f'{now.names} are loaded'
+            if len(now.by_name) > 1
+            else f'{now.first.path.name} is loaded'
+        )
         self._tracker.map_loaded(words, kept)
         self._show_map()
-        for name, loaded in now.by_name.items():
-            if name in kept:
+        for loaded in now.by_name.values():
+            if loaded.place in kept:
                 continue
             self.get_logger().info(f'{loaded.path} is in use')
             if not loaded.localizer.code.info.metric:
@@ -380,7 +384,7 @@ class LocalizerNode(LifecycleNode):
         maps = self._maps.current
         if maps is None:
             return None
-        loaded = maps.by_name.get(self._tracker.map_id)
+        loaded = maps.of_place(self._tracker.map_id)
         return maps.first if loaded is None and not maps.several else loaded
 
     def _on_clock_jump(self, jump: TimeJump) -> None:

@@ -156,9 +156,14 @@ class Outputs:
             self.show_map(loaded)
 
     def show_map(self, loaded: LoadedMap | None) -> None:
-        """Publish points and keyframes of a map, None empty ones, and begin another path."""
+        """Publish points and keyframes of a map, None empty ones, and begin another path.
+
+        The path goes on from one part of a place to another.
+        """
         before, self._shown = self._shown, loaded
         self.show_map_again()
+        if loaded is not None and loaded.is_beside(before):
+            return
         self.forget_path()
         if before is not None:
             # Viewers would go on to show them beside the new map.

@@ -144,10 +144,8 @@ class Pipeline:
         """Convert a pose to the tracked frame, and publish it if the gate accepts it."""
         pose, covariance = carry(found.world_from_cam, found.covariance, placement.camera_from_body)
         loaded = maps.by_name[found.map_name]
-        fix = Fix(
-            to_seconds(image.stamp), pose, covariance, placement.odom_from_body, found.map_name
-        )
-        words = f'map {loaded.name}, ' if maps.several else ''
+        fix = Fix(to_seconds(image.stamp), pose, covariance, placement.odom_from_body, loaded.place)
+        words = f'map {loaded.name}, ' if len(maps.by_name) > 1 else ''
         words += _described(found, fix)
         verdict = self._tracker.fix(fix, epoch, words)
         if verdict is None:

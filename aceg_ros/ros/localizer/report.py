@@ -149,11 +149,15 @@ class Reports:
                 'quality': code.info.quality.rating.value,
                 'device': loaded.localizer.device,
             }
-            prefix = f'{name}.' if maps.several else ''
+            prefix = f'{name}.' if len(maps.by_name) > 1 else ''
             values |= {f'{prefix}{key}': value for key, value in told.items()}
         if maps.set.note:
             return Report(Level.WARN, maps.set.note, values)
         if problem:
             return Report(Level.WARN, f'still in use, because of this: {problem}', values)
-        words = f'{maps.names} are in use' if maps.several else f'{maps.first.path.name} is in use'
+        words = (
+            f'{maps.names} are in use'
+            if len(maps.by_name) > 1
+            else f'{maps.first.path.name} is in use'
+        )
         return Report(Level.OK, words, values)

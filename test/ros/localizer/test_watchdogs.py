@@ -152,8 +152,9 @@ def test_a_worker_that_ended(bench):
 def loaded(name: str) -> LoadedMap:
     """A map in use, without networks."""
     quality = SimpleNamespace(rating=SimpleNamespace(value=''))
-    info = SimpleNamespace(created='', quality=quality)
-    code = SimpleNamespace(info=info, keyframes=[], anchors=[])
+    info = SimpleNamespace(created='', quality=quality, place='')
+    descriptors = np.zeros((0, 0), np.float32)
+    code = SimpleNamespace(info=info, keyframes=[], anchors=[], descriptors=descriptors)
     localizer: Any = SimpleNamespace(code=code, device='cpu', note='')
     return LoadedMap(name, Path(f'{name}.aceg'), Networks(), localizer, f'map_{name}')
 
