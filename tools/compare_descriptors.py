@@ -70,9 +70,9 @@ def among_first(
     mapping: torch.Tensor, queries: torch.Tensor, views: int, asked: int, counts: tuple[int, ...]
 ) -> list[float]:
     """Share of queries (Q, G) whose room, of so many views each, is among the first so many."""
-    likeness = (queries @ mapping.T).unflatten(1, (-1, views)).amax(dim=2)
+    similarity = (queries @ mapping.T).unflatten(1, (-1, views)).amax(dim=2)
     right = torch.arange(len(queries)) // asked
-    rank = (likeness > likeness.gather(1, right[:, None])).sum(dim=1)
+    rank = (similarity > similarity.gather(1, right[:, None])).sum(dim=1)
     return [float((rank < count).float().mean()) for count in counts]
 
 

@@ -136,11 +136,11 @@ def simulate_ranking(
         right = names.index(_nearest_part(maps, _pose(frame)))
         query = _descriptor(maps.localizers[names[right]], frame)
         start = time.perf_counter()
-        likeness = torch.stack([(part @ query).max() for part in parts])
+        similarity = torch.stack([(part @ query).max() for part in parts])
         seconds.append(time.perf_counter() - start)
-        ranks.append(int((likeness > likeness[right]).sum()))
+        ranks.append(int((similarity > similarity[right]).sum()))
         wrong = [k for k in range(len(names)) if k != right]
-        alike.append([float(likeness[wrong].max()), float(likeness[len(names) :].max())])
+        alike.append([float(similarity[wrong].max()), float(similarity[len(names) :].max())])
     real_alike, made_alike = np.median(alike, axis=0).tolist()
     return SimulatedRanking(
         len(parts),

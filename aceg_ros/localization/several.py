@@ -38,7 +38,7 @@ _SAME_PLACE, _SAME_DEGREES = 0.1, 5.0
 # ten times as high, and the answer must be 30 times as likely as another one in the same place.
 # Chosen on the buildings 100 and 101 of "aceg building-benchmark"; 101 has three rooms furnished
 # alike.
-_MOST_ODDS, _LIKENESS, _LEAD = 100.0, 0.1, 30.0
+_MOST_ODDS, _SIMILAR, _LEAD = 100.0, 0.1, 30.0
 
 
 class MapSet:
@@ -177,7 +177,7 @@ class MapSet:
         for name in question.ranked():
             if name == but or place not in (None, self._places[name]):
                 continue
-            known = question.likeness[name] != _UNKNOWN
+            known = question.similarity[name] != _UNKNOWN
             if left > 0 or not known:
                 names.append(name)
                 left -= known
@@ -208,21 +208,21 @@ class _Question:
         return bool(self.answers[name])
 
     @cached_property
-    def likeness(self) -> dict[str, float]:
+    def similarity(self) -> dict[str, float]:
         """By map, the cosine of its keyframe most like the image; _UNKNOWN without descriptors."""
-        likeness, own = {}, {}
+        similarity, own = {}, {}
         for name, localizer in self._localizers.items():
-            likeness[name] = _UNKNOWN
+            similarity[name] = _UNKNOWN
             if self._descriptors[name].any():
                 if localizer.encoding not in own:
                     features = self._encode(localizer).patches.features
                     own[localizer.encoding] = global_descriptor(features).cpu()
-                likeness[name] = float((self._descriptors[name] @ own[localizer.encoding]).max())
-        return likeness
+                similarity[name] = float((self._descriptors[name] @ own[localizer.encoding]).max())
+        return similarity
 
     def ranked(self) -> list[str]:
         """Names of maps, the one that looks most like the image first."""
-        return sorted(self.likeness, key=self.likeness.__getitem__, reverse=True)
+        return sorted(self.similarity, key=self.similarity.__getitem__, reverse=True)
 
     @property
     def given(self) -> list[str]:
@@ -238,9 +238,9 @@ class _Question:
 
     def matters(self, name: str) -> bool:
         """Whether the answer of a map, however sure, could change what is given."""
-        if not self.given or self.likeness[name] == _UNKNOWN:
+        if not self.given or self.similarity[name] == _UNKNOWN:
             return True
-        highest = self._log_weight(_MOST_ODDS, self.likeness[name])
+        highest = self._log_weight(_MOST_ODDS, self.similarity[name])
         return highest > self._weight(self.best) - math.log10(_LEAD)
 
     def contests(self, other: str, best: str) -> bool:
@@ -264,12 +264,12 @@ class _Question:
     def _weight(self, name: str) -> float:
         confidence = self._confidence(name)
         odds = confidence / max(1 - confidence, 1e-9)
-        return self._log_weight(odds, self.likeness[name])
+        return self._log_weight(odds, self.similarity[name])
 
-    def _log_weight(self, odds: float, likeness: float) -> float:
+    def _log_weight(self, odds: float, similarity: float) -> float:
         # what is not known of one map cannot count for another
-        counted = 0.0 if _UNKNOWN in self.likeness.values() else likeness
-        return math.log10(min(max(odds, 1e-9), _MOST_ODDS)) + counted / _LIKENESS
+        counted = 0.0 if _UNKNOWN in self.similarity.values() else similarity
+        return math.log10(min(max(odds, 1e-9), _MOST_ODDS)) + counted / _SIMILAR
 
     def _confidence(self, name: str) -> float:
         """Of a map's answer; where none is known, the share of agreeing matches."""

@@ -344,12 +344,12 @@ def _covariance(
     inverted = np.linalg.pinv(information, hermitian=True)
     gradients = np.einsum('nij,ni->nj', weighted, residuals)
     covariance = np.zeros((7, 7))
-    covariance[np.ix_(free, free)] = _with_likeness(gradients, inverted)
+    covariance[np.ix_(free, free)] = _cluster_robust(gradients, inverted)
     return center, covariance
 
 
-def _with_likeness(gradients: Array, covariance: Array) -> Array:
-    """The covariance (k, k), greater where neighboring pairs err alike.
+def _cluster_robust(gradients: Array, covariance: Array) -> Array:
+    """The covariance (k, k), greater where neighboring pairs err in the same way.
 
     Sums of the gradients (N, k) over blocks of neighbors scatter as those of independent errors
     would, or more: the cluster-robust covariance, in no direction less than the plain one.
