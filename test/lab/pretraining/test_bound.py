@@ -62,9 +62,12 @@ def test_the_truth_is_told_in_the_axes_of_the_map():
 
         def encode(self, image, camera):
             patches = SimpleNamespace(
-                features=KEYS, rays=np.array([[0, 0, 1.0], [-1.0, 0, 0]]), focal=100.0
+                features=KEYS,
+                rays=np.array([[0, 0, 1.0], [-1.0, 0, 0]]),
+                focal=100.0,
+                camera=camera,
             )
-            return SimpleNamespace(patches=patches, view_camera=camera)
+            return SimpleNamespace(patches=patches)
 
         def localize_encoded(self, encoded):
             read = reader(encoded.patches.features, CODE)

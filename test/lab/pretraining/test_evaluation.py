@@ -100,7 +100,7 @@ def test_poses_are_gathered_by_reader_and_group(monkeypatch):
 
     monkeypatch.setattr(poses, 'query_groups', lambda source, index, count: {'same': [0] * count})
     monkeypatch.setattr(poses, 'map_scene', lambda mapping, *_: SimpleNamespace(code=mapping))
-    monkeypatch.setattr(poses, 'Localizer', lambda code, engine: engine.regressor * code)
+    monkeypatch.setattr(poses, 'Localizer', lambda code, engine, _: engine.regressor * code)
     monkeypatch.setattr(poses, 'evaluate', judged)
     scenes = Source(SimpleNamespace(mapping=error) for error in (0.01, 1.0))
     said = []
