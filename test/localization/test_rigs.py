@@ -62,8 +62,6 @@ def test_two_cameras_give_one_pose(localizer, images, rig, world_from_rig, room_
     found = localizer.localize_rig(images, rig)
     assert is_near(found, world_from_rig)
     assert set(found.cameras[found.inliers]) == {0, 1}
-    alone = localizer.localize(images[0], room_camera)
-    assert np.trace(found.covariance[3:, 3:]) < np.trace(alone.covariance[3:, 3:])
     inside = found.points2d[found.inliers]
     assert ((inside > -1) & (inside < (room_camera.width, room_camera.height))).all()
 
