@@ -51,7 +51,7 @@ class Bench:
             self.maps,
             tracker,
             SimpleNamespace(locate_now=lambda image: SimpleNamespace(odom_from_body=self.odometry)),
-            SimpleNamespace(),
+            SimpleNamespace(publish_debug_image=lambda *_: None),
             self.statistics,
             self._hooks(),
             SimpleNamespace(now=lambda: Time(nanoseconds=round(self.now * 1e9))),
