@@ -112,11 +112,16 @@ def main() -> None:
     parser.add_argument('--first', type=int, default=700_000, help='seed of the first of them')
     parser.add_argument('--budget', type=float, default=40.0, help='seconds to map a scene')
     arguments = parser.parse_args()
+    if arguments.textured and arguments.environments is None:
+        parser.error('textured worlds need light: give --environments')
     engine = Engine.load('cpu')
     views: list[View] = []
+    textured: Iterator[SceneQueries] = iter(())
+    if arguments.textured:
+        textured = textured_scenes(arguments.textured, arguments.environments, arguments.spots)
     for scene in chain(
         recorded_scenes(arguments.datasets),
-        textured_scenes(arguments.textured, arguments.environments, arguments.spots),
+        textured,
         procedural_scenes(arguments.worlds, arguments.first),
     ):
         try:

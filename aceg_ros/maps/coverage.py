@@ -2,7 +2,7 @@
 
 A part of an image is recognized where a keyframe saw the same thing from a direction and a distance
 that are not too different. The more of a view is recognized, the more likely it is found. How much
-"different" may be, and how much is enough, was fitted on other scenes by tools/fit_coverage.py.
+"different" may be, and how much is enough, was fitted on ten scenes; tools/fit_coverage.py does that.
 """
 
 from __future__ import annotations
