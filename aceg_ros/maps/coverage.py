@@ -1,8 +1,8 @@
 """From where, and in which directions, a map finds a camera: estimated from the map alone.
 
 A part of an image is recognized where a keyframe saw the same thing from a direction and a distance
-that are not too different. The more of a view is recognized, the more likely it is found. How much
-"different" may be, and how much is enough, was fitted on ten scenes; tools/fit_coverage.py does that.
+that are not too different. The more of a view is recognized, the more likely it is found. What is
+too different, and how much is enough, was fitted on ten scenes, by tools/fit_coverage.py.
 """
 
 from __future__ import annotations
