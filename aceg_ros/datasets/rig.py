@@ -94,7 +94,7 @@ class RigDataset:
         for recording, rig_from_cam in zip(self.recordings, self.rig_from_cam, strict=True):
             for frame in recording.frames:
                 if self.poses is not None:
-                    world_from_rig = self._pose_at(frame.stamp)
+                    world_from_rig = _pose_at(self.poses, frame.stamp)
                     pose = None if world_from_rig is None else world_from_rig @ rig_from_cam
                     frame = replace(frame, world_from_cam=pose)
                 frames.append(frame)
@@ -108,17 +108,17 @@ class RigDataset:
             if frame is None:
                 continue
             if self.poses is not None:
-                return self._pose_at(frame.stamp)
+                return _pose_at(self.poses, frame.stamp)
             if frame.world_from_cam is not None:
                 return np.asarray(frame.world_from_cam @ inverse(rig_from_cam))
         return None
 
-    def _pose_at(self, stamp: float) -> Array | None:
-        assert self.poses is not None
-        try:
-            return self.poses.at(stamp)
-        except PoseError:
-            return None
+
+def _pose_at(poses: Trajectory, stamp: float) -> Array | None:
+    try:
+        return poses.at(stamp)
+    except PoseError:
+        return None
 
 
 def recognize(path: Path) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,62 +162,69 @@ def evaluate(
 
     Raises DatasetError when no frame can be evaluated.
     """
-    monitor = monitor or Monitor()
-    results: list[FrameResult] = []
-    skipped: list[str] = []
-    without_pose = 0
-    for index, frame in enumerate(frames):
-        monitor.report('evaluate', index / len(frames), frame.name)
-        if frame.world_from_cam is None:
-            without_pose += 1
-            continue
-        try:
-            image = frame.image()
-        except ImageError as error:
-            skipped.append(f'{frame.name}: {error}')
-            continue
-        start = time.perf_counter()
-        answer = localizer.localize(image, frame.camera)
-        seconds = time.perf_counter() - start
-        results.append(FrameResult.of(frame, frame.world_from_cam, answer, seconds))
-    return _evaluation(frames, results, skipped, without_pose)
+
+    def read(frame: Frame) -> _Question:
+        image = frame.image()
+        return lambda: localizer.localize(image, frame.camera)
+
+    asked = [_Asked(frame, frame.world_from_cam, partial(read, frame)) for frame in frames]
+    return _evaluate(asked, monitor)
 
 
 def evaluate_rig(
     localizer: Localizer, moments: Sequence[Moment], monitor: Monitor | None = None
 ) -> Evaluation:
     """As `evaluate`, with the images of all cameras of a rig together; frames are the first's."""
+
+    def read(moment: Moment) -> _Question:
+        images, rig = moment.read()
+        return lambda: localizer.localize_rig(images, rig)
+
+    asked = [
+        _Asked(
+            next(frame for frame in moment.frames if frame is not None),
+            moment.world_from_rig,
+            partial(read, moment),
+        )
+        for moment in moments
+    ]
+    return _evaluate(asked, monitor)
+
+
+_Question: TypeAlias = Callable[[], Localization | LocalizationFailure]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is localized: ``read`` reads the images, and what it returns localizes them."""
+
+    frame: Frame
+    pose: np.ndarray | None  # the true one
+    read: Callable[[], _Question]
+
+
+def _evaluate(asked: Sequence[_Asked], monitor: Monitor | None) -> Evaluation:
     monitor = monitor or Monitor()
     results: list[FrameResult] = []
     skipped: list[str] = []
     without_pose = 0
-    for index, moment in enumerate(moments):
-        monitor.report('evaluate', index / len(moments), moment.name)
-        if moment.world_from_rig is None:
+    for index, each in enumerate(asked):
+        monitor.report('evaluate', index / len(asked), each.frame.name)
+        if each.pose is None:
             without_pose += 1
             continue
         try:
-            images, rig = moment.read()
+            localize = each.read()
         except ImageError as error:
-            skipped.append(f'{moment.name}: {error}')
+            skipped.append(f'{each.frame.name}: {error}')
             continue
         start = time.perf_counter()
-        answer = localizer.localize_rig(images, rig)
+        answer = localize()
         seconds = time.perf_counter() - start
-        frame = next(frame for frame in moment.frames if frame is not None)
-        results.append(FrameResult.of(frame, moment.world_from_rig, answer, seconds))
-    return _evaluation(moments, results, skipped, without_pose)
-
-
-def _evaluation(
-    frames: Sequence[Frame | Moment],
-    results: list[FrameResult],
-    skipped: list[str],
-    without_pose: int,
-) -> Evaluation:
+        results.append(FrameResult.of(each.frame, each.pose, answer, seconds))
     if not results:
         raise DatasetError(
-            f'none of the {len(frames)} frames can be evaluated: {without_pose} have no pose, '
+            f'none of the {len(asked)} frames can be evaluated: {without_pose} have no pose, '
             f'{len(skipped)} no readable image; choose frames with both'
         )
     return Evaluation(results, skipped, without_pose)

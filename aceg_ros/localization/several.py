@@ -225,9 +225,13 @@ class _Question:
         return sorted(self.similarity, key=self.similarity.__getitem__, reverse=True)
 
     @property
-    def given(self) -> list[str]:
-        """The maps that gave a pose."""
-        return [name for name, answer in self.answers.items() if answer]
+    def given(self) -> dict[str, Localization]:
+        """The poses that were given, by map."""
+        return {
+            name: answer
+            for name, answer in self.answers.items()
+            if isinstance(answer, Localization)
+        }
 
     @property
     def best(self) -> str:
@@ -245,8 +249,7 @@ class _Question:
 
     def contests(self, other: str, best: str) -> bool:
         """Whether a pose is another one than the best, and nearly as likely."""
-        pose, its_pose = self.answers[best], self.answers[other]
-        assert isinstance(pose, Localization) and isinstance(its_pose, Localization)
+        pose, its_pose = self.given[best], self.given[other]
         distance, degrees = map(float, pose_error(its_pose.world_from_cam, pose.world_from_cam))
         elsewhere = distance > _SAME_PLACE * pose.scene_distance or degrees > _SAME_DEGREES
         return elsewhere and self._weight(best) - self._weight(other) < math.log10(_LEAD)
