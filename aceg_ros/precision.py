@@ -15,6 +15,11 @@ def half_precision(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=_native_bfloat16(device.type))
 
 
+def halved(tensor: torch.Tensor) -> torch.Tensor:
+    """``tensor`` in bfloat16, where products are faster in it."""
+    return tensor.bfloat16() if _native_bfloat16(tensor.device.type) else tensor
+
+
 @lru_cache
 def _native_bfloat16(kind: str) -> bool:
     if kind == 'cuda':

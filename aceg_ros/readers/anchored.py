@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.spatial import cKDTree
 
 from aceg_ros.engine import Engine
@@ -15,7 +14,7 @@ from aceg_ros.pose.matches import Matches
 from aceg_ros.precision import half_precision
 from aceg_ros.readers.base import ImagePatches, Prediction
 from aceg_ros.readers.options import AnchoredOptions
-from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
+from aceg_ros.regressor.anchored import AnchoredRegressor, FixedTensors
 from aceg_ros.regressor.base import SceneCoordinates
 from aceg_ros.regressor.blocks import Surroundings
 
@@ -53,7 +52,6 @@ class AnchoredReader:
             anchors = code.anchors[session]
             spread = np.linalg.norm(anchors - np.median(anchors, axis=0), axis=1)
             self._reach[session] = self._reach[session].clamp_min(float(np.median(spread)))
-        self._keys = F.normalize(self._tensors.embeddings, dim=1)
 
     @torch.inference_mode()
     def predict(self, patches: ImagePatches) -> Prediction:
@@ -90,8 +88,8 @@ class AnchoredReader:
     def mean_similarity(self, patches: ImagePatches) -> float | None:
         """See `CodeReader.mean_similarity`."""
         with half_precision(self._device):
-            similarity = (patches.features @ self._keys.T).float()
-        return float(similarity.amax(dim=1).mean())
+            similarity = patches.features @ self._tensors.quick_keys.T
+        return float(similarity.amax(dim=1).float().mean())
 
     def alternatives(self, patches: ImagePatches, first: Prediction) -> Matches | None:
         """See `CodeReader.alternatives`: the anchors of the most similar tokens."""
@@ -120,17 +118,17 @@ class AnchoredReader:
         tokens, row, column = self._in_view(patches, world_from_cam, session)
         if len(tokens) < _MIN_EXPECTED:
             return None
-        keys = self._keys[torch.from_numpy(tokens).to(self._device)]
+        keys = self._tensors.quick_keys[torch.from_numpy(tokens).to(self._device)]
         with half_precision(self._device):
-            similarity = (keys @ patches.grid.flatten(1)).float()
+            similarity = keys @ patches.grid.flatten(1)
         rows, columns = patches.grid.shape[1:]
         steps = np.arange(-_AROUND, _AROUND + 1)
         near_row = (row[:, None, None] + steps[:, None]).clip(0, rows - 1)
         near_column = (column[:, None, None] + steps).clip(0, columns - 1)
         places = torch.from_numpy((near_row * columns + near_column).reshape(len(tokens), -1))
         there = similarity.gather(1, places.to(self._device)).amax(dim=1)
-        best = similarity.amax(dim=1).clamp_min(_MIN_SIMILARITY)
-        return float((there / best).mean())
+        best = similarity.amax(dim=1).float().clamp_min(_MIN_SIMILARITY)
+        return float((there.float() / best).mean())
 
     def _of_one_place(self, tokens: torch.Tensor) -> torch.Tensor:
         """The tokens (P, k) without those of sessions elsewhere than the most similar one, -1.
@@ -188,7 +186,7 @@ class AnchoredReader:
         return np.asarray(tokens)
 
 
-def anchored_tensors(code: AnchoredCode, device: torch.device | str = 'cpu') -> AnchoredTensors:
+def anchored_tensors(code: AnchoredCode, device: torch.device | str = 'cpu') -> FixedTensors:
     """The code as its regressor reads it."""
     parts = (code.embeddings, code.anchors, code.log_sigma, code.log_prior)
-    return AnchoredTensors(*(torch.as_tensor(part, device=device) for part in parts))
+    return FixedTensors(*(torch.as_tensor(part, device=device) for part in parts))

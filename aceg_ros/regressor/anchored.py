@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 
 from aceg_ros.maps.code import ANCHORED
 from aceg_ros.memory import in_pieces
-from aceg_ros.precision import half_precision
+from aceg_ros.precision import half_precision, halved
 from aceg_ros.regressor.attention import top_tokens
 from aceg_ros.regressor.base import SceneCoordinates
 from aceg_ros.regressor.blocks import Candidates, Round, SparseBlocks, Surroundings, weigh
@@ -41,9 +42,42 @@ class AnchoredTensors:
     log_sigma: torch.Tensor  # (n,) log meters
     log_prior: torch.Tensor  # (n,) logit added to the token's similarity
 
+    @property
+    def keys(self) -> torch.Tensor:
+        """Embeddings of unit length, (n, dim_in)."""
+        return F.normalize(self.embeddings, dim=1)
+
+    @property
+    def quick_keys(self) -> torch.Tensor:
+        """`keys` in half precision where that is fast."""
+        return halved(self.keys)
+
+    @property
+    def table(self) -> torch.Tensor:
+        """Key, anchor, log sigma and prior of each token, (n, dim_in + 5).
+
+        One gather from one table is quick: on a CPU its backward is most of a fit's time.
+        """
+        parts = [self.keys, self.anchors, self.log_sigma[:, None], self.log_prior[:, None]]
+        return torch.cat(parts, dim=1)
+
     def to(self, device: torch.device) -> AnchoredTensors:
         """The same on ``device``."""
-        return AnchoredTensors(*(part.to(device) for part in vars(self).values()))
+        return AnchoredTensors(*(getattr(self, part.name).to(device) for part in fields(self)))
+
+
+class FixedTensors(AnchoredTensors):
+    """A code that changes no more, so that what is computed of it is kept."""
+
+    @cached_property
+    def quick_keys(self) -> torch.Tensor:
+        """See `AnchoredTensors.quick_keys`."""
+        return super().quick_keys
+
+    @cached_property
+    def table(self) -> torch.Tensor:
+        """See `AnchoredTensors.table`."""
+        return super().table
 
 
 class AnchoredRegressor(nn.Module):
@@ -95,8 +129,7 @@ class AnchoredRegressor(nn.Module):
         Found in half precision where that is fast: what is read is weighed again in full.
         ``hidden`` (n,) bool keeps some tokens out.
         """
-        keys = F.normalize(code.embeddings, dim=1)
-        prior = code.log_prior
+        keys, prior = code.quick_keys, code.log_prior
         if hidden is not None:
             prior = prior.masked_fill(hidden, -torch.inf)
 
@@ -148,13 +181,11 @@ class AnchoredRegressor(nn.Module):
         """The tokens that patches choose among: those given (P, k), else the most similar."""
         if tokens is None:
             tokens = self.similar_tokens(features, code, self.config.tokens_read)
-        # one table and one gather: on a CPU the gather's backward is most of a fit's time
-        keys = F.normalize(code.embeddings, dim=1)
-        columns = [keys, code.anchors, code.log_sigma[:, None], code.log_prior[:, None]]
-        table = torch.cat(columns, dim=1)
+        table = code.table
         rows = table.index_select(0, tokens.clamp_min(0).flatten())
         rows = rows.view(*tokens.shape, table.shape[1])
-        keys, anchors, log_sigma, log_prior = rows.split([keys.shape[1], 3, 1, 1], dim=2)
+        widths = [features.shape[1], 3, 1, 1]
+        keys, anchors, log_sigma, log_prior = rows.split(widths, dim=2)
         similarity = (features[:, None] * keys).sum(dim=2) * self.config.temperature
         similarity = similarity.masked_fill(tokens < 0, -torch.inf)
         best = similarity.detach().amax(dim=1) / self.config.temperature
