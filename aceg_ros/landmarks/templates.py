@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 import cv2
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from aceg_ros.geometry.cameras import Camera
@@ -168,19 +167,10 @@ def _sample(gray: Gray, where: Array, linear: Array, reach: int) -> Floats:
 
 def _correlation(around: Floats, templates: Floats) -> Floats:
     """Normalized correlation (N, k, k) of squares with each shift of what is around them."""
-    windows = sliding_window_view(around, (SIDE, SIDE), axis=(1, 2))
-    products = np.einsum('nabij,nij->nab', windows, templates, optimize=True)
-    sums, squares = _box_sums(around), _box_sums(around.astype(np.float64) ** 2)
-    contrast = np.sqrt(np.maximum(squares - sums**2 / SIDE**2, _MIN_CONTRAST))
-    return np.asarray(products / contrast, np.float32)
-
-
-def _box_sums(images: Floats | Array) -> Array:
-    """Sums (N, k, k) over all SIDE x SIDE windows."""
-    table = images.astype(np.float64).cumsum(axis=1).cumsum(axis=2)
-    table = np.pad(table, ((0, 0), (1, 0), (1, 0)))
-    rows = table[:, SIDE:] - table[:, :-SIDE]
-    return np.asarray(rows[:, :, SIDE:] - rows[:, :, :-SIDE])
+    shifts = around.shape[1] - SIDE + 1
+    pairs = zip(around, templates, strict=True)
+    found = [cv2.matchTemplate(*pair, cv2.TM_CCOEFF_NORMED) for pair in pairs]
+    return np.asarray(found, np.float32).reshape(-1, shifts, shifts)
 
 
 def _peaks(similarity: Floats) -> tuple[Floats, Array]:

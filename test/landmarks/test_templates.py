@@ -162,11 +162,11 @@ class TestFound:
         assert levels[1] < levels[0] - 0.02
 
     def test_similarity_is_at_most_1_where_contrast_is_faint(self):
-        """Single pixels of a bright image are brighter by one gray value."""
+        """Single pixels of a bright image are brighter by four gray values."""
         points2d = np.mgrid[60:260:10, 60:180:10].reshape(2, -1).T + 0.3
         image = np.full((240, 320), 250.0, np.float32)
         columns, rows = points2d.astype(int).T
-        image[rows, columns] = 251.0
+        image[rows, columns] = 254.0
         centers = TexturedPlane.meet(CAMERA, HOME, points2d)
         axes = facing_axes(centers, HOME, np.full(len(centers), 1 / CAMERA.focal))
         spots = PlanarPatches(
