@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,7 +23,8 @@ TURNS = 4  # by 0, 90, 180 and 270 degrees
 # Enough to tell which of the turns is upright: half the side of a usual working image.
 _SMALL_PIXELS = 320 * 240 * 1.2
 
-Encode = Callable[[np.ndarray, Camera], ImagePatches]
+# of images (H, W, 3) of one size and their cameras, which is quicker than one by one
+Encode = Callable[[Sequence[np.ndarray], Sequence[Camera]], list[ImagePatches]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class EncodedImage:
             return self
         started = time.perf_counter()
         view, view_camera = _turned(self.view, turn), self.view_camera.turned(turn)
-        patches = self.encode(view, view_camera)
+        (patches,) = self.encode([view], [view_camera])
         seconds = time.perf_counter() - started
         return EncodedImage(
             self.camera.turned(turn), view, view_camera, patches, self.encode, seconds, turn
@@ -65,7 +66,11 @@ class EncodedImage:
         )
         view = np.asarray(cv2.resize(self.view, (width, height), interpolation=cv2.INTER_AREA))
         small = camera.scaled(width, height)
-        return [self.encode(_turned(view, turn), small.turned(turn)) for turn in range(TURNS)]
+        views = [_turned(view, turn) for turn in range(TURNS)]
+        cameras = [small.turned(turn) for turn in range(TURNS)]
+        upright, upside_down = self.encode(views[::2], cameras[::2])
+        left, right = self.encode(views[1::2], cameras[1::2])
+        return [upright, left, upside_down, right]
 
 
 def _turned(image: np.ndarray, turn: int) -> np.ndarray:

@@ -115,7 +115,7 @@ class Localizer:
         """
         clock = Clock()
         view, view_camera = self._encoder.view(image, camera)
-        patches = self._encode(view, view_camera)
+        (patches,) = self._encode([view], [view_camera])
         clock.lap('encode')
         seconds = clock.seconds['encode']
         return EncodedImage(camera, view, view_camera, patches, self._encode, seconds)
@@ -289,7 +289,9 @@ class Localizer:
         if isinstance(settled, Reason):
             return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds)
         aligned = AlignedPose.by_patches(settled.pose, settled.matches, 0.0)
-        if settled.support_ratio is not None:  # else the matches are too coarse to align with
+        # Free codes have no support ratio, and their matches are too coarse to align with.
+        support = settled.support_ratio or 0.0
+        if support >= self.options.landmarks.least_support_ratio:
             aligned = align(
                 views,
                 self._landmarks,
@@ -339,17 +341,22 @@ class Localizer:
         return with_rival(covariance, found.world_from_cam, rival.world_from_cam, doubt)
 
     @torch.inference_mode()
-    def _encode(self, view: np.ndarray, camera: Camera) -> ImagePatches:
-        """The most reliable patches of the image, as many as the map's reader wants."""
-        encoded = self._encoder.encode(image_tensor(view, self._encoder.device))
-        centers, rays = patch_rays(camera, encoded.stride)
-        reliability = encoded.reliability[0].flatten()
+    def _encode(self, views: Sequence[np.ndarray], cameras: Sequence[Camera]) -> list[ImagePatches]:
+        """The most reliable patches of images of one size, as many as the map's reader wants."""
+        encoded = self._encoder.encode(image_tensor(np.stack(views), self._encoder.device))
+        parts = zip(cameras, encoded.features, encoded.reliability, strict=True)
+        return [self._most_reliable(*part, encoded.stride) for part in parts]
+
+    def _most_reliable(
+        self, camera: Camera, grid: torch.Tensor, reliability: torch.Tensor, stride: int
+    ) -> ImagePatches:
+        """Those of one image, of whose patches ``grid`` (D, H, W) has the features."""
+        centers, rays = patch_rays(camera, stride)
         usable = torch.from_numpy(np.isfinite(rays).all(axis=1)).to(reliability.device)
-        reliability = reliability.masked_fill(~usable, -1.0)
+        reliability = reliability.flatten().masked_fill(~usable, -1.0)
         count = min(int(usable.sum()), self._reader.max_patches or len(rays))
         chosen = reliability.topk(count).indices
-        features = encoded.features[0].flatten(1).T[chosen]
         index = chosen.cpu().numpy()
         return ImagePatches(
-            features, rays[index], centers[index], camera, encoded.features[0], encoded.stride
+            grid.flatten(1).T[chosen], rays[index], centers[index], camera, grid, stride
         )

@@ -73,6 +73,9 @@ def search_pose(
                 and _support(found) >= options.sure_support_ratio
             ):
                 return found
+        least = options.least_support_ratios[: seed + 1]
+        if settled and least and _support(settled[0]) < least[-1]:
+            break  # the map does not know this image
     return settled[0] if settled else reason
 
 

@@ -154,9 +154,10 @@ class TestAttempts:
         monkeypatch.setattr('aceg_ros.localization.search.ransac_poses', ransac)
         return ransac
 
-    def test_goes_on_until_most_readings_agree(self, localizer, query, sampled):
+    def test_goes_on_until_most_readings_agree(self, mapped, engine, query, sampled):
+        options = configured(LocalizationOptions(), {'search.least_support_ratios': (0.0,)})
         sampled.right_from = 3
-        answer = localizer.localize(query.image(), query.camera)
+        answer = Localizer(mapped.code, engine, options).localize(query.image(), query.camera)
         assert sampled.asked == [(12.0, 0), (20.4, 1), (30.0, 2)]
         assert pose_error(answer.world_from_cam, query.world_from_cam)[0] < 0.1
 
@@ -165,9 +166,17 @@ class TestAttempts:
         localizer.localize(query.image(), query.camera)
         assert len(sampled.asked) == 1
 
+    def test_gives_up_an_image_that_no_pose_explains(self, mapped, engine, query, sampled):
+        settings = {'search.least_support_ratios': (0.9, 0.95)}
+        options = configured(LocalizationOptions(), settings)
+        sampled.right_from = 3
+        Localizer(mapped.code, engine, options).localize(query.image(), query.camera)
+        assert 1 <= len(sampled.asked) < 3
+
     def test_the_best_of_all(self, mapped, engine, query, sampled):
         """With none sure, all are tried and the one most agree with is taken."""
-        options = configured(LocalizationOptions(), {'search.sure_inlier_ratio': 1.0})
+        settings = {'search.sure_inlier_ratio': 1.0, 'search.least_support_ratios': (0.0,)}
+        options = configured(LocalizationOptions(), settings)
         doubting = Localizer(mapped.code, engine, options)
         sampled.right_from = 4
         answer = doubting.localize(query.image(), query.camera)

@@ -154,7 +154,7 @@ class TestNotFound:
 
     def test_a_pose_of_any_attempt_is_one(self, scene, sampled):
         sampled.answers[:] = [None, scene.truth, None]
-        found = searched(scene, FakeReader(Prediction(scene.matches, support_ratio=0.5)))
+        found = searched(scene, FakeReader(Prediction(scene.matches, support_ratio=0.6)))
         assert is_near(found, scene.truth)
         assert len(sampled.asked) == 3
 
@@ -188,13 +188,27 @@ class TestAttempts:
         def near(pose):
             right = pose_error(pose, scene.truth)[1] < 60
             return Prediction(
-                scene.matches if right else elsewhere, support_ratio=0.7 if right else 0.4
+                scene.matches if right else elsewhere, support_ratio=0.7 if right else 0.6
             )
 
         found = searched(scene, FakeReader(near))
         assert is_near(found, scene.truth)
         assert found.support_ratio == 0.7
         assert len(sampled.asked) == 3
+
+    @pytest.mark.parametrize(('support', 'tries'), [(0.45, 1), (0.52, 2), (0.57, 3)])
+    def test_end_where_no_pose_explains_the_image(self, scene, sampled, support, tries):
+        poses = [turned(scene.truth, degrees) for degrees in (0.0, 60.0, 120.0)]
+        sampled.answers[:] = poses
+
+        def near(pose):
+            nearest = min(poses, key=lambda each: pose_error(pose, each)[1])
+            matches = replace_pose(scene.matches, scene.truth, nearest)
+            return Prediction(matches, support_ratio=support)
+
+        options = replace(OPTIONS, least_support_ratios=(0.5, 0.55))
+        assert searched(scene, FakeReader(near), options).support_ratio == support
+        assert len(sampled.asked) == tries
 
 
 def replace_pose(matches: Matches, before: np.ndarray, after: np.ndarray) -> Matches:
