@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aceg_ros.geometry.poses import make_pose, project_rotation
 from aceg_ros.pose.covariance import Linearized, image_blocks, pose_covariance
 from aceg_ros.pose.mounting import Mounting
-from aceg_ros.pose.reprojection import Reprojection, moved, usable_rows
+from aceg_ros.pose.reprojection import Reprojection, Residuals, moved, usable_rows
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -125,6 +125,7 @@ def fit_pose(
     final width; without enough matches in reach that is `start` itself.
     """
     pose, inliers = start, np.zeros(len(sigma), dtype=bool)
+    in_sigmas = problem.scaled(1.0 / sigma)
     width = reach_px / float(np.median(sigma))
     settled = False
     for _ in range(MAX_ROUNDS):
@@ -132,7 +133,7 @@ def fit_pose(
         if active.sum() < MIN_INLIERS:
             break
         steps = MAX_STEPS if settled else ROUND_STEPS
-        pose = _descend(pose, problem.subset(active), sigma[active], width, steps)
+        pose = _descend(pose, in_sigmas.subset(active), width, steps)
         before = inliers
         scale, inliers = _scale_and_inliers(problem.errors(pose), sigma, reach_px)
         if settled and np.array_equal(before, inliers):
@@ -176,23 +177,16 @@ def _scale_and_inliers(errors_px: Array, sigma: Array, threshold_px: float) -> t
     return scale, near & (lengths < INLIER_LIMIT * scale)
 
 
-def _descend(
-    pose: Array, problem: Reprojection, sigma: Array, width: float, max_steps: int
-) -> Array:
+def _descend(pose: Array, problem: Reprojection, width: float, max_steps: int) -> Array:
     """Levenberg-Marquardt steps on the robust cost, none of which raises it.
 
-    The normal matrix has the kernel's curvature along each residual (Triggs et al., "Bundle
-    Adjustment: A Modern Synthesis", 2000, section 4.3), but never a negative one.
+    Residuals of `problem` are in expected deviations. The normal matrix has the kernel's curvature
+    along each residual (Triggs et al., "Bundle Adjustment: A Modern Synthesis", 2000, section 4.3),
+    but never a negative one.
     """
-
-    def at(step: Array) -> tuple[Array, float]:
-        candidate = moved(pose, step)
-        return candidate, robust_cost(problem.errors(candidate), sigma, width, np.inf)
-
-    cost, damping = robust_cost(problem.errors(pose), sigma, width, np.inf), 1e-4
+    now, damping = _Step.at(pose, problem, width), 1e-4
     for _ in range(max_steps):
-        residuals, jacobian = problem.linearized(pose)
-        residuals, jacobian = residuals / sigma, jacobian / sigma
+        residuals, jacobian = now.residuals.plane, now.residuals.jacobian()
         squared = (residuals**2).sum(axis=0)
         root = _kernel_root(squared, width)
         weighted = (jacobian * root**2).reshape(6, -1)
@@ -205,24 +199,39 @@ def _descend(
             try:
                 step = -np.linalg.solve(normal + damping * diagonal, gradient)
             except np.linalg.LinAlgError:
-                return pose
+                return now.pose
             promised = -gradient @ step
             if not promised > CONVERGED * width**2:  # also stops at nan
-                return pose
-            candidate, candidate_cost = at(step)
-            if candidate_cost < cost:
+                return now.pose
+            candidate = _Step.at(moved(now.pose, step), problem, width)
+            if candidate.cost < now.cost:
                 break
             damping *= 10.0
         # The cost bends less than it seemed to.
-        longer = bool(cost - candidate_cost > _MORE_THAN_PROMISED * promised)
+        longer = bool(now.cost - candidate.cost > _MORE_THAN_PROMISED * promised)
         while longer:
             step = 2.0 * step
-            farther, farther_cost = at(step)
-            longer = farther_cost < candidate_cost
+            farther = _Step.at(moved(now.pose, step), problem, width)
+            longer = farther.cost < candidate.cost
             if longer:
-                candidate, candidate_cost = farther, farther_cost
-        pose, cost, damping = candidate, candidate_cost, max(damping / 10.0, 1e-9)
-    return pose
+                candidate = farther
+        now, damping = candidate, max(damping / 10.0, 1e-9)
+    return now.pose
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A pose on the way down."""
+
+    pose: Array  # (4, 4)
+    residuals: Residuals
+    cost: float
+
+    @classmethod
+    def at(cls, pose: Array, problem: Reprojection, width: float) -> _Step:
+        residuals = problem.at(pose)
+        cost = width**2 * float((1.0 - _kernel_root(residuals.squared(), width)).sum())
+        return cls(pose, residuals, cost)
 
 
 def _linearized(fit: RobustFit, problem: Reprojection, sigma: Array) -> Linearized:

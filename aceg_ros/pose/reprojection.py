@@ -10,6 +10,9 @@ there r is a little smaller than the distance in that image.
 
 from __future__ import annotations
 
+from copy import copy
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,44 +44,70 @@ class Reprojection:
         self._points3d = np.ascontiguousarray(points3d.T, dtype=np.float64)
         self._frames = tangent_frames(mounting.turned(np.asarray(rays, dtype=np.float64)))
 
-    def errors(self, world_from_cam: Array) -> Array:
-        """Lengths (N,) of the residuals in pixels, infinite behind a ray's tangent plane."""
-        _, plane, inverse_depth = self._local(world_from_cam)
-        return np.where(inverse_depth > 0, np.sqrt((plane**2).sum(axis=0)), np.inf)
-
-    def linearized(self, world_from_cam: Array) -> tuple[Array, Array]:
-        """Residuals (2, N) px and their Jacobian (6, 2, N) by `moved`'s step; zeros when behind."""
-        points_rig, plane, inverse_depth = self._local(world_from_cam)
-        axes, bearing = self._frames[:, :2], self._frames[:, 2:]
-        # By the point in the rig, (3, 2, N).
-        gx, gy, gz = by_point = (axes * self._focal - plane * bearing) * inverse_depth
-        x, y, z = points_rig
-        jacobian = np.empty((6, *plane.shape))
-        jacobian[:3] = -by_point
-        # A camera turned by w sees the point p at p - w x p, and g.(p x w) = w.(g x p).
-        jacobian[3] = gy * z - gz * y
-        jacobian[4] = gz * x - gx * z
-        jacobian[5] = gx * y - gy * x
-        return plane, jacobian
-
-    def subset(self, rows: Mask) -> Reprojection:
-        """Return the same for the rows (N,) chosen."""
-        result = object.__new__(Reprojection)
-        result._focal = self._focal[rows]
-        result._centers = self._centers[:, rows]
-        result._points3d = self._points3d[:, rows]
-        result._frames = self._frames[:, :, rows]
-        return result
-
-    def _local(self, world_from_cam: Array) -> tuple[Array, Array, Array]:
-        """Points in the rig (3, N), residuals (2, N), 1 / b.p (N,); the last two 0 if behind."""
+    def at(self, world_from_cam: Array) -> Residuals:
+        """The residuals with the camera at a pose (4, 4)."""
         rotation, center = world_from_cam[:3, :3], world_from_cam[:3, 3]
         points_rig = rotation.T @ (self._points3d - center[:, None])
         local = np.einsum('jkn,jn->kn', self._frames, points_rig - self._centers)
         depth = local[2]
         ahead = depth > MIN_DEPTH
         inverse_depth = np.divide(1.0, depth, out=np.zeros_like(depth), where=ahead)
-        return points_rig, (self._focal * inverse_depth) * local[:2], inverse_depth
+        plane = (self._focal * inverse_depth) * local[:2]
+        return Residuals(plane, points_rig, inverse_depth, self._frames, self._focal)
+
+    def errors(self, world_from_cam: Array) -> Array:
+        """Lengths (N,) of the residuals in pixels, infinite behind a ray's tangent plane."""
+        return np.asarray(np.sqrt(self.at(world_from_cam).squared()))
+
+    def linearized(self, world_from_cam: Array) -> tuple[Array, Array]:
+        """Residuals (2, N) px and their Jacobian (6, 2, N) by `moved`'s step; zeros when behind."""
+        residuals = self.at(world_from_cam)
+        return residuals.plane, residuals.jacobian()
+
+    def scaled(self, factors: Array) -> Reprojection:
+        """The same with residuals and Jacobians times ``factors`` (N,)."""
+        result = copy(self)
+        result._focal = self._focal * factors
+        return result
+
+    def subset(self, rows: Mask) -> Reprojection:
+        """Return the same for the rows (N,) chosen."""
+        result = copy(self)
+        result._focal = self._focal[rows]
+        result._centers = self._centers[:, rows]
+        result._points3d = self._points3d[:, rows]
+        result._frames = self._frames[:, :, rows]
+        return result
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Residuals of N points at one pose, and what their Jacobian is made of."""
+
+    plane: Array  # (2, N) px, 0 behind a ray's tangent plane
+    points_rig: Array  # (3, N) meters
+    inverse_depth: Array  # (N,) 1 / b.p, 0 if behind
+    frames: Array  # (3, 3, N) see `tangent_frames`
+    focal: Array  # (N,) px
+
+    def squared(self) -> Array:
+        """Squared lengths (N,), infinite behind a ray's tangent plane."""
+        x, y = self.plane
+        return np.where(self.inverse_depth > 0, x * x + y * y, np.inf)
+
+    def jacobian(self) -> Array:
+        """(6, 2, N) by `moved`'s step; zeros when behind."""
+        axes, bearing = self.frames[:, :2], self.frames[:, 2:]
+        # By the point in the rig, (3, 2, N).
+        gx, gy, gz = by_point = (axes * self.focal - self.plane * bearing) * self.inverse_depth
+        x, y, z = self.points_rig
+        jacobian = np.empty((6, *self.plane.shape))
+        np.negative(by_point, out=jacobian[:3])
+        # A camera turned by w sees the point p at p - w x p, and g.(p x w) = w.(g x p).
+        jacobian[3] = gy * z - gz * y
+        jacobian[4] = gz * x - gx * z
+        jacobian[5] = gx * y - gy * x
+        return jacobian
 
 
 def moved(world_from_cam: Array, step: NDArray[np.floating]) -> Array:
