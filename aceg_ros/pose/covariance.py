@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,7 @@ class Linearized:
     slope: float
     min_variance: float  # least variance believed of a residual
 
+    @cached_property
     def inverse_root(self) -> Array | None:
         """W (6, 6) with W @ W.T the inverse of the normal matrix, None where it is singular."""
         flat = self.jacobian.reshape(6, -1)
@@ -68,7 +70,7 @@ def pose_covariance(fit: Linearized, groupings: Sequence[NDArray[np.int64]]) -> 
     towards their mean by the oracle approximating shrinkage of Chen et al. (IEEE Trans. Signal
     Processing 2010).
     """
-    root = fit.inverse_root()
+    root = fit.inverse_root
     if root is None:
         return None
     psi = fit.weights * fit.residuals
@@ -93,7 +95,7 @@ def shared_errors(fit: Linearized, displacements: Array, groups: NDArray[np.int6
     axes, times k independent numbers of variance one, which are the same for all measurements of
     one of `groups` (M,).
     """
-    root = fit.inverse_root()
+    root = fit.inverse_root
     if root is None:
         raise ValueError('the fit does not determine its parameters')
     names, index = np.unique(groups, return_inverse=True)

@@ -18,7 +18,7 @@ from aceg_ros.regressor.base import SceneCoordinates
 from aceg_ros.regressor.blocks import Candidates, Round, SparseBlocks, Surroundings, weigh
 from aceg_ros.weights import identity_of
 
-_CACHED_PATCHES, _MANY_PATCHES = 256, 16384
+_CACHED_PATCHES, _MANY_PATCHES = 1024, 16384
 
 
 @dataclass(frozen=True)
