@@ -56,14 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
     options = configuration(arguments).localization
     # Images need not be of one tour, so that where the last one was says nothing of the next.
     maps = MapSet.open([arguments.map], arguments.device, options, networks(arguments), False)
-    first, *others = maps.localizers.values()
-    if others and any(isinstance(query, Moment) for query in queries):
-        raise AcegError('a rig is localized in one map: give a file in place of the folder')
     poses = []
     for frame in queries:
         try:
             if isinstance(frame, Moment):
-                found = first.localize_rig(*frame.read())
+                found = maps.localize_rig(*frame.read())
             else:
                 found = maps.localize(frame.image(), frame.camera)
         except ImageError as error:

@@ -16,7 +16,6 @@ import torch
 from aceg_ros.encoder.base import image_tensor, similarity
 from aceg_ros.encoder.view import patch_rays
 from aceg_ros.engine import Engine
-from aceg_ros.errors import ImageError
 from aceg_ros.geometry.cameras import Camera, turned_from_cam
 from aceg_ros.geometry.poses import shifted
 from aceg_ros.geometry.rigs import Rig
@@ -26,6 +25,7 @@ from aceg_ros.localization.clock import Clock
 from aceg_ros.localization.encoded import TURNS, EncodedImage
 from aceg_ros.localization.gate import refusal
 from aceg_ros.localization.options import LocalizationOptions
+from aceg_ros.localization.query import Query
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.search import FoundPose, search_pose
 from aceg_ros.localization.uncertainty import pose_uncertainty, with_rival
@@ -132,7 +132,7 @@ class Localizer:
 
         An image that is refused as it is may be found turned: its camera was rolled.
         """
-        return self._localize([encoded], np.eye(4)[None], prior)
+        return self.localize_encoded_rig([encoded], np.eye(4)[None], prior)
 
     def localize_rig(
         self,
@@ -148,45 +148,25 @@ class Localizer:
         (4, 4) of each, from odometry. A blank image is left out. ``prior`` (4, 4) is a guess of
         world_from_rig. Raises ImageError as `localize` does, also without any image.
         """
-        given = [(index, image) for index, image in enumerate(images) if image is not None]
-        if len(images) != len(rig.cameras) or not given:
-            raise ImageError(
-                f'{len(given)} images of {len(images)} cameras were given for a rig of '
-                f'{len(rig.cameras)}: give one for each camera, or None, and one image at least'
-            )
-        mounts = np.array(rig.rig_from_cam)
-        if now_from_then is not None:
-            mounts = np.array(now_from_then) @ mounts
-        index = np.array([index for index, _ in given])
+        query = Query.of(images, rig, now_from_then)
 
         def localize() -> Localization | LocalizationFailure:
-            encoded = [self.encode(image, rig.cameras[index]) for index, image in given]
-            return self._localize(encoded, mounts[index], prior)
+            pairs = zip(query.images, query.cameras, strict=True)
+            encoded = [self.encode(image, camera) for image, camera in pairs]
+            return self.localize_encoded_rig(encoded, query.rig_from_cam, prior)
 
-        found = self._with_memory(localize)
-        if isinstance(found, Localization) and found.cameras is not None:
-            found = replace(found, cameras=index[found.cameras])
-        return found
+        return query.named(self._with_memory(localize))
 
-    def _with_memory(
-        self, localize: Callable[[], Localization | LocalizationFailure]
+    def localize_encoded_rig(
+        self,
+        images: Sequence[EncodedImage],
+        rig_from_cam: np.ndarray,
+        prior: np.ndarray | None = None,
     ) -> Localization | LocalizationFailure:
-        """What ``localize`` gives; on the CPU where the GPU has too little memory."""
-        try:
-            return localize()
-        except torch.cuda.OutOfMemoryError:
-            if self.note:
-                raise
-        _LOG.warning(ON_THE_CPU)
-        self.leave_gpu()
-        return localize()
+        """As `localize_rig`, of encoded images of cameras at ``rig_from_cam`` (N, 4, 4).
 
-    def _localize(
-        self, images: Sequence[EncodedImage], rig_from_cam: np.ndarray, prior: np.ndarray | None
-    ) -> Localization | LocalizationFailure:
-        """The pose of a rig with cameras at ``rig_from_cam`` (C, 4, 4), one for each image.
-
-        Images that are refused as they are may be found turned.
+        `Localization.cameras` counts the images given. Images that are refused as they are may be
+        found turned.
         """
         clock = Clock()
         clock.seconds['encode'] = sum(image.seconds for image in images)
@@ -219,6 +199,19 @@ class Localizer:
             return answer
         found = replace(answer, cameras=np.array(shown)[answer.cameras])
         return found.shifted(np.array(self.code.info.origin))
+
+    def _with_memory(
+        self, localize: Callable[[], Localization | LocalizationFailure]
+    ) -> Localization | LocalizationFailure:
+        """What ``localize`` gives; on the CPU where the GPU has too little memory."""
+        try:
+            return localize()
+        except torch.cuda.OutOfMemoryError:
+            if self.note:
+                raise
+        _LOG.warning(ON_THE_CPU)
+        self.leave_gpu()
+        return localize()
 
     def _expected_turn(self, prior: np.ndarray | None) -> int:
         """The turn after which a camera at ``prior`` is held as the keyframes are."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,11 @@ from aceg_ros.engine import Engines, Networks
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import pose_error
+from aceg_ros.geometry.rigs import Rig
 from aceg_ros.localization.encoded import EncodedImage
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import LocalizationOptions, SeveralOptions
+from aceg_ros.localization.query import Query
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.folder import maps_at
@@ -110,7 +112,19 @@ class MapSet:
         prior: np.ndarray | None = None,
         first: str | None = None,
     ) -> Localization | LocalizationFailure:
-        """See `Localizer.localize`; ``prior`` is in the frame of the map that is asked first.
+        """As `localize_rig`, of one image."""
+        rig = Rig((camera,), np.eye(4)[None])
+        return self.localize_rig([image], rig, prior=prior, first=first)
+
+    def localize_rig(
+        self,
+        images: Sequence[np.ndarray | None],
+        rig: Rig,
+        now_from_then: Sequence[np.ndarray] | None = None,
+        prior: np.ndarray | None = None,
+        first: str | None = None,
+    ) -> Localization | LocalizationFailure:
+        """See `Localizer.localize_rig`; ``prior`` is in the frame of the map that is asked first.
 
         ``first`` names that map, or a place, of which it is the part of the last answer. Without
         it, that is the map of the last answer; empty, or the name of none of the maps, has those
@@ -121,24 +135,26 @@ class MapSet:
         first = self.last if first is None else first
         if self._places.get(self.last) == first != '':
             first = self.last
+        query = Query.of(images, rig, now_from_then)
         try:
-            return self._localize(image, camera, prior, first)
+            return query.named(self._localize(query, prior, first))
         except torch.cuda.OutOfMemoryError:
             if self.note:
                 raise
         _LOG.warning(ON_THE_CPU)
         for localizer in self.localizers.values():
             localizer.leave_gpu()
-        return self._localize(image, camera, prior, first)
+        return query.named(self._localize(query, prior, first))
 
     def ranked(self, image: np.ndarray, camera: Camera) -> list[str]:
         """Maps by how much one of their keyframes looks like an image, the most alike first."""
-        return _Question(self.localizers, self._descriptors, image, camera).ranked()
+        query = Query.of([image], Rig((camera,), np.eye(4)[None]))
+        return _Question(self.localizers, self._descriptors, query).ranked()
 
     def _localize(
-        self, image: np.ndarray, camera: Camera, prior: np.ndarray | None, first: str
+        self, query: Query, prior: np.ndarray | None, first: str
     ) -> Localization | LocalizationFailure:
-        question = _Question(self.localizers, self._descriptors, image, camera)
+        question = _Question(self.localizers, self._descriptors, query)
         answered = first in self.localizers and question.ask(first, prior)
         if not answered or prior is None:
             place = self._places[first] if answered else None
@@ -185,39 +201,43 @@ class MapSet:
 
 
 class _Question:
-    """One image, and what maps say of it."""
+    """The images of one pose, and what maps say of them."""
 
     def __init__(
         self,
         localizers: Mapping[str, Localizer],
         descriptors: Mapping[str, torch.Tensor],
-        image: np.ndarray,
-        camera: Camera,
+        query: Query,
     ):
         self.answers: dict[str, Localization | LocalizationFailure] = {}
         self._localizers = localizers
         self._descriptors = descriptors
-        self._image = image
-        self._camera = camera
-        self._encoded: dict[tuple[str, int | None], EncodedImage] = {}
+        self._query = query
+        self._encoded: dict[tuple[str, int | None], list[EncodedImage]] = {}
 
     def ask(self, name: str, prior: np.ndarray | None = None) -> bool:
         """Ask a map; whether it gives a pose."""
         encoded = self._encode(self._localizers[name])
-        self.answers[name] = self._localizers[name].localize_encoded(encoded, prior)
+        mounts = self._query.rig_from_cam
+        self.answers[name] = self._localizers[name].localize_encoded_rig(encoded, mounts, prior)
         return bool(self.answers[name])
 
     @cached_property
     def similarity(self) -> dict[str, float]:
-        """By map, the cosine of its keyframe most like the image; _UNKNOWN without descriptors."""
+        """By map, the cosine of its keyframe most like the image; _UNKNOWN without descriptors.
+
+        The mean over the images of a rig.
+        """
         similarity, own = {}, {}
         for name, localizer in self._localizers.items():
             similarity[name] = _UNKNOWN
             if self._descriptors[name].any():
                 if localizer.encoding not in own:
-                    features = self._encode(localizer).patches.features
-                    own[localizer.encoding] = global_descriptor(features).cpu()
-                similarity[name] = float((self._descriptors[name] @ own[localizer.encoding]).max())
+                    features = [each.patches.features for each in self._encode(localizer)]
+                    described = [global_descriptor(each).cpu() for each in features]
+                    own[localizer.encoding] = torch.stack(described, dim=1)
+                alike = self._descriptors[name] @ own[localizer.encoding]  # keyframes, images
+                similarity[name] = float(alike.max(dim=0).values.mean())
         return similarity
 
     def ranked(self) -> list[str]:
@@ -257,7 +277,8 @@ class _Question:
     @property
     def seconds(self) -> dict[str, float]:
         """Time of each stage over all maps; each encoding counts once."""
-        total = {_ENCODE: sum(each.seconds for each in self._encoded.values())}
+        encoded = [image for images in self._encoded.values() for image in images]
+        total = {_ENCODE: sum(image.seconds for image in encoded)}
         for answer in self.answers.values():
             for stage, seconds in answer.seconds.items():
                 if stage != _ENCODE:
@@ -281,7 +302,8 @@ class _Question:
             return float(answer.inliers.mean())
         return 0.0 if math.isnan(answer.confidence) else answer.confidence
 
-    def _encode(self, localizer: Localizer) -> EncodedImage:
+    def _encode(self, localizer: Localizer) -> list[EncodedImage]:
         if localizer.encoding not in self._encoded:
-            self._encoded[localizer.encoding] = localizer.encode(self._image, self._camera)
+            pairs = zip(self._query.images, self._query.cameras, strict=True)
+            self._encoded[localizer.encoding] = [localizer.encode(*pair) for pair in pairs]
         return self._encoded[localizer.encoding]

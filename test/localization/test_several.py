@@ -12,7 +12,9 @@ import torch.nn.functional as F
 
 from aceg_ros.encoder.descriptor import global_descriptor
 from aceg_ros.errors import MapCodeError
-from aceg_ros.geometry.poses import make_pose
+from aceg_ros.geometry.poses import inverse, make_pose, so3_exp
+from aceg_ros.geometry.rigs import Rig
+from aceg_ros.lab.worlds import record
 from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import SeveralOptions
@@ -66,8 +68,9 @@ class Floor:
         self.encodings += 1
         return Encoded(self.encoding, SimpleNamespace(features=FEATURES))
 
-    def localize_encoded(self, encoded, prior=None):
-        assert encoded.encoding == self.encoding
+    def localize_encoded_rig(self, encoded, rig_from_cam, prior=None):
+        assert all(each.encoding == self.encoding for each in encoded)
+        assert len(encoded) == len(rig_from_cam)
         self.asked.append(prior)
         return replace(self.answer, seconds={'encode': 0.25, 'search': 0.5})
 
@@ -122,6 +125,11 @@ class TestAsking:
         maps = MapSet(floors)
         assert maps.localize(IMAGE, None).seconds == {'encode': 0.5, 'search': 1.5}
         assert maps.localize(IMAGE, None).seconds == {'encode': 0.25, 'search': 0.5}
+
+    def test_each_image_of_a_rig_is_encoded_once_for_each_encoder(self, floors):
+        rig = Rig((None, None, None), np.stack([np.eye(4)] * 3))
+        MapSet(floors).localize_rig([IMAGE, None, IMAGE], rig)
+        assert [floor.encodings for floor in floors.values()] == [2, 0, 2]
 
     def test_first_the_map_that_is_named(self, floors):
         for floor in floors.values():
@@ -308,3 +316,20 @@ def test_the_room_that_the_image_shows_answers(mapped, engine, queries):
     assert answer.map_name == 'room'
     np.testing.assert_allclose(answer.world_from_cam, alone.world_from_cam, atol=1e-9)
     assert answer.seconds['encode'] > 0
+
+
+def test_a_rig_in_several_maps(mapped, engine, queries, room, room_camera):
+    """The second of three cameras has no image."""
+    mounts = np.stack(
+        [make_pose(so3_exp([0.0, turn, 0.0]), [turn, 0.0, 0.1]) for turn in (0, 1, 0.5)]
+    )
+    world_from_rig = queries[3].world_from_cam @ inverse(mounts[0])
+    seen = record(room, room_camera, world_from_rig @ mounts[[0, 2]], supersample=1).frames
+    order = np.random.default_rng(0).permutation(len(mapped.code.anchors))
+    nowhere = replace(mapped.code, anchors=mapped.code.anchors[order], landmarks=Landmarks.none())
+    maps = MapSet({'nowhere': Localizer(nowhere, engine), 'room': Localizer(mapped.code, engine)})
+    rig = Rig((room_camera,) * 3, mounts)
+    answer = maps.localize_rig([seen[0].image(), None, seen[1].image()], rig)
+    assert answer.map_name == 'room'
+    assert np.abs(answer.world_from_cam - world_from_rig).max() < 0.03
+    assert set(answer.cameras[answer.inliers]) == {0, 2}
