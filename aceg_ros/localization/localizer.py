@@ -162,11 +162,13 @@ class Localizer:
         images: Sequence[EncodedImage],
         rig_from_cam: np.ndarray,
         prior: np.ndarray | None = None,
+        turns: Sequence[int] | None = None,
     ) -> Localization | LocalizationFailure:
-        """As `localize_rig`, of encoded images of cameras at ``rig_from_cam`` (N, 4, 4).
+        """As `localize_rig`, of N encoded images of cameras at ``rig_from_cam`` (N, 4, 4).
 
         `Localization.cameras` counts the images given. Images that are refused as they are may be
-        found turned.
+        found turned. ``turns`` (N) are those after which another map knew them, see `Localization`;
+        no others are tried then.
         """
         clock = Clock()
         clock.seconds['encode'] = sum(image.seconds for image in images)
@@ -183,22 +185,42 @@ class Localizer:
             )
         if prior is not None:
             prior = shifted(prior, -np.array(self.code.info.origin))
+        count = len(images)
         images, rig_from_cam = [images[index] for index in shown], rig_from_cam[shown]
+        if turns is None:
+            answer, tried = self._in_any_turn(images, rig_from_cam, prior, clock)
+        else:
+            tried = [turns[index] for index in shown]
+            answer = self._localize_turned(images, tried, rig_from_cam, prior, clock)
+        if not isinstance(answer, Localization) or answer.cameras is None:
+            return answer
+        all_turns = np.zeros(count, int)
+        all_turns[shown] = tried
+        found = replace(
+            answer, cameras=np.array(shown)[answer.cameras], turns=tuple(all_turns.tolist())
+        )
+        return found.shifted(np.array(self.code.info.origin))
+
+    def _in_any_turn(
+        self,
+        images: Sequence[EncodedImage],
+        rig_from_cam: np.ndarray,
+        prior: np.ndarray | None,
+        clock: Clock,
+    ) -> tuple[Localization | LocalizationFailure, list[int]]:
+        """The pose about the map's origin, and how images were turned; turned only if need be."""
         turns = [
             self._expected_turn(None if prior is None else prior @ mount) for mount in rig_from_cam
         ]
         answer = self._localize_turned(images, turns, rig_from_cam, prior, clock)
-        if not answer:
-            pairs = zip(images, turns, strict=True)
-            better = [self._better_turn(image, turn) for image, turn in pairs]
-            clock.lap('turn')
-            if better != turns:
-                found = self._localize_turned(images, better, rig_from_cam, prior, clock)
-                answer = found or answer
-        if not isinstance(answer, Localization) or answer.cameras is None:
-            return answer
-        found = replace(answer, cameras=np.array(shown)[answer.cameras])
-        return found.shifted(np.array(self.code.info.origin))
+        if answer:
+            return answer, turns
+        better = [self._better_turn(*pair) for pair in zip(images, turns, strict=True)]
+        clock.lap('turn')
+        if better == turns:
+            return answer, turns
+        found = self._localize_turned(images, better, rig_from_cam, prior, clock)
+        return (found, better) if found else (answer, turns)
 
     def _with_memory(
         self, localize: Callable[[], Localization | LocalizationFailure]

@@ -52,6 +52,8 @@ class Localization:
     residual_covariance: np.ndarray | None = None
     # (N,) which image of a rig each match is in; None of other methods
     cameras: np.ndarray | None = None
+    # quarter turns counterclockwise after which each image was known; 0 without roll
+    turns: tuple[int, ...] = ()
 
     @property
     def scene_distance(self) -> float:

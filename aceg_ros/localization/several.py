@@ -219,7 +219,9 @@ class _Question:
         """Ask a map; whether it gives a pose."""
         encoded = self._encode(self._localizers[name])
         mounts = self._query.rig_from_cam
-        self.answers[name] = self._localizers[name].localize_encoded_rig(encoded, mounts, prior)
+        turns = next((answer.turns for answer in self.given.values()), None)
+        localizer = self._localizers[name]
+        self.answers[name] = localizer.localize_encoded_rig(encoded, mounts, prior, turns or None)
         return bool(self.answers[name])
 
     @cached_property

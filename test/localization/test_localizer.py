@@ -115,6 +115,17 @@ class TestRolledCamera:
         meters, degrees = pose_error(answer.world_from_cam, expected)
         assert (meters < 0.15, degrees < 5.0) == (True, True)
 
+    def test_says_how_it_was_turned_and_takes_it_from_another_map(
+        self, localizer, found, rolled, turn, expected, monkeypatch
+    ):
+        answer = localizer.localize(*rolled)
+        assert (found.turns, answer.turns) == ((0,), (4 - turn,))
+        monkeypatch.setattr(localizer, '_better_turn', pytest.fail)
+        encoded, mounts = localizer.encode(*rolled), np.eye(4)[None]
+        again = localizer.localize_encoded_rig([encoded], mounts, turns=answer.turns)
+        assert pose_error(again.world_from_cam, expected)[0] < 0.15
+        assert not localizer.localize_encoded_rig([encoded], mounts, turns=(0,))
+
     def test_the_pose_explains_the_pixels_as_they_were_given(self, localizer, rolled):
         answer = localizer.localize(*rolled)
         assert np.median(reprojection_errors(answer, rolled[1])[answer.inliers]) < 7.0

@@ -62,16 +62,18 @@ class Floor:
         self.code = SimpleNamespace(descriptors=descriptors, info=SimpleNamespace(place=place))
         self.answer = refused(0.1)
         self.asked = []
+        self.turns = []
         self.encodings = 0
 
     def encode(self, image, camera):
         self.encodings += 1
         return Encoded(self.encoding, SimpleNamespace(features=FEATURES))
 
-    def localize_encoded_rig(self, encoded, rig_from_cam, prior=None):
+    def localize_encoded_rig(self, encoded, rig_from_cam, prior=None, turns=None):
         assert all(each.encoding == self.encoding for each in encoded)
         assert len(encoded) == len(rig_from_cam)
         self.asked.append(prior)
+        self.turns.append(turns)
         return replace(self.answer, seconds={'encode': 0.25, 'search': 0.5})
 
 
@@ -114,6 +116,11 @@ class TestAsking:
         maps.localize(IMAGE, None, np.eye(4))
         assert [prior is None for prior in floors['first'].asked] == [True, False]
         assert all(prior is None for prior in floors['ground'].asked)
+
+    def test_turned_as_another_map_knows_it(self, floors):
+        floors['ground'].answer = replace(found(0.8), turns=(1,))
+        MapSet(floors).localize(IMAGE, None)
+        assert [floor.turns for floor in floors.values()] == [[None], [(1,)], [(1,)]]
 
     def test_an_image_is_encoded_once_for_each_encoder(self, floors):
         MapSet(floors).localize(IMAGE, None)
