@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from aceg_ros.datasets import Frame
 from aceg_ros.datasets.rig import Moment
@@ -235,10 +235,10 @@ def _coverage(nees: Array, freedom: int) -> dict[str, Any]:
         'nees': [_finite(value) for value in nees.tolist()],
         'mean': _finite(float(np.mean(nees)) / freedom) if len(nees) else None,
         'median': _finite(float(np.median(nees))) if len(nees) else None,
-        'expected_median': float(chi2.median(freedom)),
+        'expected_median': float(chdtri(freedom, 0.5)),
     }
     for part in COVERAGE:
-        inside = float(np.mean(nees <= chi2.ppf(part, freedom))) if len(nees) else None
+        inside = float(np.mean(nees <= chdtri(freedom, 1.0 - part))) if len(nees) else None
         result[f'within_{100 * part:.0f}'] = inside
     return result
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.engine import Engine
@@ -153,7 +153,7 @@ def _missing_angle(
             mahalanobis2(pose_residual(pose, f.world_from_cam), covariance + f.map_error(angle))
             for (f, pose), covariance in zip(found, covariances, strict=True)
         ]
-        return float(np.median(normalized)) - float(chi2.median(6))
+        return float(np.median(normalized)) - float(chdtri(6, 0.5))
 
     if not found or excess(0.0) <= 0:
         return 0.0
