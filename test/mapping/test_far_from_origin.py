@@ -116,7 +116,7 @@ def test_the_same_recording_in_three_frames(shared, tmp_path, place):
     if not folder.is_dir():
         pytest.skip('the input poses_far_from_origin (../shared/cases) is not on this machine')
     path = tmp_path / 'map.aceg'
-    command = ['map', folder, '-o', path, '--budget', '15', '--device', 'cpu']
+    command = ['map', folder, '-o', path, '--budget', '6', '--device', 'cpu']
     assert main([str(part) for part in command]) == 0
     code = read_map(path)
     assert code.info.quality.rating == 'good'
