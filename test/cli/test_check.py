@@ -81,7 +81,7 @@ class TestConventions:
         outcome = aceg('map', folder, '-o', tmp_path / 'map.aceg', '--budget', 15)
         assert outcome.status == 1
         assert 'Give --pose-convention w-first' in outcome.err
-        command = ['map', folder, '-o', tmp_path / 'map.aceg', '--budget', 15]
+        command = ['map', folder, '-o', tmp_path / 'map.aceg', '--budget', 6]
         assert aceg(*command, '--pose-convention', 'w-first').status == 0
         right = tmp_path / 'right'
         shutil.copytree(folder, right, ignore=shutil.ignore_patterns('poses*.txt'))

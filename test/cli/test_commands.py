@@ -322,7 +322,7 @@ class TestDemo:
         outcome = aceg(
             'demo',
             *('--engine', '--dataset', recording, '-o', tmp_path / 'new' / 'output'),
-            *('--query-every', 3, '--budget', 8, '--device', 'cpu'),
+            *('--map-every', 2, '--query-every', 3, '--budget', 4, '--device', 'cpu'),
         )
         figures = json.loads((tmp_path / 'new' / 'output' / 'demo.json').read_text())
         assert figures['frames'] == 10

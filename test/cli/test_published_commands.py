@@ -12,18 +12,21 @@ import torch
 from dinov2_networks import tiny_dinov2
 from published_heads import CONFIG, published_state, random_network
 
+from aceg_ros.cli.main import main
 from aceg_ros.evaluation.benchmark import run as run_here
 from aceg_ros.mapping.ace_g.schedule import SCHEDULES, AceGSchedule
 from aceg_ros.maps.file import read_map
 
 TINY = AceGSchedule(steps=3, batch=64, buffer=300, tokens=20, per_view=20)
 
+NAME = 'dinov2-with-registers-large'
+
 
 @pytest.fixture(scope='module')
 def networks(tmp_path_factory) -> Path:
     """A folder of models: an encoder, and two published heads."""
     folder = tmp_path_factory.mktemp('models')
-    tiny_dinov2(folder / 'dinov2-with-registers-large', width=CONFIG.dim_in)
+    tiny_dinov2(folder / NAME, width=CONFIG.dim_in)
     torch.save(published_state(random_network()), folder / 'ace_g_pretrained.pt')
     torch.save(published_state(random_network(seed=1)), folder / 'other.pt')
     return folder
@@ -34,8 +37,7 @@ def models(networks, tmp_path, monkeypatch) -> Path:
     """Where this test's models are: the encoder alone, at first."""
     folder = tmp_path / 'models'
     folder.mkdir()
-    name = 'dinov2-with-registers-large'
-    (folder / name).symlink_to(networks / name)
+    (folder / NAME).symlink_to(networks / NAME)
     monkeypatch.setenv('ACEG_MODELS', str(folder))
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
     monkeypatch.setitem(SCHEDULES, 'ace-g-5min', TINY)
@@ -128,24 +130,32 @@ class TestMaps:
 
 
 class TestMapping:
-    @pytest.fixture
-    def scene(self, aceg, imported, recording, tmp_path) -> Path:
+    @pytest.fixture(scope='class')
+    def scene(self, networks, recording, tmp_path_factory) -> Path:
         """A map of the room by the schedule; the networks are random, and so it is no good."""
-        output = tmp_path / 'scene.aceg'
-        command = ['map', recording, '-o', output, '--schedule', 'ace-g-5min', '--device', 'cpu']
-        outcome = aceg(*command, '--json', tmp_path / 'map.json')
-        assert outcome.status == 0, outcome.err
-        return output
+        folder = tmp_path_factory.mktemp('published')
+        (folder / NAME).symlink_to(networks / NAME)
+        regressor = ('import-regressor', networks / 'ace_g_pretrained.pt', '-o')
+        command = ['map', recording, '-o', folder / 'scene.aceg', '--json', folder / 'map.json']
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv('ACEG_MODELS', str(folder))
+            patch.setitem(SCHEDULES, 'ace-g-5min', TINY)
+            for words in (
+                (*regressor, folder / 'ace_g_pretrained.safetensors'),
+                (*command, '--schedule', 'ace-g-5min', '--device', 'cpu'),
+            ):
+                assert main([str(word) for word in words]) == 0
+        return folder / 'scene.aceg'
 
-    def test_makes_a_free_code(self, scene, tmp_path):
+    def test_makes_a_free_code(self, scene):
         code = read_map(scene)
         assert code.embeddings.shape == (20, CONFIG.dim)
         assert code.info.regressor == random_network().identity()
         assert code.info.encoder.startswith('dinov2-')
         np.testing.assert_allclose(code.mean, code.keyframes[:, :3, 3].mean(axis=0), atol=1e-6)
-        assert json.loads((tmp_path / 'map.json').read_text())['quality']['rating'] == 'poor'
+        assert json.loads(scene.with_name('map.json').read_text())['quality']['rating'] == 'poor'
 
-    def test_is_used_with_the_networks_it_names(self, aceg, scene, questions, tmp_path):
+    def test_is_used_with_the_networks_it_names(self, aceg, imported, scene, questions, tmp_path):
         outcome = aceg('localize', scene, questions, '--device', 'cpu')
         assert outcome.status == 1  # random networks know nothing
         assert '0 of 8 images localized' in outcome.err
@@ -157,19 +167,18 @@ class TestMapping:
         assert json.loads(outcome.out)['localized'] == 0
         assert list(report.iterdir())
 
-    def test_without_the_regressor(self, aceg, scene, imported, questions):
-        imported.unlink()
+    def test_without_the_regressor(self, aceg, scene, questions):
         outcome = aceg('localize', scene, questions, '--device', 'cpu')
         assert outcome.status == 1
         assert 'import-regressor' in outcome.err
 
-    def test_without_the_encoder(self, aceg, scene, models, questions):
-        (models / 'dinov2-with-registers-large').unlink()
+    def test_without_the_encoder(self, aceg, imported, scene, models, questions):
+        (models / NAME).unlink()
         outcome = aceg('localize', scene, questions, '--device', 'cpu')
         assert outcome.status == 1
         assert 'hf download' in outcome.err
 
-    def test_with_another_regressor(self, aceg, networks, scene, questions, tmp_path):
+    def test_with_another_regressor(self, aceg, imported, networks, scene, questions, tmp_path):
         other = tmp_path / 'other.safetensors'
         aceg('import-regressor', networks / 'other.pt', '-o', other)
         outcome = aceg('localize', scene, questions, '--device', 'cpu', '--regressor', other)
@@ -208,8 +217,9 @@ class TestBenchmark:
         self, aceg, imported, recording, tmp_path, monkeypatch
     ):
         monkeypatch.setattr('aceg_ros.evaluation.benchmark.run_isolated', run_here)
-        command = ['benchmark', recording, '--budget', 4, '--device', 'cpu', '-o', tmp_path / 'out']
+        command = ['benchmark', recording, '--every', 2, '--budget', 2, '--device', 'cpu']
         command += ['--methods', 'published,aceg,sift', '--encoders', 'compact,dinov2']
+        command += ['-o', tmp_path / 'out']
         outcome = aceg(*command)
         assert outcome.status == 0, outcome.err
         rows = json.loads((tmp_path / 'out/benchmark.json').read_text())['rows']
