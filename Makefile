@@ -15,6 +15,12 @@ PACKAGE_FILES := setup.py setup.cfg package.xml
 # Tests without ROS, without mapping and without training.
 QUICK := $(filter-out test/test_examples.py,$(wildcard test/test_*.py)) \
 	test/geometry test/datasets test/pose test/maps test/recording test/tracking
+# A test process for each core; what the tests of a file share is made once.
+SIDE_BY_SIDE := $(BIN)/python -m pytest -n auto --dist loadfile
+# What fails (1: tests did, and nothing else went wrong) is tried once more, by processes and in ROS
+# domains of its own: after many minutes on a busy machine some of these are in a bad state.
+# Without ROS nothing is left of test/ros (5).
+tried = $(1) || case $$? in 1) $(1) --last-failed;; 5) ;; *) exit 1;; esac
 
 .PHONY: help demo check test lint format documents benchmarks clean
 help:
@@ -32,12 +38,12 @@ demo: $(ROS)
 	$(BIN)/aceg demo -o demo_output
 
 check: lint
-	$(BIN)/python -m pytest -q $(QUICK)
+	$(SIDE_BY_SIDE) -q $(QUICK)
 
-# What fails (1: tests did, and nothing else went wrong) is tried once more, by processes and in ROS
-# domains of its own: after 20 minutes on a busy machine some of these are in a bad state.
+# Nodes need the cores for themselves, so their tests come alone, after the others.
 test: lint $(ROS)
-	$(BIN)/python -m pytest || { test $$? = 1 && $(BIN)/python -m pytest --last-failed; }
+	$(call tried,$(SIDE_BY_SIDE) --ignore=test/ros)
+	$(call tried,$(BIN)/python -m pytest test/ros)
 
 lint: $(TOOLS)
 	$(BIN)/ruff check

@@ -73,6 +73,8 @@ setup(
             'pytest<9',
             # Processes over DDS miss a deadline now and then on a busy machine.
             'pytest-rerunfailures',
+            # Several test processes side by side.
+            'pytest-xdist',
             'transformers>=4.48',
             # Another minor version may format differently.
             'ruff>=0.17,<0.18',

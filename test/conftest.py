@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from aceg_ros.threads import wait_idly
 
 wait_idly()
+# Test processes side by side share the cores; PyTorch reads it when it is imported.
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
 # Tests send SIGINT to themselves and to processes they start; background jobs have it ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
