@@ -21,6 +21,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from aceg_ros.threads import wait_idly
+
 if TYPE_CHECKING:
     from aceg_ros.datasets.base import Dataset, Frame
     from aceg_ros.datasets.calibration import read_camera
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from aceg_ros.monitor import Monitor
 
 __version__ = '0.1.0'
+
+wait_idly()  # PyTorch is not loaded yet, unless the caller did
 
 # Where each public name is defined, and what it is called there if not the same.
 _PUBLIC = {

@@ -16,7 +16,7 @@ import pytest
 def test_openmp_is_told_before_it_is_loaded(given, policy):
     rest = {key: value for key, value in os.environ.items() if key != 'OMP_WAIT_POLICY'}
     done = subprocess.run(
-        [sys.executable, '-c', 'import aceg_ros.cli.main; import torch'],
+        [sys.executable, '-c', 'import aceg_ros; import torch'],
         env=rest | given | {'OMP_DISPLAY_ENV': 'TRUE'},
         capture_output=True,
         text=True,

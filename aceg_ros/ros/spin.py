@@ -25,7 +25,6 @@ from rclpy.signals import SignalHandlerOptions
 
 from aceg_ros.errors import AcegError
 from aceg_ros.ros.common_options import AUTOSTART
-from aceg_ros.threads import wait_idly
 
 FAILED = 1
 # A process that takes longer to end than this (s) is ended, whatever it still does.
@@ -47,7 +46,6 @@ def run_node(
     publish. With more than one of `threads`, callbacks of different callback groups run side by
     side. An AcegError from `make_node` is logged, and the status is 1.
     """
-    wait_idly()
     node: Node | None = None
     spinner: _Spinner | None = None
     status = FAILED
