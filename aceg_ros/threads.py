@@ -11,3 +11,18 @@ def wait_idly() -> None:
     inherit it.
     """
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+
+def use_threads(count: int) -> None:
+    """Have networks and OpenCV work with ``count`` threads, in this process from now on.
+
+    0 leaves it to them: OMP_NUM_THREADS, or else one for each core.
+    """
+    if not count:
+        return
+    # Not above: `wait_idly` comes before PyTorch.
+    import cv2
+    import torch
+
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)

@@ -29,6 +29,7 @@ from aceg_ros.ros.middleware.bond import ManagerBond
 from aceg_ros.ros.middleware.diagnostics import Diagnostics
 from aceg_ros.ros.parameters import RVIZ_RESET, Parameters, image_reliability
 from aceg_ros.ros.spin import run_node
+from aceg_ros.threads import use_threads
 from aceg_ros.tracking.frames import BODY_FROM_OPTICAL
 from aceg_ros.tracking.modes import TfMode
 from aceg_ros.tracking.tracker import State, Tracker
@@ -55,6 +56,7 @@ class LocalizerNode(LifecycleNode):
     def __init__(self) -> None:
         super().__init__(NAME)
         self._settings = settings = Parameters(self, PARAMETERS, self._on_parameters)
+        use_threads(settings['threads'])
         self._active = False
         self._enabled = True
         self._mirroring = False  # while the parameter `map` is set to what a service did

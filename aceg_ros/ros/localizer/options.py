@@ -41,6 +41,15 @@ GROUPS = (
                 read_only=True,
             ),
             Parameter(
+                'threads',
+                0,
+                'Leaves cores to other programs: threads that networks and OpenCV compute with. 0 '
+                'takes `OMP_NUM_THREADS` of the environment, or else all cores.',
+                minimum=0,
+                maximum=1024,
+                read_only=True,
+            ),
+            Parameter(
                 'encoder',
                 '',
                 'Image encoder: `wide`, `compact`, `dinov2`, another DINOv2 by name, or its '

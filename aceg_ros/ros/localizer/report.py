@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+import torch
 from rclpy.node import Node
 from std_msgs.msg import String
 
@@ -148,6 +149,7 @@ class Reports:
                 'points': len(code.anchors),
                 'quality': code.info.quality.rating.value,
                 'device': loaded.localizer.device,
+                'threads': torch.get_num_threads(),
             }
             prefix = f'{name}.' if len(maps.by_name) > 1 else ''
             values |= {f'{prefix}{key}': value for key, value in told.items()}

@@ -93,6 +93,19 @@ def test_tells_its_manager_that_the_map_cannot_be_loaded(ros, room_map, tmp_path
     assert localizer.process.stop() == 0
 
 
+def test_computes_with_the_threads_asked_for(ros, room_map):
+    diagnostics = ros.collect(DiagnosticArray, '/diagnostics')
+    localizer = Localizer(ros, '/threads', {'OMP_NUM_THREADS': '3'}, map=room_map, threads=2)
+
+    def threads(message: DiagnosticArray) -> str:
+        values = [pair for status in message.status for pair in status.values]
+        return next((pair.value for pair in values if pair.key == 'threads'), '')
+
+    localizer.wait_for('waiting_for_images')
+    assert threads(diagnostics.wait_for(threads)) == '2'
+    assert localizer.process.stop() == 0
+
+
 def test_tells_its_manager_that_networks_are_missing(ros):
     localizer = Localizer(ros, '/networkless', regressor='no-such-regressor', autostart=False)
     assert not ros.change_state(localizer.name, 'configure')
