@@ -45,6 +45,7 @@ MODULES = {
     'moderngl',
     'matplotlib',
     'numpy',
+    'onnxruntime',
     'pillow_heif',
     'poselib',
     'rosbags',

@@ -3,7 +3,8 @@
     pip install onnx onnxruntime openvino
     python tools/encoder_speed.py PICTURE --threads 1
 
-Prints the time of a process that each takes for one image, as a ratio to that of PyTorch in 32 bits.
+Prints the time of a process that each takes for one image, and how often it fits
+into that of PyTorch in 32 bits.
 `Cosine` compares its features with those of PyTorch: the median, and what 99 % of them reach.
 """
 
