@@ -52,9 +52,8 @@ GROUPS = (
             Parameter(
                 'encoder',
                 '',
-                'Image encoder: `wide`, `wide-int8` (on small computers, for maps of `wide`), '
-                '`compact`, `dinov2`, another DINOv2 by name, or its folder. Empty takes the one '
-                'that each map was made with.',
+                'Image encoder: `wide`, `wide-int8` for small computers, `compact`, `dinov2`, '
+                'another DINOv2 by name, or its folder. Empty takes that of each map.',
                 read_only=True,
             ),
             Parameter(
