@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,21 +133,10 @@ def read_rig(path: str | Path, open_images: OpenImages) -> RigDataset:
     entry, for a file that is none of a rig, and what ``open_images`` raises.
     """
     path = Path(path)
-    try:
-        values = read_mapping(path)
-    except CameraError as error:
-        raise DatasetError(str(error)) from error
-    _check_entries(str(path), values, _ENTRIES)
-    cameras = values.get('cameras')
-    if not isinstance(cameras, list) or not cameras:
-        raise DatasetError(f'{path} has no list "cameras"; {_EXAMPLE}')
+    values = _read(path)
     recordings, mounts = [], []
-    for number, camera in enumerate(cameras, start=1):
-        where = f'{path}, camera {number}'
-        if not isinstance(camera, Mapping) or not isinstance(camera.get('images'), str):
-            raise DatasetError(f'{where}: has no entry "images"; {_EXAMPLE}')
-        _check_entries(where, camera, _CAMERA_ENTRIES)
-        mounts.append(_mount(where, camera.get('rig_from_cam')))
+    for camera, mount in _cameras(path, values):
+        mounts.append(mount)
         images, calibration = str(camera['images']), camera.get('calibration')
         recording = open_images(
             path.parent / images, None if calibration is None else path.parent / str(calibration)
@@ -162,6 +151,33 @@ def read_rig(path: str | Path, open_images: OpenImages) -> RigDataset:
         None if poses is None else read_trajectory(path.parent / str(poses))[0],
         _tolerance(path, values.get('tolerance', _TOLERANCE)),
     )
+
+
+def read_mounts(path: Path) -> Array:
+    """rig_from_cam (C, 4, 4) alone, as `read_rig` reads them."""
+    return np.stack([mount for _, mount in _cameras(path, _read(path))])
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        values = read_mapping(path)
+    except CameraError as error:
+        raise DatasetError(str(error)) from error
+    _check_entries(str(path), values, _ENTRIES)
+    return values
+
+
+def _cameras(path: Path, values: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Array]]:
+    """The entries of the cameras, and where these are in the rig, (4, 4)."""
+    cameras = values.get('cameras')
+    if not isinstance(cameras, list) or not cameras:
+        raise DatasetError(f'{path} has no list "cameras"; {_EXAMPLE}')
+    for number, camera in enumerate(cameras, start=1):
+        where = f'{path}, camera {number}'
+        if not isinstance(camera, Mapping) or not isinstance(camera.get('images'), str):
+            raise DatasetError(f'{where}: has no entry "images"; {_EXAMPLE}')
+        _check_entries(where, camera, _CAMERA_ENTRIES)
+        yield camera, _mount(where, camera.get('rig_from_cam'))
 
 
 def _check_entries(where: str, values: Mapping[str, Any], known: set[str]) -> None:

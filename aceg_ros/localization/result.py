@@ -66,6 +66,19 @@ class Localization:
         pose = shifted(self.world_from_cam, offset)
         return replace(self, world_from_cam=pose, points3d=self.points3d + offset)
 
+    def of_camera(self, number: int, rig_from_cam: np.ndarray) -> Localization:
+        """Pose and matches of one camera of a rig, at ``rig_from_cam`` (4, 4) on it."""
+        rows = np.full(len(self.sigma), True) if self.cameras is None else self.cameras == number
+        return replace(
+            self,
+            world_from_cam=self.world_from_cam @ rig_from_cam,
+            points2d=self.points2d[rows],
+            points3d=self.points3d[rows],
+            sigma=self.sigma[rows],
+            inliers=self.inliers[rows],
+            cameras=None,
+        )
+
     def map_error(self, angle: float) -> np.ndarray:
         """Covariance (6, 6) that a map error of ``angle`` (rad), as seen by a whole view, gives.
 

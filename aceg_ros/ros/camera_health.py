@@ -53,6 +53,11 @@ class CameraHealth:
         self._problem = problem
         if not problem:
             self._last_usable = time.monotonic()
+        return self.useless
+
+    @property
+    def useless(self) -> bool:
+        """Whether there has been no image of use for long."""
         return time.monotonic() - self._last_usable > self._timeout()
 
     def report(self, unusable: int = 0) -> Report:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Condition
 
@@ -117,18 +117,26 @@ class CameraInput:
         compressed: bool,
         rectified: bool,
         reliability: ReliabilityPolicy | None = None,
+        image: str = 'image',
+        camera_info: str = 'camera_info',
+        on_image: Callable[[CameraImage], None] | None = None,
     ) -> None:
-        """Prepare for images of `image`, or of its `/compressed`; as `MatchedSubscription`."""
+        """Prepare for images of `image`, or of its `/compressed`; as `MatchedSubscription`.
+
+        With `on_image` each image goes there, called by the executor's thread, and none is kept.
+        """
         self._node = node
         self._rectified = rectified
         self._reliability = reliability
+        self._hand_on = on_image
         self._only_compressed = self._compressed = compressed
-        # A remapping of `image` does not reach the topics below it by itself.
-        self._raw_topic = node.resolve_topic_name('image')
+        # A remapping of the images does not reach the topics below them by itself.
+        self._raw_topic = node.resolve_topic_name(image)
         self._compressed_topic = f'{self._raw_topic}/compressed'
-        self.info_topic = node.resolve_topic_name('camera_info')
+        self.info_topic = node.resolve_topic_name(camera_info)
         self.hint = ''  # why images do not come, or get lost, and what to do
         self.losing = False  # whether most images get lost on their way
+        self.dropped_later = 0  # images handed on that newer ones replaced
         self._changed = Condition()
         self._newest: CameraImage | None = None
         self._woken = False
@@ -221,7 +229,7 @@ class CameraInput:
     @property
     def dropped(self) -> int:
         """Images that newer ones replaced before they were taken."""
-        return self._dropped
+        return self._dropped + self.dropped_later
 
     @property
     def lost(self) -> int:
@@ -336,9 +344,13 @@ class CameraInput:
                 if now - self._uncalibrated_since < CALIBRATION_PATIENCE:
                     self._dropped += 1
                     return
-            self._dropped += self._newest is not None
-            self._newest = CameraImage(message, info, self._rectified, now, problem)
-            self._changed.notify_all()
+            image = CameraImage(message, info, self._rectified, now, problem)
+            if self._hand_on is None:
+                self._dropped += self._newest is not None
+                self._newest = image
+                self._changed.notify_all()
+        if self._hand_on is not None:
+            self._hand_on(image)
 
     def _on_info(self, message: CameraInfo) -> None:
         frame_id = message.header.frame_id.lstrip('/')

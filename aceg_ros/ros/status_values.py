@@ -34,7 +34,10 @@ class FitValues:
 
 @dataclass(frozen=True)
 class CameraValues:
-    """Of the status `camera` of both nodes; numbers are of images since the start."""
+    """Of the status `camera` of both nodes; numbers are of images since the start.
+
+    Of a rig each camera has one, `camera <topic>`.
+    """
 
     rate_hz: float = 0.0
     images: int = 0  # that came
@@ -53,6 +56,7 @@ class LocalizationValues:
     failed: int = 0
     inliers: int = 0  # of the last pose
     confidence: float = 0.0  # of the last pose, given out or refused
+    cameras: str = ''  # of a rig, topics of those that the last accepted pose rests on
     map_id: str = ''  # name of the map that the last accepted pose is in
     oldest_image_ms: float = 0.0  # age of the oldest image when work on it began, of late
     latency_ms: float = 0.0  # of the last fix, from its stamp to its publication

@@ -6,17 +6,29 @@ import time
 import traceback
 from collections.abc import Callable
 from threading import Event, Thread
+from typing import Generic, Protocol, TypeVar
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from aceg_ros.ros.camera_input import CameraImage, CameraInput
+T = TypeVar('T')
+T_co = TypeVar('T_co', covariant=True)
 
 # Seconds after which a worker that has nothing to do looks whether it shall stop.
 _LOOK_UP = 0.5
 _RESTARTS = 1
 
 
-class Worker:
+class Source(Protocol[T_co]):
+    """Where images come from."""
+
+    def take(self, timeout: float) -> T_co | None:
+        """The newest, once it is there; None when none came, or when `wake` was called."""
+
+    def wake(self) -> None:
+        """Have `take` give None at once."""
+
+
+class Worker(Generic[T]):
     """Takes the newest image whenever it is done with the last one.
 
     Whatever one image brings about, the next one gets its turn. A thread that dies all the same is
@@ -25,8 +37,8 @@ class Worker:
 
     def __init__(
         self,
-        camera: CameraInput,
-        work: Callable[[CameraImage], None],
+        camera: Source[T],
+        work: Callable[[T], None],
         min_interval: Callable[[], float],
         logger: RcutilsLogger,
         name: str,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from rclpy.lifecycle import LifecycleNode
 
-from aceg_ros.ros.camera_input import CameraInput
+from aceg_ros.geometry.poses import Array
+from aceg_ros.ros.localizer.cameras import Cameras
 from aceg_ros.ros.localizer.maps import Maps
 from aceg_ros.ros.localizer.options import AUTO
 from aceg_ros.ros.localizer.outputs import Outputs
 from aceg_ros.ros.localizer.pipeline import Hooks, Pipeline
 from aceg_ros.ros.localizer.requests import Localizer, Requests
+from aceg_ros.ros.localizer.rig_mounting import RigMounting
 from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.localizer.tracked_frame import FrameNames, TrackedFrames
 from aceg_ros.ros.middleware.tf import Transforms, TransformSender
@@ -29,14 +31,18 @@ class Interface:
         self,
         node: LifecycleNode,
         settings: Parameters,
-        camera: CameraInput,
+        cameras: Cameras,
+        mounts: Array | None,
         maps: Maps,
         tracker: Tracker,
         statistics: Statistics,
         localizer: Localizer,
         hooks: Hooks,
     ) -> None:
-        """``localizer`` does what is asked for, ``hooks`` connect the pipeline with the node."""
+        """``mounts`` are those of a rig's file, see `RigMounting`.
+
+        ``localizer`` does what is asked for, ``hooks`` connect the pipeline with the node.
+        """
         self._node = node
         self._settings = settings
         self._maps = maps
@@ -46,6 +52,7 @@ class Interface:
             self.transforms,
             None if settings['tf_mode'] == AUTO else TfMode(settings['tf_mode']),
             FrameNames(settings['odom_frame'], settings['base_frame'], settings['camera_frame']),
+            RigMounting(self.transforms, settings['base_frame'], mounts) if cameras.names else None,
         )
         # Who never sends does not seem to: `ros2 topic info -v /tf` shows who may.
         silent = self.tracked_frames.mode is TfMode.NONE
@@ -67,8 +74,9 @@ class Interface:
             hooks,
             node.get_clock(),
             node.get_logger(),
+            cameras.names,
         )
-        self.worker = Worker(camera, pipeline, self._min_interval, node.get_logger(), 'localize')
+        self.worker = Worker(cameras, pipeline, self._min_interval, node.get_logger(), 'localize')
         # By the clock of the stamps, as TF.
         self._timer = node.create_timer(1.0 / settings['tf_rate'], self._send_odometry)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, NoReturn
 
@@ -15,12 +15,17 @@ from rclpy.parameter import Parameter
 from aceg_ros.errors import AcegError, MapNotFoundError, PoseError
 from aceg_ros.geometry.motion import CLOCK_SET_BACK
 from aceg_ros.geometry.poses import Array
-from aceg_ros.ros.camera_health import CameraHealth
-from aceg_ros.ros.camera_input import CameraInput
 from aceg_ros.ros.common_options import AUTOSTART
+from aceg_ros.ros.localizer.cameras import Cameras
 from aceg_ros.ros.localizer.interface import Interface
 from aceg_ros.ros.localizer.maps import LoadedMap, LoadedMaps, MapFrames, Maps, map_files
-from aceg_ros.ros.localizer.options import PARAMETERS, gate_options, initial_pose, map_urls
+from aceg_ros.ros.localizer.options import (
+    PARAMETERS,
+    gate_options,
+    initial_pose,
+    rig_of,
+    texts,
+)
 from aceg_ros.ros.localizer.pipeline import Hooks
 from aceg_ros.ros.localizer.report import Reports, Status
 from aceg_ros.ros.localizer.requests import InactiveError, Requests
@@ -67,16 +72,17 @@ class LocalizerNode(LifecycleNode):
         self._bond = ManagerBond(self)
         self._tracker = Tracker(gate_options(self._values()), settings['lost_after'])
         self._tracker.map_missing(_UNCONFIGURED)
-        self._statistics = Statistics()
-        self._camera = CameraInput(
+        topics, self._mounts = rig_of(self._values())
+        self._cameras = Cameras(
             self,
+            topics,
             settings['compressed'],
             settings['rectified'],
             image_reliability(settings['image_qos']),
+            settings['rig_tolerance'],
+            lambda: settings['image_timeout'],
         )
-        self._health = CameraHealth(
-            self._camera, lambda: settings['image_timeout'], self.get_logger()
-        )
+        self._statistics = Statistics(len(self._cameras.inputs))
         self._maps = Maps(
             settings['device'],
             (settings['encoder'], settings['regressor']),
@@ -87,11 +93,11 @@ class LocalizerNode(LifecycleNode):
         )
         self._maps.warm_up()
         self._status = Status(self, self._tracker)
-        self._diagnostics = Diagnostics(self, lambda: self._camera.name)
+        self._diagnostics = Diagnostics(self, lambda: self._cameras.frames)
         Reports(
             self._tracker,
             self._maps,
-            self._health,
+            self._cameras,
             self._statistics,
             lambda: self._working,
             lambda: '' if self._interface is None else self._interface.worker.problem,
@@ -128,7 +134,8 @@ class LocalizerNode(LifecycleNode):
         self._interface = Interface(
             self,
             self._settings,
-            self._camera,
+            self._cameras,
+            self._mounts,
             self._maps,
             self._tracker,
             self._statistics,
@@ -265,7 +272,7 @@ class LocalizerNode(LifecycleNode):
 
     def _load(self) -> None:
         """Load networks and map, and wait for that; raises AcegError, which is logged."""
-        urls, missing = map_urls(self._settings['map']), _NO_MAP
+        urls, missing = texts(self._settings['map']), _NO_MAP
         # A manager wants to know. A node on its own waits: the mapper may be making the map.
         if urls and self._settings[AUTOSTART.name]:
             try:
@@ -282,7 +289,7 @@ class LocalizerNode(LifecycleNode):
         """Undo the configuration."""
         self._bond.end()
         self._active = False
-        self._camera.stop()
+        self._cameras.stop()
         self._maps.unload(why)
         self._maps.release()
         self._tracker.map_missing(why)
@@ -295,17 +302,16 @@ class LocalizerNode(LifecycleNode):
 
     def _listen(self) -> None:
         if self._working:
-            self._health.begin()
-            self._camera.start()
-            self._tracker.no_images(f'no image came on {self._camera.topic} yet')
+            self._cameras.start()
+            self._tracker.no_images(f'no image came on {self._cameras.topics} yet')
         else:
-            self._camera.stop()
+            self._cameras.stop()
             if self._interface is not None:
                 self._interface.requests.no_fix(self._pause)
         self._watch()
 
     def _watch(self) -> None:
-        problem = self._health.silence if self._working else self._pause
+        problem = self._cameras.silence if self._working else self._pause
         if problem:
             self._tracker.no_images(problem)
         state, words = self._tracker.status
@@ -327,7 +333,7 @@ class LocalizerNode(LifecycleNode):
         """Apply new values; raises AcegError for a map that cannot be used."""
         if 'map' in values and not self._mirroring:
             confidence = values.get('min_confidence', self._settings['min_confidence'])
-            self._change_maps(map_urls(values['map']), confidence)
+            self._change_maps(texts(values['map']), confidence)
         elif 'min_confidence' in values:
             self._maps.restrict(values['min_confidence'])
         values = self._values() | values
@@ -393,8 +399,7 @@ class LocalizerNode(LifecycleNode):
         words = f'the clock jumped back by {-jump.delta.nanoseconds * 1e-9:.1f} s'
         self.get_logger().warning(f'{words}; starting anew')
         self._tracker.forget(words)
-        self._camera.clear()
-        self._health.begin()
+        self._cameras.clear()
         self._forget_past()
 
     def _forget_past(self) -> None:
@@ -424,9 +429,9 @@ class LocalizerNode(LifecycleNode):
         self.get_logger().info(f'searching near {x:.2f}, {y:.2f}, {z:.2f} m')
         return True
 
-    def _examined(self, problem: str) -> None:
-        if self._health.examined(problem):
-            self._tracker.no_images(problem)
+    def _examined(self, problems: Mapping[int, str]) -> None:
+        if words := self._cameras.examined(problems):
+            self._tracker.no_images(words)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from aceg_ros.datasets.rig import read_mounts
 from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.geometry.poses import Array, make_pose
 from aceg_ros.localization.options import GateOptions as PoseGate
 from aceg_ros.ros.common_options import AUTOSTART, CAMERA_PARAMETERS
 from aceg_ros.ros.middleware.rotations import rotation_from_euler
-from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
+from aceg_ros.ros.parameter_table import Group, Parameter, ParameterError, parameters_of
 from aceg_ros.tracking.gate import GateOptions
 from aceg_ros.tracking.modes import TfMode
 from aceg_ros.tracking.pose_prior import believable
@@ -77,6 +79,35 @@ GROUPS = (
                 unit='Hz',
                 minimum=0.0,
                 maximum=1000.0,
+            ),
+        ),
+    ),
+    Group(
+        'Rig of cameras',
+        (
+            Parameter(
+                'rig_images',
+                '',
+                'Image topics of cameras that are fixed to each other, as a list, in place of the '
+                'topic `image`. `camera_info` is beside each.',
+                read_only=True,
+                list_too=True,
+            ),
+            Parameter(
+                'rig_file',
+                '',
+                'File that says where each of these cameras is on `base_frame`, in the same order, '
+                'as for `aceg map`. Empty: TF says so.',
+                read_only=True,
+            ),
+            Parameter(
+                'rig_tolerance',
+                0.02,
+                'Largest difference between the stamps of images that are localized together.',
+                unit='s',
+                minimum=0.0,
+                maximum=1.0,
+                read_only=True,
             ),
         ),
     ),
@@ -270,11 +301,38 @@ GROUPS = (
 PARAMETERS = parameters_of(GROUPS)
 
 
-def map_urls(value: str | Sequence[str]) -> tuple[str, ...]:
-    """The maps that the parameter `map` names; none for an empty text."""
+def texts(value: str | Sequence[str]) -> tuple[str, ...]:
+    """A text or a list of them, as a list; none for an empty text."""
     if isinstance(value, str):
         return (value,) if value else ()
     return tuple(value)
+
+
+def rig_of(values: Mapping[str, Any]) -> tuple[tuple[str, ...], Array | None]:
+    """Image topics of a rig, none of a single camera, and base_from_cam (C, 4, 4) of its file.
+
+    Without a file that is None. Raises ParameterError for parameters that do not go together,
+    DatasetError for a file that cannot be read.
+    """
+    topics, file = texts(values['rig_images']), values['rig_file']
+    if len(set(topics)) < len(topics) or '' in topics:
+        raise ParameterError(f'parameter rig_images = {list(topics)}: name each camera once')
+    if file and not topics:
+        raise ParameterError('parameter rig_file is for a rig: give rig_images too')
+    if topics and values['camera_frame']:
+        raise ParameterError(
+            'parameter camera_frame is for a single camera: have the drivers of a rig name their '
+            'frames, or give rig_file'
+        )
+    if not file:
+        return topics, None
+    mounts = read_mounts(Path(file).expanduser())
+    if len(mounts) != len(topics):
+        raise ParameterError(
+            f'parameter rig_images names {len(topics)} topics, and {file} {len(mounts)} cameras: '
+            'give one for each, in the same order'
+        )
+    return topics, mounts
 
 
 def initial_pose(values: Mapping[str, Any]) -> tuple[Array, Array]:

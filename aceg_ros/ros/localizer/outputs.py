@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
 
@@ -11,7 +11,6 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from nav_msgs.msg import Path
-from numpy.typing import NDArray
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -19,15 +18,15 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, pose_error
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.maps.code import world_keyframes, world_points
 from aceg_ros.ros.camera_input import CameraImage
 from aceg_ros.ros.debug_image import DebugImage
-from aceg_ros.ros.localizer.drawing import draw
+from aceg_ros.ros.localizer.drawing import draw, side_by_side
 from aceg_ros.ros.localizer.maps import LoadedMap
 from aceg_ros.ros.localizer.tracked_frame import Placement
+from aceg_ros.ros.localizer.views import CameraView
 from aceg_ros.ros.messages import frusta, point_cloud, pose_stamped, pose_with_covariance
 from aceg_ros.ros.middleware.publishers import (
     RetractablePublisher,
@@ -116,34 +115,42 @@ class Outputs:
             self._send(loaded.frame, placement.frame, fix.map_from_body, image.stamp)
         self._extend_path(pose, fix.map_from_body)
 
-    def publish_inliers(
-        self, image: CameraImage, rgb: NDArray[np.uint8], found: Localization, frame: str
-    ) -> None:
-        """Publish the inliers of a pose in the image's colors, if there is a subscriber.
+    def publish_inliers(self, views: Sequence[CameraView], found: Localization, frame: str) -> None:
+        """Publish the inliers of a pose in the images' colors, if there is a subscriber.
 
         ``frame`` is that of the map.
         """
         if not self._scene_points.get_subscription_count():
             return
-        height, width = rgb.shape[:2]
-        pixels = np.rint(found.points2d[found.inliers]).astype(int).clip(0, (width - 1, height - 1))
-        header = Header(stamp=image.stamp, frame_id=frame)
-        colors = rgb[pixels[:, 1], pixels[:, 0]]
-        self._scene_points.publish(point_cloud(header, found.points3d[found.inliers], colors))
+        points, colors = [], []
+        for number, view in enumerate(views):
+            seen = found.of_camera(number, view.rig_from_cam)
+            height, width = view.rgb.shape[:2]
+            pixels = np.rint(seen.points2d[seen.inliers]).astype(int)
+            pixels = pixels.clip(0, (width - 1, height - 1))
+            points.append(seen.points3d[seen.inliers])
+            colors.append(view.rgb[pixels[:, 1], pixels[:, 0]])
+        header = Header(stamp=views[0].image.stamp, frame_id=frame)
+        cloud = point_cloud(header, np.concatenate(points), np.concatenate(colors))
+        self._scene_points.publish(cloud)
 
     def publish_debug_image(
         self,
-        image: CameraImage,
-        rgb: NDArray[np.uint8],
-        camera: Camera,
+        views: Sequence[CameraView],
         answer: Localization | LocalizationFailure | None,
         words: str,
         good: bool,
     ) -> None:
-        """Publish the image with words and the answer drawn in, if there is a subscriber."""
-        if self._debug_image.wanted:
-            drawn = rgb if answer is None else draw(rgb, camera, answer, good)
-            self._debug_image.show(drawn, image.header, words, good)
+        """Publish the images with words and the answer drawn in, if there is a subscriber."""
+        if not self._debug_image.wanted:
+            return
+        drawn = [
+            draw(view.rgb, view.camera, answer.of_camera(number, view.rig_from_cam), good)
+            if isinstance(answer, Localization)
+            else view.rgb
+            for number, view in enumerate(views)
+        ]
+        self._debug_image.show(side_by_side(drawn), views[0].image.header, words, good)
 
     def say(self, words: str) -> None:
         """Publish words over the last debug image, when no image comes that could have them."""

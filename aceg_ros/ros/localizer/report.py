@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import partial
 
 import torch
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from aceg_ros.ros.camera_health import CameraHealth
+from aceg_ros.ros.localizer.cameras import Cameras
 from aceg_ros.ros.localizer.maps import Maps
 from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
@@ -61,7 +62,7 @@ class Reports:
         self,
         tracker: Tracker,
         maps: Maps,
-        health: CameraHealth,
+        cameras: Cameras,
         statistics: Statistics,
         working: Callable[[], bool],
         broken: Callable[[], str],
@@ -69,41 +70,32 @@ class Reports:
         """``working``: whether images are wanted; ``broken``: why images are given up, or ''."""
         self._tracker = tracker
         self._maps = maps
-        self._health = health
+        self._cameras = cameras
         self._statistics = statistics
         self._working = working
         self._broken = broken
 
     def join(self, diagnostics: Diagnostics) -> None:
         """Have them published."""
-        diagnostics.add('camera', self.camera)
+        for number in range(len(self._statistics.of_cameras)):
+            names = self._cameras.names
+            name = f'camera {names[number]}' if names else 'camera'
+            diagnostics.add(name, partial(self.camera, number))
         diagnostics.add('localization', self.localization)
         diagnostics.add('map', self.map)
 
-    def camera(self) -> Report:
-        """Whether usable images arrive."""
-        report = self._health.report(self._statistics.unusable)
+    def camera(self, number: int = 0) -> Report:
+        """Whether usable images of a camera arrive."""
+        statistics = self._statistics.of_cameras[number]
+        report = self._cameras.health[number].report(statistics.unusable)
         if not self._working():
             return replace(report, level=Level.OK, message='not listening')
-        if report.level is Level.OK and (words := self._odd):
-            return replace(report, level=Level.WARN, message=words)
-        return report
-
-    @property
-    def _odd(self) -> str:
-        """What a healthy camera does not do, though its images can be used."""
-        age, repeated = self._statistics.age, self._statistics.repeated
-        if abs(age) > _OTHER_CLOCK:
-            side = 'behind' if age > 0 else 'ahead of'
-            return f'stamps of images are {abs(age):.0f} s {side} the clock: is use_sim_time right?'
-        if age < -_AHEAD:
-            return f'stamps of images are {-age:.2f} s ahead of the clock: synchronize the clocks'
-        if repeated > _FROZEN:
-            return (
-                f'the same image has come for {repeated:.0f} s, bit for bit: the driver hangs, or '
-                'this is a simulation that stands still'
-            )
-        return ''
+        if report.level is not Level.OK:
+            return report
+        if statistics.unmounted:
+            return replace(report, level=Level.ERROR, message=statistics.unmounted)
+        words = self._cameras.apart(number) or _odd(statistics.age, statistics.repeated)
+        return replace(report, level=Level.WARN, message=words) if words else report
 
     def localization(self) -> Report:
         """The outcome of localization."""
@@ -116,6 +108,7 @@ class Reports:
                 failed=statistics.failed,
                 inliers=statistics.inliers,
                 confidence=round(statistics.confidence, 3),
+                cameras=statistics.cameras_of_fix,
                 map_id=self._tracker.map_id,
                 oldest_image_ms=round(1000.0 * statistics.oldest, 1),
                 latency_ms=round(1000.0 * statistics.latency, 1),
@@ -163,3 +156,18 @@ class Reports:
             else f'{maps.first.path.name} is in use'
         )
         return Report(Level.OK, words, values)
+
+
+def _odd(age: float, repeated: float) -> str:
+    """What a healthy camera does not do, though its images can be used; as `CameraStatistics`."""
+    if abs(age) > _OTHER_CLOCK:
+        side = 'behind' if age > 0 else 'ahead of'
+        return f'stamps of images are {abs(age):.0f} s {side} the clock: is use_sim_time right?'
+    if age < -_AHEAD:
+        return f'stamps of images are {-age:.2f} s ahead of the clock: synchronize the clocks'
+    if repeated > _FROZEN:
+        return (
+            f'the same image has come for {repeated:.0f} s, bit for bit: the driver hangs, or '
+            'this is a simulation that stands still'
+        )
+    return ''

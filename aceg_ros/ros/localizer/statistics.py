@@ -5,25 +5,35 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from threading import Lock
 
 WINDOW = 3.0  # seconds over which rates and times are taken
 
 
+@dataclass
+class CameraStatistics:
+    """Of the images of one camera."""
+
+    unusable: int = 0  # that could not be worked on
+    age: float = 0.0  # seconds from the last one's stamp to the work on it; negative: ahead
+    repeated: float = 0.0  # seconds, see `RepeatedImage.unexplained`
+    unmounted: str = ''  # why it is not known where the camera is on a rig; empty when it is
+
+
 class Statistics:
     """Filled by the worker, read by the executor."""
 
-    def __init__(self) -> None:
+    def __init__(self, cameras: int = 1) -> None:
+        self.of_cameras = [CameraStatistics() for _ in range(cameras)]
         self._lock = Lock()
         self._recent: deque[tuple[float, float, dict[str, float]]] = deque()
         self.accepted = 0
         self.refused = 0  # by the gate
         self.failed = 0  # images without a pose
-        self.unusable = 0  # images that could not be worked on
+        self.cameras_of_fix = ''  # names of those of a rig that the last accepted pose rests on
         self.inliers = 0  # of the last pose
         self.confidence = 0.0  # of the last pose, or of the last that was refused
-        self.age = 0.0  # seconds from the last image's stamp to the work on it; negative: ahead
-        self.repeated = 0.0  # seconds, see `RepeatedImage.unexplained`
         self.latency = 0.0  # seconds from the last fix's stamp to its publication
 
     def took(self, seconds: Mapping[str, float], age: float) -> None:

@@ -7,7 +7,7 @@ import pytest
 from aceg_ros.errors import MapNotFoundError
 from aceg_ros.localization.options import GateOptions as PoseGateOptions
 from aceg_ros.ros.localizer.maps import MapFrames, map_files, map_path
-from aceg_ros.ros.localizer.options import PARAMETERS, gate_options, map_urls
+from aceg_ros.ros.localizer.options import PARAMETERS, gate_options, texts
 from aceg_ros.tracking.gate import GateOptions
 
 DEFAULTS = {entry.name: entry.default for entry in PARAMETERS}
@@ -47,9 +47,9 @@ def test_several_maps_by_name(tmp_path):
 
 
 def test_maps_of_the_parameter():
-    assert map_urls('') == ()
-    assert map_urls('a.aceg') == ('a.aceg',)
-    assert map_urls(('a.aceg', '/floors')) == ('a.aceg', '/floors')
+    assert texts('') == ()
+    assert texts('a.aceg') == ('a.aceg',)
+    assert texts(('a.aceg', '/floors')) == ('a.aceg', '/floors')
 
 
 def test_frames_of_maps():

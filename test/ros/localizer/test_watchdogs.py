@@ -38,19 +38,23 @@ class Bench:
         self.now = NOW
         self.broken = ''
         self.statistics = Statistics()
+        (self.camera,) = self.statistics.of_cameras
         self.maps = SimpleNamespace(current=None, problem='')
         tracker = Tracker()
         self._known = {
             'tf_timeout': lambda: 0.0,
             'outdated': lambda: False,
             'time_jumped': lambda: None,
-            'examined': self.said.append,
+            'examined': lambda problems: self.said.append(problems[0]),
             'fixed': lambda words: None,
         }
         self._pipeline = Pipeline(
             self.maps,
             tracker,
-            SimpleNamespace(locate_now=lambda image: SimpleNamespace(odom_from_body=self.odometry)),
+            SimpleNamespace(
+                locate_now=lambda image: SimpleNamespace(odom_from_body=self.odometry),
+                see=lambda number, image: None,
+            ),
             SimpleNamespace(publish_debug_image=lambda *_: None),
             self.statistics,
             self._hooks(),
@@ -58,8 +62,9 @@ class Bench:
             SimpleNamespace(warning=lambda words, **_: self.warned.append(words)),
         )
         health = SimpleNamespace(report=lambda unusable: Report(Level.OK, 'images come'))
+        cameras = SimpleNamespace(health=[health], names=(), apart=lambda number: '')
         self.reports = Reports(
-            tracker, self.maps, health, self.statistics, lambda: True, lambda: self.broken
+            tracker, self.maps, cameras, self.statistics, lambda: True, lambda: self.broken
         )
 
     def _hooks(self) -> Hooks:
@@ -71,7 +76,7 @@ class Bench:
         header = Header(stamp=to_stamp(stamp), frame_id='camera')
         pixels = np.full((camera.height, camera.width, 3), shade, np.uint8)
         image = from_rgb(pixels, header)
-        self._pipeline(CameraImage(image, camera_info(header, camera), False, 0.0))
+        self._pipeline({0: CameraImage(image, camera_info(header, camera), False, 0.0)})
         return self.said[-1]
 
 
@@ -85,7 +90,7 @@ def test_stamps_that_do_not_advance(bench):
     assert bench.show(NOW, 1).startswith('stamps of images do not advance: 10000.000 s')
     assert bench.show(NOW - 0.01, 2).startswith('stamps of images do not advance')
     assert bench.show(NOW + 0.1, 3) == ''
-    assert bench.statistics.unusable == 2
+    assert bench.camera.unusable == 2
 
 
 def test_the_same_image_while_odometry_moves(bench):
@@ -94,14 +99,14 @@ def test_the_same_image_while_odometry_moves(bench):
     bench.odometry = make_pose(np.eye(3), [1.0, 0.0, 0.0])
     assert 'the same image' in bench.show(NOW + 0.1)
     assert bench.show(NOW + 0.2, 1) == ''
-    assert bench.statistics.unusable == 1
+    assert bench.camera.unusable == 1
 
 
 def test_the_same_image_for_long(bench):
     bench.show(NOW)
     bench.show(NOW + 0.1)
     assert bench.reports.camera().level is Level.OK
-    bench.statistics.repeated = 40.0
+    bench.camera.repeated = 40.0
     report = bench.reports.camera()
     assert report.level is Level.WARN
     assert 'the same image has come for 40 s' in report.message
