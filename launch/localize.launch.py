@@ -15,6 +15,7 @@ TEXTS = {
     'encoder': 'Image encoder, by name or by its folder.',
     'image_qos': 'Reliability of images: auto, sensor_data (best effort) or reliable.',
     'camera_frame': "The camera's optical frame, where images name a wrong one.",
+    'rig_file': 'Where each of several cameras is mounted, as for aceg map; else TF says so.',
     'map_frame': 'Frame that poses are given in.',
     'map_frames': 'Frame of each of several maps; {name} stands for the name of its file.',
     'odom_frame': 'Frame in which odometry gives the pose of the robot.',
@@ -27,7 +28,10 @@ SWITCHES = {
     'compressed': 'Take compressed images, from <image>/compressed.',
     'rectified': 'Images are rectified already.',
 }
-NUMBERS = {'confidence': 'Probability of being right that a pose must have: min_confidence.'}
+NUMBERS = {
+    'confidence': 'Probability of being right that a pose must have: min_confidence.',
+    'rig_tolerance': 'Seconds that images of several cameras may be apart to be of one time.',
+}
 # What is called otherwise as a parameter.
 PARAMETERS = {'confidence': 'min_confidence'}
 # Of the node, in the file of rviz under the node's usual name.
@@ -53,13 +57,16 @@ def generate_launch_description() -> LaunchDescription:
                 for name, what in SWITCHES.items()
             ),
             DeclareLaunchArgument(
-                'image', default_value='image', description="Topic of the camera's images."
+                'image',
+                default_value='image',
+                description="Topic of the camera's images. "
+                'Several cameras as one: [/front/image, /rear/image].',
             ),
             DeclareLaunchArgument(
                 'camera_info',
                 default_value='',
                 description="Topic of the camera's calibration. "
-                'Empty: camera_info beside the images.',
+                'Empty, and of several cameras: camera_info beside the images.',
             ),
             DeclareLaunchArgument(
                 'params_file',
@@ -116,7 +123,16 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
         parameters['map'] = ParameterValue(LaunchConfiguration('map'), value_type=list[str])
     clock = [{'use_sim_time': parameters['use_sim_time']}] if given('use_sim_time') else []
     image = given('image')
-    beside_image = image[: image.rfind('/') + 1] + 'camera_info'
+    if image.startswith('['):
+        if given('camera_info'):
+            raise RuntimeError('camera_info is for a single camera; of several it is beside each')
+        parameters['rig_images'] = ParameterValue(
+            LaunchConfiguration('image'), value_type=list[str]
+        )
+        inputs = []
+    else:
+        beside_image = image[: image.rfind('/') + 1] + 'camera_info'
+        inputs = [('image', image), ('camera_info', given('camera_info') or beside_image)]
     # rviz comes first: where it is not installed, nothing has been started yet.
     return [
         Node(
@@ -141,11 +157,7 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             name=LaunchConfiguration('name'),
             namespace=LaunchConfiguration('namespace'),
             parameters=[LaunchConfiguration('params_file'), parameters],
-            remappings=[
-                *TF,
-                ('image', image),
-                ('camera_info', given('camera_info') or beside_image),
-            ],
+            remappings=[*TF, *inputs],
             ros_arguments=['--log-level', LaunchConfiguration('log_level')],
             respawn=LaunchConfiguration('respawn'),
             respawn_delay=2.0,

@@ -27,6 +27,8 @@ SWITCHES = {
 }
 # Those that the panel has too.
 OF_PANEL = ('compressed', 'image_qos')
+# Of the node, in the file of rviz under the node's usual name.
+SHOWN = ('debug_image', 'keyframes', 'scene_points')
 # A namespace keeps its transforms to itself, as in Nav2.
 TF = [('/tf', 'tf'), ('/tf_static', 'tf_static')]
 
@@ -72,6 +74,11 @@ def generate_launch_description() -> LaunchDescription:
                 'params_file',
                 default_value=PathJoinSubstitution([config, 'mapper.yaml']),
                 description='Parameters of the node. Arguments that are given override them.',
+            ),
+            DeclareLaunchArgument(
+                'name',
+                default_value='aceg_mapper',
+                description='Name of the node: another one for each camera of a robot.',
             ),
             DeclareLaunchArgument(
                 'namespace',
@@ -131,6 +138,7 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
         remappings.append(('depth', given('depth')))
         parameters['use_depth'] = True
     of_panel = {name: parameters[name] for name in OF_PANEL if name in parameters}
+    of_panel['mapper'] = LaunchConfiguration('name')
     # rviz comes first: where it is not installed, nothing has been started yet.
     return [
         Node(
@@ -139,14 +147,20 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration('namespace'),  # the topics in its file are relative
             arguments=['--display-config', LaunchConfiguration('rviz_config')],
             parameters=clock,
-            remappings=TF,
+            remappings=[
+                *TF,
+                *(
+                    (f'aceg_mapper/{topic}', [LaunchConfiguration('name'), f'/{topic}'])
+                    for topic in SHOWN
+                ),
+            ],
             condition=IfCondition(LaunchConfiguration('rviz')),
             output='screen',
         ),
         Node(
             package='aceg_ros',
             executable='aceg_mapper',
-            name='aceg_mapper',
+            name=LaunchConfiguration('name'),
             namespace=LaunchConfiguration('namespace'),
             parameters=[LaunchConfiguration('params_file'), parameters],
             remappings=remappings,

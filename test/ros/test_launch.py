@@ -39,8 +39,10 @@ COMMON = CAMERA | {'log_level', 'params_file', 'respawn', 'rviz_config'}
 OF_LOCALIZER = {'base_frame', 'confidence', 'odom_frame', 'tf_mode'}
 OF_MAPPER = {'depth', 'pose', 'pose_frame', 'recording'}
 ARGUMENTS = {
-    'localize': COMMON | OF_LOCALIZER | {'autostart', 'map_frames', 'name'},
-    'map': COMMON | OF_MAPPER | {'panel', 'pose_source'},
+    'localize': COMMON
+    | OF_LOCALIZER
+    | {'autostart', 'map_frames', 'name', 'rig_file', 'rig_tolerance'},
+    'map': COMMON | OF_MAPPER | {'name', 'panel', 'pose_source'},
     'session': CAMERA
     | OF_LOCALIZER
     | OF_MAPPER
@@ -154,6 +156,22 @@ def test_localize(ros, launch, tmp_path):
     assert not _topics(ros, node) & {'/tf', '/tf_static'}
 
 
+def test_localize_with_a_rig(ros, launch):
+    launch(
+        'localize',
+        'namespace:=robot',
+        'image:=[/front/image_raw, rear/image_raw]',
+        'rig_tolerance:=0.05',
+        'device:=cpu',
+    )
+    node = '/robot/aceg_localizer'
+    topics = ['/front/image_raw', 'rear/image_raw']
+    assert _values(ros, node, 'rig_images', 'rig_tolerance', 'rig_file') == [topics, 0.05, '']
+    inputs = {'/front/image_raw', '/front/camera_info'}
+    inputs |= {'/robot/rear/image_raw', '/robot/rear/camera_info'}
+    wait_until(lambda: _topics(ros, node) >= inputs)
+
+
 def test_map(ros, launch, tmp_path):
     launch(
         'map',
@@ -163,8 +181,9 @@ def test_map(ros, launch, tmp_path):
         'camera_info:=/calibration',
         'camera_frame:=eye',
         'rectified:=true',
+        'name:=front_mapper',
     )
-    node = '/aceg_mapper'
+    node = '/front_mapper'
     names = 'pose_source', 'use_depth', 'recording', 'camera_frame', 'rectified'
     recording = str(tmp_path / 'recording')
     assert _values(ros, node, *names) == ['topic', True, recording, 'eye', True]
