@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from harness import wait_until
+from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from robot import ANY_MOTION, Localizer, near
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from aceg_ros.geometry.poses import inverse, make_pose, so3_exp
 from aceg_ros.lab.worlds import record
+from aceg_ros.ros.localizer.cameras import Cameras
 from aceg_ros.ros.messages import camera_info, pose_of, to_seconds, to_stamp
 from aceg_ros.ros.middleware.bridge import from_rgb
 from aceg_ros.ros.status_values import LocalizationValues, read_values
@@ -124,6 +126,7 @@ def found(robot) -> TwoEyedRobot:
 
 def test_both_cameras_give_the_pose_of_the_base(found, ros):
     transforms = ros.collect(TFMessage, '/tf')
+    clouds = ros.collect(PointCloud2, '/aceg_localizer/scene_points', 1)
     pictures = ros.collect(Image, '/aceg_localizer/debug_image', 1)
 
     def names_both(status: DiagnosticStatus) -> bool:
@@ -134,8 +137,11 @@ def test_both_cameras_give_the_pose_of_the_base(found, ros):
         assert near(found.pose(), found.map_from_base)
         found.reported('localization', names_both)
         sent = transforms.wait()[0].transforms[0]
-        picture = pictures.wait()[0]
+        # A moment may be of one camera where the other's image comes late.
+        picture = pictures.wait_for(lambda picture: picture.width > found.camera.width)
+        cloud = clouds.wait()[0]
     assert (sent.header.frame_id, sent.child_frame_id) == ('map', 'base_link')
+    assert cloud.width > 100
     assert (picture.width, picture.height) == (2 * found.camera.width, found.camera.height)
 
 
@@ -157,3 +163,13 @@ def test_it_goes_on_with_images_too_far_apart_to_be_of_one_time(found):
         )
         assert 'left out: its images are 60 ms from those of the others' in told.message
         assert near(found.pose(), found.map_from_base)
+
+
+def test_compressed_images_and_calibrations_are_below_and_beside_each_topic(ros):
+    node = Node('rig', namespace='robot', context=ros.node.context)
+    topics = '/front/image_raw', 'rear/image_raw'
+    cameras = Cameras(node, topics, True, False, None, 0.02, lambda: 1.0)
+    assert cameras.topics == '/front/image_raw/compressed, /robot/rear/image_raw/compressed'
+    infos = [each.info_topic for each in cameras.inputs]
+    assert infos == ['/front/camera_info', '/robot/rear/camera_info']
+    node.destroy_node()
