@@ -215,9 +215,10 @@ class Pipeline:
             self._statistics.accepted += 1
             self._statistics.cameras_of_fix = cameras
             self._outputs.publish_fix(views[0].image, placement, fix, loaded)
+            # At once: who has seen this pose and asks for another one must not be answered with it.
+            self._hooks.fixed(words)
             self._statistics.latency = self._now() - fix.stamp
             self._outputs.publish_inliers(views, found, loaded.frame)
-            self._hooks.fixed(words)
         else:
             self._statistics.refused += 1
             self._logger.warning(f'fix refused: {verdict.words}')
