@@ -191,7 +191,7 @@ class Localizer:
             answer, tried = self._in_any_turn(images, rig_from_cam, prior, clock)
         else:
             tried = [turns[index] for index in shown]
-            answer = self._localize_turned(images, tried, rig_from_cam, prior, clock)
+            answer, _ = self._localize_turned(images, tried, rig_from_cam, prior, clock)
         if not isinstance(answer, Localization) or answer.cameras is None:
             return answer
         all_turns = np.zeros(count, int)
@@ -212,14 +212,19 @@ class Localizer:
         turns = [
             self._expected_turn(None if prior is None else prior @ mount) for mount in rig_from_cam
         ]
-        answer = self._localize_turned(images, turns, rig_from_cam, prior, clock)
+        answer, settled = self._localize_turned(images, turns, rig_from_cam, prior, clock)
         if answer:
             return answer, turns
         better = [self._better_turn(*pair) for pair in zip(images, turns, strict=True)]
+        sure = self.options.search.sure_support_ratio
+        if better == turns and settled is not None and self._explains(settled, sure):
+            # The place is known, so that the pose tells how the camera is rolled.
+            pose = settled.pose.world_from_cam
+            better = [self._expected_turn(pose @ mount) for mount in rig_from_cam]
         clock.lap('turn')
         if better == turns:
             return answer, turns
-        found = self._localize_turned(images, better, rig_from_cam, prior, clock)
+        found, _ = self._localize_turned(images, better, rig_from_cam, prior, clock)
         return (found, better) if found else (answer, turns)
 
     def _with_memory(
@@ -265,8 +270,8 @@ class Localizer:
         rig_from_cam: np.ndarray,
         prior: np.ndarray | None,
         clock: Clock,
-    ) -> Localization | LocalizationFailure:
-        """The pose of a rig about the map's origin, looked for as if its images were turned."""
+    ) -> tuple[Localization | LocalizationFailure, FoundPose | None]:
+        """See `_answer`; looked for as if the images were turned."""
         turned = [image.turned(turn) for image, turn in zip(images, turns, strict=True)]
         if any(turns):
             clock.lap('turn')
@@ -279,34 +284,33 @@ class Localizer:
             )
             for image, mount, turn in zip(turned, rig_from_cam, turns, strict=True)
         ]
-        answer = self._answer(views, prior, clock)
+        answer, settled = self._answer(views, prior, clock)
         if not isinstance(answer, Localization) or answer.cameras is None:
-            return answer
+            return answer, settled
         points2d = answer.points2d.copy()
         for index, image in enumerate(turned):
             rows = answer.cameras == index
             points2d[rows] = image.given_pixels(points2d[rows])
-        return replace(answer, points2d=points2d)
+        return replace(answer, points2d=points2d), settled
 
     def _answer(
         self, views: Sequence[View], prior: np.ndarray | None, clock: Clock
-    ) -> Localization | LocalizationFailure:
-        """The pose of the rig of ``views`` about the map's origin, with pixels of their images."""
+    ) -> tuple[Localization | LocalizationFailure, FoundPose | None]:
+        """The pose of the rig of ``views`` about the map's origin, with pixels of their images.
+
+        Also what the search settled on, if anything, whether it is given or refused.
+        """
         clock.lap('read')
         known = sum(len(view.first.matches) for view in views)
         if known < self.options.gate.min_inliers:
-            return LocalizationFailure(
-                Reason.UNKNOWN_VIEW,
-                f'the map knows only {known} patches of this image',
-                clock.seconds,
-            )
+            message = f'the map knows only {known} patches of this image'
+            return LocalizationFailure(Reason.UNKNOWN_VIEW, message, clock.seconds), None
         settled = search_pose(self._reader, views, prior, self.options.search, clock)
         if isinstance(settled, Reason):
-            return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds)
+            return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds), None
         aligned = AlignedPose.by_patches(settled.pose, settled.matches, 0.0)
         # Free codes have no support ratio, and their matches are too coarse to align with.
-        support = settled.support_ratio or 0.0
-        if support >= self.options.landmarks.least_support_ratio:
+        if self._explains(settled, self.options.landmarks.least_support_ratio):
             aligned = align(
                 views,
                 self._landmarks,
@@ -339,9 +343,14 @@ class Localizer:
             found = replace(found, covariance=self._covariance(found, settled, aligned, rival))
         clock.lap('verify')
         if refused is None:
-            return found
-        reason, message = refused
-        return LocalizationFailure(reason, message, clock.seconds, found.confidence, found.evidence)
+            return found, settled
+        failure = LocalizationFailure(*refused, clock.seconds, found.confidence, found.evidence)
+        return failure, settled
+
+    @staticmethod
+    def _explains(settled: FoundPose, part: float) -> bool:
+        """Whether a pose explains such a part of the image, as far as that is known."""
+        return settled.support_ratio is not None and settled.support_ratio >= part
 
     def _covariance(
         self, found: Localization, settled: FoundPose, aligned: AlignedPose, rival: Rival

@@ -146,6 +146,30 @@ class TestRolledCamera:
         assert not Localizer(mapped.code, engine, options).localize(*rolled)
 
 
+class TestRefusedWhereThePlaceIsKnown:
+    """The pose that was refused tells how the camera is rolled."""
+
+    @pytest.mark.parametrize(('roll', 'turns'), [(0, [0]), (52, [0, 3]), (-52, [0, 1])])
+    def test_is_turned_if_that_brings_it_nearer_to_the_keyframes(
+        self, mapped, engine, query, room, monkeypatch, roll, turns
+    ):
+        settings = {'gate.min_confidence': 1.0, 'search.sure_support_ratio': 0.5}
+        strict = Localizer(mapped.code, engine, configured(LocalizationOptions(), settings))
+        rolled = query.world_from_cam.copy()
+        rolled[:3, :3] = rolled[:3, :3] @ so3_exp([0.0, 0.0, np.radians(roll)])
+        (frame,) = record(room, query.camera, rolled[None], supersample=1).frames
+        asked, localize = [], strict._localize_turned
+
+        def localize_turned(images, turns, *rest):
+            asked.extend(turns)
+            return localize(images, turns, *rest)
+
+        monkeypatch.setattr(strict, '_localize_turned', localize_turned)
+        monkeypatch.setattr(strict, '_better_turn', lambda image, turn: turn)
+        assert not strict.localize(frame.image(), frame.camera)
+        assert asked == turns
+
+
 class TestAttempts:
     """Sampling may end in a pose that is right for a part of the image only."""
 
