@@ -83,13 +83,13 @@ def test_a_run_that_was_stopped_goes_on(places, monkeypatch, capsys):
 
 
 def test_runs_the_command(places, monkeypatch, tmp_path):
-    """What it prints beside the table is left out."""
+    """What it prints beside its tables is left out."""
     (tmp_path / 'aceg_ros.py').write_text(
         'import sys, pathlib\n'
-        'print("working"); print("| a |"); print("|---|")\n'
+        'print("working"); print("| a |\\n|---|\\n\\n| b |\\n|---|")\n'
         'pathlib.Path(sys.argv[2], "f.json").write_text(\'{"data": "\' + sys.argv[1] + \'"}\')\n'
     )
     monkeypatch.setattr(run_benchmarks, 'ROOT', tmp_path)
     monkeypatch.setattr(run_benchmarks, '_git', lambda *words: 'c0de')
     found = run_benchmarks.run(Benchmark('n', '{data}', '{out}', 'f.json'), Path('/data'), 'x')
-    assert (found.table, found.figures) == ('| a |\n|---|', {'data': '/data'})
+    assert (found.table, found.figures) == ('| a |\n|---|\n\n| b |\n|---|', {'data': '/data'})

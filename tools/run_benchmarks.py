@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +168,11 @@ def run(benchmark: Benchmark, data: Path, identity: str) -> Result:
         )
         seconds = round(time.monotonic() - start)
         figures = json.loads((Path(out) / benchmark.figures).read_text())
-    lines = [line for line in done.stdout.splitlines() if line.startswith('|')]
+    parts = groupby(done.stdout.splitlines(), lambda line: line.startswith('|'))
+    tables = ['\n'.join(lines) for is_table, lines in parts if is_table]
     return Result(
         _shown(benchmark),
-        '\n'.join(lines),
+        '\n\n'.join(tables),
         figures,
         _git('rev-parse', '--short', 'HEAD'),
         identity,
@@ -214,27 +216,32 @@ def remember(results: dict[str, Result]) -> None:
 
 
 def draw_history(path: Path, lines: list[dict[str, Any]]) -> None:
-    """Draw the share of queries within 10 cm and 5 degrees over the releases, lines of `HISTORY`.
+    """Draw the share of queries within 10 cm and 5 degrees in each release, lines of `HISTORY`.
 
-    One line for each benchmark and dataset, of the method `aceg` with the usual encoder.
+    One row for each benchmark and dataset, of the method `aceg` with the usual encoder.
     """
-    series: dict[str, list[tuple[int, float]]] = {}
-    releases = [f'{line["version"]}\n{line["machine"]}' for line in lines]
-    for index, line in enumerate(lines):
-        for name, figures in line['figures'].items():
-            for row in figures.get('rows', ()):
-                if row['method'] in ('aceg', 'aceg wide') and row['queries']:
-                    share = row['queries']['recall_10cm_5deg']
-                    series.setdefault(f'{name}, {row["dataset"]}', []).append((index, share))
-    with figure(path, 9.0, 5.0) as drawing:
+    shares: list[dict[str, float]] = [
+        {
+            f'{name}, {row["dataset"]}': row['queries']['recall_10cm_5deg']
+            for name, figures in line['figures'].items()
+            for row in figures.get('rows', ())
+            if row['method'] in ('aceg', 'aceg wide') and row['queries']
+        }
+        for line in lines
+    ]
+    names = list(dict.fromkeys(name for of_release in shares for name in of_release))
+    with figure(path, 8.0, 1.4 + 0.3 * len(names)) as drawing:
         axes = drawing.subplots()
-        for name, points in series.items():
-            axes.plot(*zip(*points, strict=True), 'o-', label=name, linewidth=2.0)
-        axes.set_xticks(range(len(releases)), releases)
-        axes.set_ylim(0.0, 1.02)
+        for line, of_release in zip(lines, shares, strict=True):
+            rows = [names.index(name) for name in of_release]
+            label = f'{line["version"]}, {line["machine"]}'
+            axes.plot(list(of_release.values()), rows, 'o', label=label, markersize=8)
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_xlim(0.0, 1.02)
         axes.set_title('share of queries within 10 cm and 5 degrees')
-        if series:
-            axes.legend(loc='center left', bbox_to_anchor=(1.0, 0.5))
+        if names:
+            axes.legend(loc='upper center', bbox_to_anchor=(0.4, -0.06))
 
 
 def main() -> None:
