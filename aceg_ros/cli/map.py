@@ -135,7 +135,7 @@ def _run_parts(arguments: argparse.Namespace, dataset: Dataset, number: int, cou
     folder: Path = arguments.output.with_suffix('')
     parts = split(dataset.frames, count, folder.name)
     _check_folder(folder, parts)
-    numbers = [number] if number else list(range(1, count + 1))
+    numbers = [number] if number else _own_parts(count)
     print(f'aceg: {len(numbers)} of {count} parts, to {folder}/', file=sys.stderr)
     start = time.monotonic()
     if arguments.processes > 1 and len(numbers) > 1:
@@ -153,6 +153,14 @@ def _run_parts(arguments: argparse.Namespace, dataset: Dataset, number: int, cou
     }
     print_figures(arguments.json, figures, [text for _, text in mapped])
     return 0
+
+
+def _own_parts(count: int) -> list[int]:
+    """The parts that this process maps: all, or its share of them under `torchrun`."""
+    rank, world = (int(os.environ.get(*each)) for each in (('RANK', '0'), ('WORLD_SIZE', '1')))
+    if torch.cuda.is_available() and 'LOCAL_RANK' in os.environ:
+        torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+    return list(range(1 + rank, count + 1, world))
 
 
 def _map_alone(arguments: argparse.Namespace, count: int, number: int) -> _Mapped:

@@ -35,9 +35,18 @@ def test_parts_share_a_place(parts):
         assert code.descriptors.any(axis=1).all()
 
 
-def test_one_part_is_that_of_the_whole(aceg, recording, parts, tmp_path):
+@pytest.mark.parametrize(
+    ('words', 'launcher'),
+    [(('--part', '2/2'), {}), (('--parts', 2), {'RANK': '1', 'WORLD_SIZE': '2'})],
+    ids=['by number', 'torchrun'],
+)
+def test_one_part_is_that_of_the_whole(
+    aceg, recording, parts, tmp_path, monkeypatch, words, launcher
+):
     """As on another machine, but for the time that it was made at."""
-    outcome = aceg('map', recording, '-o', tmp_path / 'room', '--part', '2/2', *QUICK)
+    for name, value in launcher.items():
+        monkeypatch.setenv(name, value)
+    outcome = aceg('map', recording, '-o', tmp_path / 'room', *words, *QUICK)
     assert outcome.status == 0, outcome.err
     (file,) = (tmp_path / 'room').iterdir()
     alone, other = read_map(file), read_map(parts / file.name)
