@@ -151,25 +151,37 @@ def _add_session(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None
     """Complete what was read of a map that was made before there were sessions."""
     kept = {name: values[name] for name in ('created', 'quality', 'angular_error')}
     cameras = [*range(len(values['cameras']))]
-    values['sessions'] = [kept | {'name': values['created'] or 'first', 'cameras': cameras}]
+    first = kept | {'name': values['created'] or 'first', 'cameras': cameras}
+    _complete(values, 'sessions', [first])
     if values['kind'] == ANCHORED:
-        tensors['token_sessions'] = np.ones(len(tensors['anchors']), np.uint32)
-        tensors['keyframe_sessions'] = np.zeros(len(tensors['keyframes']), np.uint8)
+        _complete(tensors, 'token_sessions', np.ones(len(tensors['anchors']), np.uint32))
+        _complete(tensors, 'keyframe_sessions', np.zeros(len(tensors['keyframes']), np.uint8))
 
 
 def _add_stamps(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     """Complete what was read of a map without stamps, which nobody had moved."""
     for session in values['sessions']:
-        session['world_from_poses'] = AS_GIVEN
+        _complete(session, 'world_from_poses', AS_GIVEN)
     if values['kind'] == ANCHORED:
-        tensors['keyframe_stamps'] = np.full(len(tensors['keyframes']), np.nan)
+        _complete(tensors, 'keyframe_stamps', np.full(len(tensors['keyframes']), np.nan))
 
 
 def _add_descriptors(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
     """Complete what was read of a map that says nothing of its images as a whole."""
-    values['place'] = ''
+    _complete(values, 'place', '')
     if values['kind'] == ANCHORED:
-        tensors['keyframe_descriptors'] = np.zeros((len(tensors['keyframes']), 0), np.float16)
+        none = np.zeros((len(tensors['keyframes']), 0), np.float16)
+        _complete(tensors, 'keyframe_descriptors', none)
+
+
+def _complete(parts: dict[str, Any], name: str, value: Any) -> None:
+    """Add a part that the file's version lacks; raises ValueError where it has one.
+
+    The version is not under the checksum, so this is how a wrong one shows.
+    """
+    if name in parts:
+        raise ValueError(f'it has {name}, which its version does not know')
+    parts[name] = value
 
 
 def _free_tensors(code: FreeCode) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from map_codes import engine_of, free_code, map_code, resealed
+from map_codes import damaged, engine_of, free_code, map_code, resealed
 
 from aceg_ros.engine import check_networks
 from aceg_ros.errors import MapCodeError
@@ -159,6 +159,12 @@ class TestFree:
     def test_mixed_with_an_anchored_one(self, free):
         resealed(free, tensors=lambda tensors: tensors.update(colors=np.zeros((9, 3), np.uint8)))
         with pytest.raises(MapCodeError, match='too many'):
+            read_map(free)
+
+    @pytest.mark.parametrize('version', ['4', '5', '6'])
+    def test_named_an_earlier_version(self, free, version):
+        damaged(free, metadata=lambda metadata: metadata.update(version=version))
+        with pytest.raises(MapCodeError, match='its version does not know'):
             read_map(free)
 
     def test_any_flipped_bit(self, free):
