@@ -23,7 +23,7 @@ from aceg_ros.ros.status_values import (
             'done', 'fit', 0.125, 3.5, 'loss 1.2, 4 %', 14, 12, 1, 20.1, 'cpu', 700_001, '/a'
         ),
         CameraValues(29.9, 300, 12, 1),
-        LocalizationValues(4.2, 10, 2, 3, 250, 312.5, 'first', 90.5, -1.5),
+        LocalizationValues(4.2, 10, 2, 3, 250, 0.97, 'front, rear', 'first', 90.5, -1.5),
     ],
 )
 def test_same_types_on_both_sides(values):
