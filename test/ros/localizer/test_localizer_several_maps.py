@@ -186,6 +186,7 @@ class TestByImage:
             building.localizer.wait_for('lost', 'it is in the map first, the last fix in ground')
         with building.standing(DOWN):
             building.localizer.wait_for('localized', 'map ground, confidence')
+            wait_until(building.frames_of_poses)  # which are on a topic of their own
         assert building.frames_of_poses() == ['map_ground']
         assert building.parents() == ['map_ground']
 
