@@ -7,10 +7,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 
 HELPERS = Path(__file__).resolve().parent
 ROOT = HELPERS.parents[1]
@@ -110,6 +111,25 @@ def gone(pid: int) -> bool:
         return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
     except FileNotFoundError:
         return True
+
+
+@contextmanager
+def repeating(work: Callable[[], object], rate: float) -> Iterator[None]:
+    """Do something `rate` times a second meanwhile."""
+    done = Event()
+
+    def play() -> None:
+        while not done.is_set():
+            work()
+            done.wait(1.0 / rate)
+
+    thread = Thread(target=play)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def wait_until(

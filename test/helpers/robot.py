@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from harness import LATCHED, TIMEOUT, NodeProcess, Ros
 from nav_msgs.srv import LoadMap
+from processes import repeating
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
@@ -110,23 +110,9 @@ class Robot:
         self._last = max(self._clock(), self._last + 0.001)
         return to_stamp(self._last)
 
-    @contextmanager
-    def repeating(self, make: Callable[[], Image], rate: float = 5.0) -> Iterator[None]:
+    def repeating(self, make: Callable[[], Image], rate: float = 5.0):
         """Publish images meanwhile."""
-        done = Event()
-
-        def play() -> None:
-            while not done.is_set():
-                self.publish(make())
-                done.wait(1.0 / rate)
-
-        thread = Thread(target=play)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+        return repeating(lambda: self.publish(make()), rate)
 
     def standing(self, index: int, rate: float = 5.0):
         """Show the same place again and again meanwhile."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Event, Thread
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from harness import wait_until
+from processes import repeating
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from robot import ANY_MOTION, Localizer, near
@@ -66,22 +65,9 @@ class TwoEyedRobot:
             images = self.ros.publisher(Image, TOPICS[side], QoSProfile(depth=1))
             images.publish(from_rgb(self.images[side], header))
 
-    @contextmanager
-    def showing(self, *sides: str, later: float = 0.0) -> Iterator[None]:
+    def showing(self, *sides: str, later: float = 0.0):
         """Again and again meanwhile."""
-        done = Event()
-
-        def play() -> None:
-            while not done.wait(1.0 / RATE):
-                self.show(*sides, later=later)
-
-        thread = Thread(target=play)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+        return repeating(lambda: self.show(*sides, later=later), RATE)
 
     def reported(self, name: str, where: Callable[[DiagnosticStatus], bool]) -> DiagnosticStatus:
         """Wait for a status on /diagnostics, from now on."""
