@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
@@ -16,7 +15,6 @@ from aceg_ros.encoder.base import PatchFeatures
 from aceg_ros.encoder.files import bad_weights, check_images, read_tensors
 from aceg_ros.encoder.view import bounded_view
 from aceg_ros.files import write_atomically
-from aceg_ros.geometry.cameras import Camera
 from aceg_ros.precision import half_precision
 
 DIM = 64
@@ -145,10 +143,7 @@ class CompactEncoder:
         self._mean, self.matrix = self._mean.to(device), self.matrix.to(device)
         self.device = device
 
-    @staticmethod
-    def view(image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
-        """See `Encoder.view`; large images are shrunk."""
-        return bounded_view(image, camera)
+    view = staticmethod(bounded_view)
 
     @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> PatchFeatures:

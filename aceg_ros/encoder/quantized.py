@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -18,7 +17,6 @@ from aceg_ros.encoder.files import check_images
 from aceg_ros.encoder.view import bounded_view
 from aceg_ros.encoder.wide import DIM, STRIDE, WideEncoder, of_images, standardized
 from aceg_ros.errors import WeightsError
-from aceg_ros.geometry.cameras import Camera
 
 # Of the graph, whose inputs and outputs are those of `WideNetwork.described`.
 INPUTS, OUTPUTS = ('color', 'gray'), ('features', 'reliability')
@@ -66,10 +64,7 @@ class QuantizedWideEncoder:
     def to(self, device: torch.device) -> None:
         """It stays on the CPU."""
 
-    @staticmethod
-    def view(image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
-        """See `Encoder.view`; large images are shrunk."""
-        return bounded_view(image, camera)
+    view = staticmethod(bounded_view)
 
     @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> PatchFeatures:

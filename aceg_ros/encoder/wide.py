@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save
@@ -20,7 +19,6 @@ from aceg_ros.encoder.files import check_images, read_network
 from aceg_ros.encoder.trunk import COARSE_CHANNELS, MIDDLE_CHANNELS, Trunk
 from aceg_ros.encoder.view import bounded_view
 from aceg_ros.files import write_atomically
-from aceg_ros.geometry.cameras import Camera
 from aceg_ros.precision import half_precision
 
 DIM = 96
@@ -169,10 +167,7 @@ class WideEncoder:
         self.network.to(device)
         self.device = device
 
-    @staticmethod
-    def view(image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
-        """See `Encoder.view`; large images are shrunk."""
-        return bounded_view(image, camera)
+    view = staticmethod(bounded_view)
 
     @torch.inference_mode()
     def encode(self, images: torch.Tensor) -> PatchFeatures:

@@ -35,7 +35,7 @@ class Camera:
     """Intrinsic calibration of one camera at one image size.
 
     `model` is 'pinhole', 'plumb_bob' (k1 k2 p1 p2 k3), 'rational_polynomial' (the same, then k4 k5
-    k6) or 'equidistant' (fisheye, k1 k2 k3 k4); `K` (3, 3) holds fx, fy, cx, cy in pixels. A skew
+    k6) or 'equidistant' (fisheye, k1 k2 k3 k4). `K` (3, 3) holds fx, fy, cx, cy in pixels. A skew
     that moves no pixel of the image by a pixel is taken as 0. Cameras compare and hash by value;
     their arrays are read-only.
 

@@ -24,6 +24,11 @@ class Rig:
     cameras: tuple[Camera, ...]
     rig_from_cam: Array  # (C, 4, 4)
 
+    @classmethod
+    def single(cls, camera: Camera) -> Rig:
+        """One camera, whose frame is the rig's."""
+        return cls((camera,), np.eye(4)[None])
+
     def __post_init__(self) -> None:
         if not self.cameras:
             raise CameraError('a rig needs at least one camera')

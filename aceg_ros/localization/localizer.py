@@ -217,7 +217,7 @@ class Localizer:
             return answer, turns
         better = [self._better_turn(*pair) for pair in zip(images, turns, strict=True)]
         sure = self.options.search.sure_support_ratio
-        if better == turns and settled is not None and self._explains(settled, sure):
+        if better == turns and settled is not None and settled.explains(sure):
             # The place is known, so that the pose tells how the camera is rolled.
             pose = settled.pose.world_from_cam
             better = [self._expected_turn(pose @ mount) for mount in rig_from_cam]
@@ -310,7 +310,7 @@ class Localizer:
             return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds), None
         aligned = AlignedPose.by_patches(settled.pose, settled.matches, 0.0)
         # Free codes have no support ratio, and their matches are too coarse to align with.
-        if self._explains(settled, self.options.landmarks.least_support_ratio):
+        if settled.explains(self.options.landmarks.least_support_ratio):
             aligned = align(
                 views,
                 self._landmarks,
@@ -346,11 +346,6 @@ class Localizer:
             return found, settled
         failure = LocalizationFailure(*refused, clock.seconds, found.confidence, found.evidence)
         return failure, settled
-
-    @staticmethod
-    def _explains(settled: FoundPose, part: float) -> bool:
-        """Whether a pose explains such a part of the image, as far as that is known."""
-        return settled.support_ratio is not None and settled.support_ratio >= part
 
     def _covariance(
         self, found: Localization, settled: FoundPose, aligned: AlignedPose, rival: Rival

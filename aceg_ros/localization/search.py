@@ -28,6 +28,10 @@ class FoundPose:
     weights: np.ndarray  # (V,) see `Near`
     agreeing: np.ndarray  # (V,) see `Near`
 
+    def explains(self, part: float) -> bool:
+        """Whether it explains such a part of the images; False where that is not known."""
+        return self.support_ratio is not None and self.support_ratio >= part
+
 
 def search_pose(
     reader: CodeReader,
@@ -66,21 +70,17 @@ def search_pose(
             if found.support_ratio is None:
                 return found
             settled.append(found)
-            settled.sort(key=_support, reverse=True)
+            settled.sort(key=lambda each: each.support_ratio or 0.0, reverse=True)
             if (
                 found is settled[0]
                 and found.pose.inliers.mean() >= options.sure_inlier_ratio
-                and _support(found) >= options.sure_support_ratio
+                and found.explains(options.sure_support_ratio)
             ):
                 return found
         least = options.least_support_ratios[: seed + 1]
-        if settled and least and _support(settled[0]) < least[-1]:
+        if settled and least and not settled[0].explains(least[-1]):
             break  # the map does not know this image
     return settled[0] if settled else reason
-
-
-def _support(found: FoundPose) -> float:
-    return found.support_ratio or 0.0
 
 
 def _settle(

@@ -113,8 +113,7 @@ class MapSet:
         first: str | None = None,
     ) -> Localization | LocalizationFailure:
         """As `localize_rig`, of one image."""
-        rig = Rig((camera,), np.eye(4)[None])
-        return self.localize_rig([image], rig, prior=prior, first=first)
+        return self.localize_rig([image], Rig.single(camera), prior=prior, first=first)
 
     def localize_rig(
         self,
@@ -148,7 +147,7 @@ class MapSet:
 
     def ranked(self, image: np.ndarray, camera: Camera) -> list[str]:
         """Maps by how much one of their keyframes looks like an image, the most alike first."""
-        query = Query.of([image], Rig((camera,), np.eye(4)[None]))
+        query = Query.of([image], Rig.single(camera))
         return _Question(self.localizers, self._descriptors, query).ranked()
 
     def _localize(

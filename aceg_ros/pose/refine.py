@@ -158,8 +158,12 @@ def robust_cost(errors_px: Array, sigma: Array, width: float, threshold_px: floa
 
     Errors may be infinite.
     """
-    reduced = _kernel_root((errors_px / sigma) ** 2, width)
-    return float(width**2 * (1.0 - np.where(errors_px < threshold_px, reduced, 0.0)).sum())
+    return _cost(np.where(errors_px < threshold_px, (errors_px / sigma) ** 2, np.inf), width)
+
+
+def _cost(squared: Array, width: float) -> float:
+    """`robust_cost` of squared lengths (N,) in expected deviations."""
+    return float(width**2 * (1.0 - _kernel_root(squared, width)).sum())
 
 
 def _kernel_root(squared: Array, width: float) -> Array:
@@ -230,8 +234,7 @@ class _Step:
     @classmethod
     def at(cls, pose: Array, problem: Reprojection, width: float) -> _Step:
         residuals = problem.at(pose)
-        cost = width**2 * float((1.0 - _kernel_root(residuals.squared(), width)).sum())
-        return cls(pose, residuals, cost)
+        return cls(pose, residuals, _cost(residuals.squared(), width))
 
 
 def _linearized(fit: RobustFit, problem: Reprojection, sigma: Array) -> Linearized:
