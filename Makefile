@@ -42,8 +42,10 @@ check: lint
 
 # Nodes need the cores for themselves, so their tests come alone, after the others.
 test: lint $(ROS)
-	$(call tried,$(SIDE_BY_SIDE) --ignore=test/ros)
-	$(call tried,$(BIN)/python -m pytest test/ros)
+	status=0; \
+	($(call tried,$(SIDE_BY_SIDE) --ignore=test/ros)) || status=1; \
+	($(call tried,$(BIN)/python -m pytest test/ros)) || status=1; \
+	exit $$status
 
 lint: $(TOOLS)
 	$(BIN)/ruff check
