@@ -75,8 +75,6 @@ def run(arguments: argparse.Namespace) -> int:
     frames: Sequence[Frame] = []
     moments: Sequence[Moment] = []
     if recognize(arguments.dataset):
-        if len(asked) > 1:
-            raise AcegError('a rig is localized in one map: give a file in place of the folder')
         if arguments.beside or arguments.report is not None:
             raise AcegError('--beside and --report are of one camera: give the dataset of one')
         moments = _selected_moments(arguments)
@@ -96,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     bar = ProgressBar()
     try:
         if moments:
-            evaluation = evaluate_rig(localizers[own], moments, Monitor(bar))
+            evaluation = evaluate_rig(alone, moments, Monitor(bar))
         else:
             evaluation = evaluate(alone, frames, Monitor(bar))
         among = None

@@ -20,6 +20,7 @@ from aceg_ros.errors import DatasetError, ImageError
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization, LocalizationFailure, Localizes
+from aceg_ros.localization.several import MapSet
 from aceg_ros.monitor import Monitor
 from aceg_ros.pose.consistency import normalized_errors
 
@@ -172,7 +173,7 @@ def evaluate(
 
 
 def evaluate_rig(
-    localizer: Localizer, moments: Sequence[Moment], monitor: Monitor | None = None
+    localizer: Localizer | MapSet, moments: Sequence[Moment], monitor: Monitor | None = None
 ) -> Evaluation:
     """As `evaluate`, with the images of all cameras of a rig together; frames are the first's."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -51,6 +52,20 @@ def test_evaluate(aceg, mapping, folder, tmp_path):
     figures = json.loads((tmp_path / 'figures.json').read_text())
     assert figures['frames'] == figures['localized'] == 3
     assert figures['median_cm'] < 5
+
+
+def test_evaluate_among_the_maps_of_a_folder(aceg, mapping, folder, tmp_path):
+    for name in ('one', 'two'):
+        shutil.copy(mapping / 'room.aceg', tmp_path / f'{name}.aceg')
+    outcome = aceg(
+        'evaluate',
+        tmp_path,
+        folder / 'rig.yaml',
+        *('--json', tmp_path / 'figures.json', '--device', 'cpu'),
+    )
+    assert outcome.status == 0, outcome.err
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert figures['frames'] == figures['localized'] == 3
 
 
 def test_localize_prints_the_rigs_poses(aceg, mapping, folder, world_from_rig):
