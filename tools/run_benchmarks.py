@@ -120,7 +120,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         'traps',
-        'traps {data}/fox {data}/euroc_mh05 --worlds 2 --images 16 --budget 15',
+        'traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 15',
         output='-o {out}',
         figures='traps.json',
     ),

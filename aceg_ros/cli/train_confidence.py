@@ -21,6 +21,7 @@ from aceg_ros.lab.confidence.samples import (
     write_samples,
 )
 from aceg_ros.lab.confidence.scenes import (
+    building_scenes,
     procedural_scenes,
     recorded_scenes,
     textured_scenes,
@@ -58,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--first', type=int, default=_FIRST, help='seed of the first procedural world'
     )
     parser.add_argument(
+        '--buildings', type=int, default=0, help='number of generated storeys of look-alike rooms'
+    )
+    parser.add_argument(
         '--drift',
         action='store_true',
         help='map with poses that drift, as those of a SLAM system do',
@@ -82,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         recorded_scenes(arguments.datasets),
         textured,
         procedural_scenes(arguments.worlds, arguments.first),
+        building_scenes(folder / 'buildings', arguments.buildings),
     ):
         if arguments.drift:
             scene = with_drift(scene, arguments.first)

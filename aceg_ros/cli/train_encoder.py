@@ -132,7 +132,9 @@ def _train_wide(arguments: argparse.Namespace, device: torch.device) -> None:
     else:
         torch.manual_seed(arguments.seed)
         start = starting_network(compact, trunk, _some_pictures(sources, arguments.seed))
-    options = WideOptions(minutes=arguments.minutes, seed=arguments.seed)
+    options = WideOptions(
+        minutes=arguments.minutes, whiten=arguments.init is None, seed=arguments.seed
+    )
     train_wide(sources, start, arguments.output, options, device, _report_wide, teacher)
 
 

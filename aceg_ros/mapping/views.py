@@ -11,6 +11,11 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.mapping.keyframes import Keyframe
 
 _SAMPLES = 8  # per side of the grid of test rays
+_LEAST_OVERLAP = 0.15
+# Of keyframes that face the same place some may be in other rooms. With this part of them or more,
+# those do not see the same that look no more alike than so many of those that have nothing in
+# common. It is known where so many pairs have nothing in common.
+_FACING, _ELSEWHERE, _UNLIKE, _KNOWN = 0.5, 0.5, 0.9, 0.1
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,7 @@ class ViewPairs:
 
     overlap: np.ndarray  # (K, K) the part of i's view that j sees too
     parallax: np.ndarray  # (K, K) degrees
+    alike: np.ndarray  # (K, K) bool, whether they look as if they saw the same
 
 
 def compare_views(keyframes: Sequence[Keyframe], depth: float) -> ViewPairs:
@@ -41,7 +47,27 @@ def compare_views(keyframes: Sequence[Keyframe], depth: float) -> ViewPairs:
             overlap[i, members] = inside.reshape(len(members), -1).mean(axis=1)
     centers = np.stack([keyframe.center for keyframe in keyframes])
     baselines = np.linalg.norm(centers[:, None] - centers[None], axis=2)
-    return ViewPairs(overlap, np.degrees(np.arctan(baselines / depth)))
+    descriptors = np.stack([keyframe.descriptor for keyframe in keyframes])
+    alike = _alike(descriptors @ descriptors.T, overlap)
+    return ViewPairs(overlap, np.degrees(np.arctan(baselines / depth)), alike)
+
+
+def _alike(cosine: np.ndarray, overlap: np.ndarray) -> np.ndarray:
+    """Which pairs (K, K) see the same, as far as their descriptors tell; all where no walls are.
+
+    Walls are not known yet. Keyframes on both sides of one look as unlike as those that have
+    nothing in common. Half of the latter have a cosine below their median, so twice the part of
+    facing pairs below it are pairs with a wall in between, or less.
+    """
+    others = ~np.eye(len(overlap), dtype=bool)
+    apart = (overlap == 0) & (overlap.T == 0) & others
+    facing = (overlap >= _FACING) & others
+    if apart.sum() < _KNOWN * others.sum() or not facing.any():
+        return np.ones_like(others)
+    elsewhere = 2.0 * float((cosine[facing] < np.median(cosine[apart])).mean())
+    if elsewhere < _ELSEWHERE:
+        return np.ones_like(others)
+    return np.asarray(cosine > np.quantile(cosine[apart], _UNLIKE))
 
 
 def _by_camera(keyframes: Sequence[Keyframe]) -> dict[Camera, list[int]]:
@@ -63,7 +89,7 @@ def neighbors(
     ratio = pairs.parallax / good_parallax
     value = pairs.overlap * (ratio * 2 / (1 + ratio**2)).clip(least)
     np.fill_diagonal(value, 0.0)
-    value[pairs.overlap < 0.15] = 0.0
+    value[(pairs.overlap < _LEAST_OVERLAP) | ~pairs.alike] = 0.0
     chosen = []
     for row in value:
         order = np.argsort(-row)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from aceg_ros.errors import FitError
-from aceg_ros.geometry.poses import make_pose
+from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.mapping.options import SweepOptions, TokenOptions
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
@@ -168,8 +168,49 @@ class TestViews:
             assert (pairs.overlap[index, others] >= 0.15).all()
 
     def test_stranger_has_no_neighbors(self):
-        pairs = ViewPairs(np.eye(3), np.full((3, 3), 8.0))
+        pairs = ViewPairs(np.eye(3), np.full((3, 3), 8.0), np.ones((3, 3), bool))
         assert [len(n) for n in neighbors(pairs, 8, 14.0)] == [0, 0, 0]
+
+
+class TestWalls:
+    """Three rooms in a row, in each of which five cameras look to each of four sides."""
+
+    ROOMS, SIDES, CAMERAS = 3, 4, 5
+
+    def rooms(self, keyframe: Keyframe, look: np.ndarray) -> list[Keyframe]:
+        """``look`` (R, S, G) is what is seen in each room and direction, as a descriptor."""
+        rng = np.random.default_rng(0)
+        made = []
+        for room, side, _ in np.ndindex(self.ROOMS, self.SIDES, self.CAMERAS):
+            center = rng.normal(0, 0.3, 3) + [4.0 * room, 0.0, 0.0]
+            descriptor = look[room, side] + rng.normal(0, 0.01, look.shape[2])
+            made.append(
+                replace(
+                    keyframe,
+                    world_from_cam=make_pose(so3_exp([0.0, side * np.pi / 2, 0.0]), center),
+                    descriptor=descriptor / np.linalg.norm(descriptor),
+                )
+            )
+        return made
+
+    def of_own_room(self, keyframes: list[Keyframe]) -> float:
+        """The part of neighbors that are in the same room."""
+        found = neighbors(compare_views(keyframes, 20.0), 4, 2.0)
+        per_room = self.SIDES * self.CAMERAS
+        same = [other // per_room == i // per_room for i, o in enumerate(found) for other in o]
+        assert len(same) > 2 * len(keyframes)
+        return float(np.mean(same))
+
+    def test_hardly_any_view_through_a_wall_is_a_neighbor(self, keyframes):
+        look = np.random.default_rng(1).normal(0, 0.1, (self.ROOMS, self.SIDES, 64))
+        assert self.of_own_room(self.rooms(keyframes[0], look)) > 0.8
+
+    def test_without_walls_they_are(self, keyframes):
+        """All rooms are one: the same is seen in each direction."""
+        look = np.random.default_rng(1).normal(0, 0.1, (1, self.SIDES, 64))
+        hall = self.rooms(keyframes[0], np.repeat(look, self.ROOMS, axis=0))
+        assert compare_views(hall, 20.0).alike.all()
+        assert self.of_own_room(hall) < 0.7
 
 
 DEPTHS = SceneDepths(1.0, 2.0, 4.0)

@@ -19,6 +19,7 @@ from aceg_ros.lab.encoder_training.spots import read_environments
 from aceg_ros.lab.light_scenes import light_scenes
 from aceg_ros.lab.pretraining.poses import VIEWS, query_groups
 from aceg_ros.lab.pretraining.sources.worlds import ProceduralWorlds
+from aceg_ros.lab.worlds.building import BuildingOptions, building_rooms, record_building
 
 # Of drifting poses: deviation of each of three waves (m, deg), of the focal length, and the usual
 # step between mapping views (m).
@@ -26,6 +27,9 @@ _SHIFT, _TURN, _FOCAL, _USUAL_STEP = 0.008, 0.3, 0.005, 0.05
 _WAVES = (0.5, 1.5, 4.0)  # along the recording
 _STRANGERS = 12  # images of each other dataset
 _TEXTURED_SEED = 100
+_FIRST_BUILDING = 310  # its worlds are from 310000 on
+_STOREY = BuildingOptions(rooms=6, floors=1, makes=2, twins=0.35)
+_ROOM_VIEWS, _ROOM_QUERIES = 40, 8
 
 
 def procedural_scenes(count: int, first: int) -> Iterator[SceneQueries]:
@@ -78,6 +82,19 @@ def textured_scenes(
             groups = {**scene.groups, 'elsewhere': elsewhere}
             yield SceneQueries(scene.name, scene.mapping, groups, place=scene.name)
             before = _spread(scene.groups['day near'] + scene.groups['night near'], 2 * _STRANGERS)
+
+
+def building_scenes(folder: Path, count: int) -> Iterator[SceneQueries]:
+    """Storeys of rooms that share furniture and wall coverings, some of them twins.
+
+    They are recorded in ``folder``, or read from there.
+    """
+    for seed in range(_FIRST_BUILDING, _FIRST_BUILDING + count):
+        name = f'building-{seed}'
+        rooms = building_rooms(seed, _STOREY)
+        recordings = record_building(folder / name, rooms, _ROOM_VIEWS, _ROOM_QUERIES)
+        mapping, queries = (open_dataset(path).frames for path in recordings)
+        yield SceneQueries(name, mapping, {'rooms': queries}, place=name)
 
 
 def with_drift(scene: SceneQueries, seed: int) -> SceneQueries:

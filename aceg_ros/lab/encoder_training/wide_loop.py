@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,6 +48,9 @@ class WideOptions:
     warmup: float = 0.03  # part of the time in which the learning rates rise
     reliability_weight: float = 0.2
     teacher_weight: float = 0.1  # on groups of real pictures
+    # Whether what is saved has half of its features' correlation removed. It helps the first
+    # training, and makes weights worse that go on from such ones.
+    whiten: bool = True
     checkpoint_seconds: float = 60.0
     seed: int = 0
 
@@ -103,7 +107,7 @@ def train_wide(
     generator = torch.Generator().manual_seed(options.seed + step)
 
     averaged: WideNetwork = average.module  # type: ignore[assignment]
-    pictures = _pictures(sources, options)
+    pictures = _pictures(sources, options) if options.whiten else []
     network.train()
     last, saved = time.monotonic(), time.monotonic()
     for groups in _prefetched(sources, options, step):
@@ -135,9 +139,14 @@ def train_wide(
         if now - saved > options.checkpoint_seconds or used >= options.minutes * 60:
             _save(checkpoint, step, used, pairs, network, average, optimizer)
             about = {'steps': str(step), 'pairs': str(pairs), 'options': _json(options)}
-            save_weights(whitened(averaged, pictures), output, about)
+            save_weights(_outcome(averaged, pictures), output, about)
             saved = now
-    return whitened(averaged, pictures)
+    return _outcome(averaged, pictures)
+
+
+def _outcome(averaged: WideNetwork, pictures: Sequence[np.ndarray]) -> WideNetwork:
+    """The weights as they ship, whitened where there are pictures for it."""
+    return whitened(averaged, pictures) if pictures else deepcopy(averaged)
 
 
 def _learn(

@@ -258,6 +258,21 @@ class TestTraining:
         assert again[0].pairs > steps[-1].pairs
         assert copy.read_bytes() != output.read_bytes()
 
+    def test_whitens_only_what_it_is_told_to(self, trained, tmp_path):
+        output, _, sources = trained
+        copy = tmp_path / output.name
+        checkpoint = output.with_suffix('.checkpoint').read_bytes()
+        copy.with_suffix('.checkpoint').write_bytes(checkpoint)
+        average = torch.load(output.with_suffix('.checkpoint'), weights_only=True)['average']
+        weights = []
+        for whiten in (True, False):
+            options = replace(SMALL, minutes=0, whiten=whiten)
+            start = WideEncoder.load(output).network
+            ended = train_wide(sources, start, copy, options, CPU, lambda _: None)
+            weights.append(ended.output.weight)
+        torch.testing.assert_close(weights[1], average['module.output.weight'])
+        assert not torch.allclose(weights[0], weights[1])
+
     def test_damaged_checkpoint(self, trained, tmp_path):
         output, _, sources = trained
         copy = tmp_path / output.name
