@@ -82,7 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
             name: evaluate_place(parts, group, Monitor(bar))
             for name, group in _groups(rooms, frames).items()
         }
-        simulated = simulate_ranking(parts, frames, arguments.simulate, arguments.seed)
+        simulated = None  # one part is always the likeliest
+        if len(parts.localizers) > 1:
+            simulated = simulate_ranking(parts, frames, arguments.simulate, arguments.seed)
     finally:
         bar.close()
     fitted = json.loads(mapped.read_text())
@@ -98,20 +100,25 @@ def run(arguments: argparse.Namespace) -> int:
         cells += [f'{each.alone:.1%}', str(each.wrong_alone), f'{each.ms / each.ms_alone:.2f} x']
         ranks = _ranks(each.right_part)
         print(f'| {each.queries}, {name} | {each.parts} | {ranks} | {" | ".join(cells)} |')
-    print(
-        f'| all, parts simulated | {simulated.parts} | {_ranks(simulated.right_part)} |'
-        f'{" |" * 5} {simulated.ms:.1f} ms to rank |'
-    )
+    if simulated is not None:
+        print(
+            f'| all, parts simulated | {simulated.parts} | {_ranks(simulated.right_part)} |'
+            f'{" |" * 5} {simulated.ms:.1f} ms to rank |'
+        )
     print(
         f'{len(rooms)} rooms, {keyframes} keyframes, mapped in {fitted["seconds"]:.0f} s, '
-        f'{size / 1e6:.1f} MB; cosine of a query with the likeliest keyframe of a wrong part: '
-        f'{simulated.alike:.2f}, of a simulated part: {simulated.alike_simulated:.2f}'
+        f'{size / 1e6:.1f} MB'
     )
+    if simulated is not None:
+        print(
+            'cosine of a query with the likeliest keyframe of a wrong part: '
+            f'{simulated.alike:.2f}, of a simulated part: {simulated.alike_simulated:.2f}'
+        )
     figures = {
         'mapping': fitted,
         'map_bytes': size,
         'found': {name: each.to_dict() for name, each in found.items()},
-        'simulated': simulated.to_dict(),
+        'simulated': None if simulated is None else simulated.to_dict(),
     }
     write_json(folder / 'building.json', figures)
     return 0

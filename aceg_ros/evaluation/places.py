@@ -112,7 +112,7 @@ def evaluate_place(
 def simulate_ranking(
     maps: MapSet, frames: Sequence[Frame], times: int, seed: int = 0, common: float = 0.5
 ) -> SimulatedRanking:
-    """Rank parts by descriptor in a place that is ``times`` as large.
+    """Rank parts by descriptor in a place that is ``times`` as large, of two parts at least.
 
     Added parts are copies of the real ones that have a share ``common`` of what sets a keyframe
     apart from the mean of all; the rest is turned in a way of their own. So the rooms of a made-up
