@@ -12,10 +12,11 @@ from aceg_ros.mapping.keyframes import Keyframe
 
 _SAMPLES = 8  # per side of the grid of test rays
 _LEAST_OVERLAP = 0.15
-# Of keyframes that face the same place some may be in other rooms. With this part of them or more,
-# those do not see the same that look no more alike than so many of those that have nothing in
-# common. It is known where so many pairs have nothing in common.
-_FACING, _ELSEWHERE, _UNLIKE, _KNOWN = 0.5, 0.5, 0.9, 0.1
+# Strangers are pairs of keyframes without any overlap.
+_KNOWN = 0.1  # least part of all pairs that are strangers, so that it is known how alike they look
+_FACING = 0.5  # overlap of keyframes that should see the same, unless there is a wall
+_WALLS = 0.5  # there are walls if this part of such pairs or more look like strangers
+_UNLIKE = 0.9  # with walls a neighbor looks more alike than this part of the strangers
 
 
 @dataclass(frozen=True)
@@ -55,19 +56,19 @@ def compare_views(keyframes: Sequence[Keyframe], depth: float) -> ViewPairs:
 def _alike(cosine: np.ndarray, overlap: np.ndarray) -> np.ndarray:
     """Which pairs (K, K) see the same, as far as their descriptors tell; all where no walls are.
 
-    Walls are not known yet. Keyframes on both sides of one look as unlike as those that have
-    nothing in common. Half of the latter have a cosine below their median, so twice the part of
-    facing pairs below it are pairs with a wall in between, or less.
+    The depths that would tell are not known yet. Keyframes on both sides of a wall look as unlike
+    as strangers do. Half of the strangers have a cosine below their median, so about twice as many
+    facing pairs as have one below it have a wall in between.
     """
-    others = ~np.eye(len(overlap), dtype=bool)
-    apart = (overlap == 0) & (overlap.T == 0) & others
-    facing = (overlap >= _FACING) & others
-    if apart.sum() < _KNOWN * others.sum() or not facing.any():
-        return np.ones_like(others)
-    elsewhere = 2.0 * float((cosine[facing] < np.median(cosine[apart])).mean())
-    if elsewhere < _ELSEWHERE:
-        return np.ones_like(others)
-    return np.asarray(cosine > np.quantile(cosine[apart], _UNLIKE))
+    pairs = ~np.eye(len(overlap), dtype=bool)
+    strangers = (overlap == 0) & (overlap.T == 0) & pairs
+    facing = (overlap >= _FACING) & pairs
+    if strangers.sum() < _KNOWN * pairs.sum() or not facing.any():
+        return np.ones_like(pairs)
+    behind_walls = 2.0 * float((cosine[facing] < np.median(cosine[strangers])).mean())
+    if behind_walls < _WALLS:
+        return np.ones_like(pairs)
+    return np.asarray(cosine > np.quantile(cosine[strangers], _UNLIKE))
 
 
 def _by_camera(keyframes: Sequence[Keyframe]) -> dict[Camera, list[int]]:
