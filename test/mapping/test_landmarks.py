@@ -45,6 +45,7 @@ def views_of(plane, camera=CAMERA, poses=POSES, **light):
             center=pose[:3, 3],
             gray=plane.gray(camera, pose, **light).astype(np.uint8),
             patches=patches,
+            descriptor=np.ones(1),
         )
         for pose in poses
     ]
