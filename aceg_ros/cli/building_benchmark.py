@@ -100,20 +100,20 @@ def run(arguments: argparse.Namespace) -> int:
         cells += [f'{each.alone:.1%}', str(each.wrong_alone), f'{each.ms / each.ms_alone:.2f} x']
         ranks = _ranks(each.right_part)
         print(f'| {each.queries}, {name} | {each.parts} | {ranks} | {" | ".join(cells)} |')
-    if simulated is not None:
-        print(
-            f'| all, parts simulated | {simulated.parts} | {_ranks(simulated.right_part)} |'
-            f'{" |" * 5} {simulated.ms:.1f} ms to rank |'
-        )
-    print(
+    summary = (
         f'{len(rooms)} rooms, {keyframes} keyframes, mapped in {fitted["seconds"]:.0f} s, '
         f'{size / 1e6:.1f} MB'
     )
     if simulated is not None:
         print(
-            'cosine of a query with the likeliest keyframe of a wrong part: '
+            f'| all, parts simulated | {simulated.parts} | {_ranks(simulated.right_part)} |'
+            f'{" |" * 5} {simulated.ms:.1f} ms to rank |'
+        )
+        summary += (
+            '; cosine of a query with the likeliest keyframe of a wrong part: '
             f'{simulated.alike:.2f}, of a simulated part: {simulated.alike_simulated:.2f}'
         )
+    print(summary)
     figures = {
         'mapping': fitted,
         'map_bytes': size,

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--first', type=int, default=_FIRST, help='seed of the first procedural world'
     )
     parser.add_argument(
-        '--buildings', type=int, default=0, help='number of generated storeys of look-alike rooms'
+        '--buildings', type=int, default=0, help='number of generated floors of look-alike rooms'
     )
     parser.add_argument(
         '--drift',

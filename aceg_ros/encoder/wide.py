@@ -145,7 +145,7 @@ class WideEncoder:
     name = 'wide'
     stride = STRIDE
     dim = DIM
-    # Of real images at most 0.31, of rendered ones 0.40, of rendered 160x120 ones 0.50. Blank,
+    # Of real images at most 0.31, of rendered ones 0.40, of rendered 160x120 ones 0.51. Blank,
     # noisy, black or white ones have 0.49 to 0.85. Those that pass are refused later, for want of
     # evidence.
     max_similarity = 0.50

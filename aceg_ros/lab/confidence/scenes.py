@@ -28,7 +28,7 @@ _WAVES = (0.5, 1.5, 4.0)  # along the recording
 _STRANGERS = 12  # images of each other dataset
 _TEXTURED_SEED = 100
 _FIRST_BUILDING = 310  # its worlds are from 310000 on
-_STOREY = BuildingOptions(rooms=6, floors=1, makes=2, twins=0.35)
+_FLOOR = BuildingOptions(rooms=6, floors=1, makes=2, twins=0.35)
 _ROOM_VIEWS, _ROOM_QUERIES = 40, 8
 
 
@@ -85,13 +85,13 @@ def textured_scenes(
 
 
 def building_scenes(folder: Path, count: int) -> Iterator[SceneQueries]:
-    """Storeys of rooms that share furniture and wall coverings, some of them twins.
+    """Floors of rooms that share furniture and wall coverings, some of them twins.
 
     They are recorded in ``folder``, or read from there.
     """
     for seed in range(_FIRST_BUILDING, _FIRST_BUILDING + count):
         name = f'building-{seed}'
-        rooms = building_rooms(seed, _STOREY)
+        rooms = building_rooms(seed, _FLOOR)
         recordings = record_building(folder / name, rooms, _ROOM_VIEWS, _ROOM_QUERIES)
         mapping, queries = (open_dataset(path).frames for path in recordings)
         yield SceneQueries(name, mapping, {'rooms': queries}, place=name)
