@@ -130,15 +130,10 @@ def start_code(
         keyframes, depths, pairs, max(wanted, _MIN_CANDIDATES), options.sweep, monitor
     )
     chosen = choose_tokens(candidates, depths, tokens, options.choice, generator)
-    owner = candidates.keyframe[chosen]
-    centers = torch.from_numpy(np.stack([k.center for k in keyframes])).float()
     fit = FitStart(
         code=anchored_code(candidates, chosen, depths, options.choice.start_sigma),
-        owner=owner,
-        origins=centers[owner],
+        owner=candidates.keyframe[chosen],
         hidden=torch.from_numpy(_hidden_views(pairs, options.fit.near_view_angle)),
-        depth=depths.median,
-        deviation=candidates.deviation[chosen] if candidates.any_measured else None,
     )
     return CodeStart(depths, pairs, candidates, chosen, fit)
 

@@ -175,7 +175,7 @@ class BackgroundFit:
         budget_left = max(self.job.options.budget - (now - self._began), 0.0)
         spent = now - self._stage_began
         if stage == 'fit' and fraction > 0.05:
-            # It may converge long before its time is over.
+            # It mostly ends long before its time is over.
             remaining = min(spent * (1.0 - fraction) / fraction, budget_left)
         else:
             remaining = budget_left

@@ -139,8 +139,9 @@ class FitOptions(Options):
     """The fit of an anchored code to the patches of all keyframes."""
 
     epochs: int = option(
-        40,
-        'Highest number of passes over the buffer; the fit ends earlier when it converges.',
+        4,
+        'Highest number of passes over the buffer. More make no map better at views that were not '
+        'mapped.',
         low=1,
     )
     batch: int = option(4096, 'Number of patches in a step.', low=1)
@@ -158,14 +159,7 @@ class FitOptions(Options):
     search_every: int = option(
         2, 'Number of passes between two searches for similar tokens.', low=1
     )
-    min_gain: float = option(
-        0.01,
-        'Relative gain of the loss in a pass below which the fit has converged.',
-        low=0,
-        high=1,
-    )
     embedding_rate: float = option(1e-2, 'Learning rate of embeddings.', low=0)
-    anchor_rate: float = option(1.5e-2, 'Learning rate of anchors, relative to the depth.', low=0)
     sigma_rate: float = option(3e-2, 'Learning rate of the logarithm of sigma.', low=0)
     prior_rate: float = option(
         3e-2, 'Learning rate of the prior, which is added to the logit.', low=0
@@ -194,7 +188,7 @@ class MappingOptions(Options):
 
     budget: float = option(
         60.0,
-        'Time for all of mapping. The fit ends in time, or earlier when it has converged.',
+        'Time for all of mapping. The fit ends in time, mostly earlier.',
         's',
         low=0.001,
     )

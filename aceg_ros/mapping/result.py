@@ -17,9 +17,8 @@ class FitHistory:
     """How the fit went."""
 
     losses: list[float]  # mean of each pass over the buffer
-    inlier_ratio: float  # patches within 10 px at the end
+    inlier_ratio: float  # how much of what patches read is within 10 px at the end
     seconds: float
-    converged: bool
 
 
 @dataclass(frozen=True)

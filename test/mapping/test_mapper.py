@@ -270,7 +270,7 @@ def test_a_first_map_comes_before_the_sharp_one(views, engine, queries):
     options = replace(ROUGH, tokens=1024, fit=FitOptions(epochs=3, buffer_patches=20_000))
     result = map_scene(views, engine, options, on_first_map=first.append)
     assert len(first) == 1
-    assert (first[0].anchors != result.code.anchors).any()
+    assert (first[0].embeddings != result.code.embeddings).any()
     assert first[0].info.quality.held_out == result.code.info.quality.held_out
     found = evaluate(Localizer(first[0], engine), queries).summary()
     assert found['localized'] >= len(queries) / 2

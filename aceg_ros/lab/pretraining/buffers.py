@@ -109,6 +109,7 @@ def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> Scen
         math.inf,
         monitor,
     )
+    centers = torch.from_numpy(np.stack([k.center for k in keyframes])).float()
     counts = buffer.group.bincount(minlength=2 * len(keyframes)).tolist()
     parts = zip(buffer.features.split(counts), buffer.frames[:, 2].split(counts), strict=True)
     mapping = []
@@ -123,11 +124,11 @@ def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> Scen
     return SceneBuffer(
         name=scene.name,
         kinds=tuple(scene.kinds),
-        depth=start.depth,
+        depth=started.depths.median,
         swept=start.code,
         fitted=fitted,
         owner=start.owner,
-        origins=start.origins,
+        origins=centers[start.owner],
         hidden=start.hidden,
         mapping=_joined(mapping),
         query=_joined(query),

@@ -10,10 +10,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from aceg_ros.lab.pretraining.codes import RATES, LearnedCode
 from aceg_ros.lab.pretraining.config import RANDOM, ScheduleOptions
 from aceg_ros.lab.pretraining.shards import SceneBuffer, ViewBuffer, read_scene
-from aceg_ros.mapping.fit import FittedCode, learning_rates
-from aceg_ros.mapping.options import FitOptions
 from aceg_ros.regressor.anchored import AnchoredTensors
 
 
@@ -24,7 +23,7 @@ class ActiveScene:
     turn: int  # how many scenes were here before it
     age: int  # mapping iterations its code has had, and those it was admitted with
     buffer: SceneBuffer
-    code: FittedCode
+    code: LearnedCode
     optimizer: torch.optim.Adam
 
     def hidden(self) -> torch.Tensor:
@@ -99,10 +98,10 @@ class Pool:
             buffer, start = _without_code(buffer, shuffle)
         else:
             start = buffer.start(options.start)
-        code = FittedCode(start, buffer.origins).to(self._device)
+        code = LearnedCode(start, buffer.origins).to(self._device)
         groups = [
             {'params': [getattr(code, name)], 'lr': rate * options.code_rate}
-            for name, rate in learning_rates(FitOptions()).items()
+            for name, rate in RATES.items()
         ]
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
         return ActiveScene(turn, age, buffer, code, optimizer)

@@ -77,7 +77,7 @@ def map_free(
         losses.append(step.loss)
         embeddings, close = step.embeddings, step.close
         monitor.report('fit', (step.index + 1) / schedule.steps, f'loss {step.loss:.2f}')
-    history = FitHistory(losses, close, time.monotonic() - fit_began, converged=False)
+    history = FitHistory(losses, close, time.monotonic() - fit_began)
     code = FreeCode(
         embeddings.cpu().numpy(),
         mean.numpy(),

@@ -195,7 +195,7 @@ GROUPS = (
             Parameter(
                 'budget',
                 _FIT.budget,
-                'Longest time for a fit; it ends earlier when it has converged.',
+                'Longest time for a fit; it mostly ends earlier.',
                 unit='s',
                 minimum=1.0,
                 maximum=86_400.0,
