@@ -19,7 +19,7 @@ class SearchOptions(Options):
         low=0.1,
     )
     sure_inlier_ratio: float = option(
-        0.62,
+        0.5,
         'No further attempt is made if this part of the matches near the pose are inliers.',
         low=0,
         high=1,
