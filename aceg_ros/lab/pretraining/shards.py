@@ -74,8 +74,12 @@ def write_scene(buffer: SceneBuffer, path: Path) -> None:
         'kinds': json.dumps(buffer.kinds),
         'depth': repr(buffer.depth),
     }
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(contiguous, metadata))
+    # The points of a code are the same before and after its fit.
+    apart = {
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    write_atomically(path, save(apart, metadata))
 
 
 def read_scene(path: Path) -> SceneBuffer:
