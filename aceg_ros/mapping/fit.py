@@ -164,7 +164,7 @@ def _step_loss(
     """
     read = regressor.candidates(buffer.features[batch].float(), code, tokens)
     frames, focal = buffer.frames[batch], buffer.focal[batch, None]
-    offset = read.anchors - buffer.centers[batch, None]
+    offset = read.anchors.detach() - buffer.centers[batch, None]
     local = torch.einsum('nij,nkj->nki', frames, offset)
     z = local[..., 2]
     behind = z <= 0

@@ -93,11 +93,6 @@ def fit_from(start, buffer, options=OPTIONS, seconds=60.0, reader=None, **calls)
     )
 
 
-def distances(scene, code):
-    """From each token's anchor to the point it stands for."""
-    return (code.anchors - scene.points3d.repeat(2, 1)).norm(dim=1)
-
-
 class Spy(AnchoredRegressor):
     """Notes which tokens each patch was allowed to read."""
 

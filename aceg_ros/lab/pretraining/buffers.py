@@ -109,7 +109,6 @@ def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> Scen
         math.inf,
         monitor,
     )
-    centers = torch.from_numpy(np.stack([k.center for k in keyframes])).float()
     counts = buffer.group.bincount(minlength=2 * len(keyframes)).tolist()
     parts = zip(buffer.features.split(counts), buffer.frames[:, 2].split(counts), strict=True)
     mapping = []
@@ -121,6 +120,7 @@ def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> Scen
     query = [_query_view(frame, encoder, options.query_patches, generator) for frame in scene.query]
     if not query:
         raise FitError('no query view')
+    centers = torch.from_numpy(np.stack([keyframe.center for keyframe in keyframes])).float()
     return SceneBuffer(
         name=scene.name,
         kinds=tuple(scene.kinds),
