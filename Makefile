@@ -59,8 +59,8 @@ format: $(TOOLS)
 documents: $(RUNTIME)
 	$(BIN)/python tools/parameter_documents.py
 
-# Worlds are drawn by what the extra brings.
-benchmarks: $(RUNTIME)
+# Worlds are drawn by what the extra brings; one benchmark runs over ROS.
+benchmarks: $(ROS)
 	$(BIN)/python -m pip install --quiet --editable '.[train]'
 	$(BIN)/python tools/run_benchmarks.py $(DATA) $(if $(ONLY),--only $(ONLY))
 

@@ -93,3 +93,36 @@ def test_runs_the_command(places, monkeypatch, tmp_path):
     monkeypatch.setattr(run_benchmarks, '_git', lambda *words: 'c0de')
     found = run_benchmarks.run(Benchmark('n', '{data}', '{out}', 'f.json'), Path('/data'), 'x')
     assert (found.table, found.figures) == ('| a |\n|---|\n\n| b |\n|---|', {'data': '/data'})
+
+
+def test_a_script_goes_first(places, monkeypatch, tmp_path):
+    (tmp_path / 'make.py').write_text(
+        'import sys, pathlib; pathlib.Path(sys.argv[1], "a.txt").touch()'
+    )
+    (tmp_path / 'aceg_ros.py').write_text(
+        'import sys, pathlib\n'
+        'found = pathlib.Path(sys.argv[1]).exists()\n'
+        'print(f"| {found} |"); pathlib.Path(sys.argv[2], "f.json").write_text("{}")\n'
+    )
+    monkeypatch.setattr(run_benchmarks, 'ROOT', tmp_path)
+    monkeypatch.setattr(run_benchmarks, '_git', lambda *words: 'c0de')
+    made = Benchmark('n', '{out}/a.txt', '{out}', 'f.json', prepare='make.py {out}')
+    assert run_benchmarks.run(made, Path('/data'), 'x').table == '| True |'
+    assert 'python make.py {out}\naceg a.txt' in run_benchmarks._block(made, None)
+
+
+def test_figures_over_ros_beside_the_engine_alone():
+    figures = {
+        'recall_10cm_5deg': 0.94,
+        'median_cm': 4.123,
+        'latency_ms_median': 110.4,
+        'engine_ms_median': 83.0,
+        'oldest_image_ms': 102.0,
+        'images': {'published': 50, 'dropped': 2},
+        'engine': {'recall_10cm_5deg': 0.98, 'median_cm': 3.9},
+    }
+    table = run_benchmarks.ros_table(figures)
+    assert '| within 10 cm and 5 degrees | 94 % | 98 % |' in table
+    assert '| median | 4.12 cm | 3.9 cm |' in table
+    assert '| 110 ms | 83 ms |' in table
+    assert '| images: published, dropped | 50, 2 | |' in table

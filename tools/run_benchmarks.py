@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -44,6 +45,8 @@ class Benchmark:
     command: str  # after `aceg`; {data} is the folder of datasets
     output: str  # its arguments for JSON; {out} is a folder
     figures: str  # the file in that folder
+    prepare: str = ''  # a script of this repository to run first, with its arguments
+    table: Callable[[Any], str] | None = None  # of its figures, where the command prints none
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,28 @@ class Result:
 def _compared(name: str, datasets: str, options: str) -> Benchmark:
     paths = ' '.join(f'{{data}}/{dataset}' for dataset in datasets.split())
     return Benchmark(name, f'benchmark {paths} {options}', '-o {out}', figures='benchmark.json')
+
+
+def ros_table(figures: Mapping[str, Any]) -> str:
+    """What `aceg demo` found over ROS, beside the engine alone with the same map."""
+    engine, images = figures['engine'], figures['images']
+    dropped = images.get('dropped', 0)
+    rows = [
+        ('within 10 cm and 5 degrees', 'recall_10cm_5deg', 100, '%'),
+        ('median', 'median_cm', 1, 'cm'),
+    ]
+    lines = ['| | over ROS 2 | engine alone |', '| --- | --- | --- |']
+    lines += [
+        f'| {name} | {scale * figures[key]:.3g} {unit} | {scale * engine[key]:.3g} {unit} |'
+        for name, key, scale, unit in rows
+    ]
+    times = figures['latency_ms_median'], figures['engine_ms_median']
+    lines += [
+        f'| from the stamp of an image to its pose | {times[0]:.0f} ms | {times[1]:.0f} ms |',
+        f'| images: published, dropped | {images["published"]}, {dropped} | |',
+        f'| oldest image when work on it began | {figures["oldest_image_ms"]:.0f} ms | |',
+    ]
+    return '\n'.join(lines)
 
 
 BENCHMARKS = (
@@ -119,6 +144,31 @@ BENCHMARKS = (
         figures='building.json',
     ),
     Benchmark(
+        'depth-one-spot',
+        'benchmark {out}/spot/turning --queries {out}/spot/beside --methods aceg,depth --budget 60',
+        output='-o {out}',
+        figures='benchmark.json',
+        prepare='tools/turning_world.py 900010 {out}/spot',
+    ),
+    _compared(
+        'depth',
+        'redkitchen',
+        '--map-split seq-01 --every 3 --query-split seq-02 --methods aceg,depth --budget 60',
+    ),
+    _compared(
+        'depth-few',
+        'redkitchen',
+        '--map-split seq-01 --every 30 --query-split seq-02 --methods aceg,depth --budget 60',
+    ),
+    _compared('depth-rpy', 'tum_fr1_rpy', '--every 3 --methods aceg,depth --budget 60'),
+    Benchmark(
+        'over-ros',
+        'demo --dataset {data}/redkitchen --map-split seq-01 --query-split seq-02 --rate 10',
+        output='-o {out}',
+        figures='demo.json',
+        table=ros_table,
+    ),
+    Benchmark(
         'traps',
         'traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 15',
         output='-o {out}',
@@ -159,6 +209,9 @@ def run(benchmark: Benchmark, data: Path, identity: str) -> Result:
         words = shlex.split(f'{benchmark.command} {benchmark.output}')
         words = [word.format(data=data, out=out) for word in words]
         start = time.monotonic()
+        if benchmark.prepare:
+            script = [word.format(out=out) for word in shlex.split(benchmark.prepare)]
+            subprocess.run([sys.executable, *script], cwd=ROOT, check=True)
         done = subprocess.run(
             [sys.executable, '-m', 'aceg_ros', *words],
             cwd=ROOT,
@@ -170,6 +223,8 @@ def run(benchmark: Benchmark, data: Path, identity: str) -> Result:
         figures = json.loads((Path(out) / benchmark.figures).read_text())
     parts = groupby(done.stdout.splitlines(), lambda line: line.startswith('|'))
     tables = ['\n'.join(lines) for is_table, lines in parts if is_table]
+    if benchmark.table is not None:
+        tables = [benchmark.table(figures)]
     return Result(
         _shown(benchmark),
         '\n\n'.join(tables),
@@ -289,7 +344,8 @@ def _names() -> str:
 
 
 def _block(benchmark: Benchmark, result: Result | None) -> str:
-    command = f'```sh\n{_wrapped(_shown(benchmark))}\n```\n'
+    script = f'python {benchmark.prepare}\n'.replace('{out}/', '') if benchmark.prepare else ''
+    command = f'```sh\n{script}{_wrapped(_shown(benchmark))}\n```\n'
     if result is None:
         return f'{command}\nNot measured yet.\n'
     note = f'{result.date}, commit {result.code}, {result.machine}; {result.seconds} s in all.'
@@ -300,7 +356,7 @@ def _block(benchmark: Benchmark, result: Result | None) -> str:
 
 
 def _shown(benchmark: Benchmark) -> str:
-    return f'aceg {benchmark.command}'.replace('{data}/', '')
+    return f'aceg {benchmark.command}'.replace('{data}/', '').replace('{out}/', '')
 
 
 def _wrapped(command: str, width: int = 100) -> str:

@@ -1,8 +1,8 @@
 """Records a camera that only turns, with depth: python tools/turning_world.py SEED FOLDER.
 
-FOLDER/map has 40 views from one spot of a procedural world, all around. Their depth has the noise
-of a RealSense, and ends at 5 m. FOLDER/query has 40 views from up to 0.3 m beside the spot, in any
-direction.
+FOLDER/turning has 40 views from one spot of a procedural world, all around. Their depth has the
+noise of a RealSense, and ends at 5 m. FOLDER/beside has 40 views from up to 0.3 m beside the spot,
+in any direction.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def main() -> None:
     ]
     mapped = record(world, CAMERA, np.stack(turning))
     mapped.frames = [noisy(frame, rng) for frame in mapped.frames]
-    write_recording(mapped, folder / 'map')
-    write_recording(record(world, CAMERA, np.stack(beside)), folder / 'query')
+    write_recording(mapped, folder / 'turning')
+    write_recording(record(world, CAMERA, np.stack(beside)), folder / 'beside')
 
 
 def noisy(frame: Frame, rng: np.random.Generator) -> Frame:

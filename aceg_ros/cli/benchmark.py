@@ -25,7 +25,7 @@ from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
 from aceg_ros.mapping.options import FreeOptions
 from aceg_ros.monitor import Monitor
 
-_WITH_ENCODER = ('aceg', 'blocks', 'nearest')
+_WITH_ENCODER = ('aceg', 'depth', 'blocks', 'nearest')
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--query-split', help='split to localize; by default frames of the mapped one, held out'
     )
+    parser.add_argument(
+        '--queries', type=Path, help='another dataset to localize, in the frame of the mapped one'
+    )
     parser.add_argument('--every', type=int, default=1, help='map every n-th frame of the split')
     parser.add_argument(
         '--hold-out',
@@ -59,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--methods',
         default='aceg,sift',
-        help='with commas between: aceg, sift, nearest, published, blocks (aceg with --blocks)',
+        help='with commas between: aceg, depth (aceg with depth images), sift, nearest, published, '
+        'blocks (aceg with --blocks)',
     )
     parser.add_argument(
         '--encoders',
@@ -101,6 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a table for each dataset, and write what was asked for."""
+    if arguments.queries is not None and len(arguments.datasets) > 1:
+        raise DatasetError('--queries are of one mapped dataset; name only that one')
     methods = _methods(arguments)
     bar = ProgressBar()
     rows, scaled = [], []
@@ -132,6 +138,13 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
     for encoder in encoders:
         known: dict[str, Method] = {
             'aceg': AcegMethod(arguments.device, arguments.budget, Networks(encoder)),
+            'depth': AcegMethod(
+                arguments.device,
+                arguments.budget,
+                Networks(encoder),
+                'aceg with depth',
+                use_depth=True,
+            ),
             'blocks': AcegMethod(
                 arguments.device, arguments.budget, Networks(encoder, arguments.blocks), 'blocks'
             ),
@@ -147,7 +160,8 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
                 raise DatasetError(f'method {name!r} is unknown; there are {", ".join(known)}')
             method = known[name]
             if len(encoders) > 1 and name in _WITH_ENCODER:
-                method = replace(method, name=f'{name} {Path(encoder).name}')  # type: ignore[type-var]
+                named = f'{method.name} {Path(encoder).name}'
+                method = replace(method, name=named)  # type: ignore[type-var]
             methods[method.name] = method
     return list(methods.values())
 
@@ -158,6 +172,9 @@ def _divided(
     """Frames to map and frames to query."""
     every = every or arguments.every
     dataset = open_dataset(path)
+    if arguments.queries is not None:
+        mapped = dataset.select(arguments.map_split, every=every).frames
+        return mapped, open_dataset(arguments.queries).select(arguments.query_split).frames
     if arguments.query_split:
         mapped = dataset.select(arguments.map_split, every=every).frames
         return mapped, dataset.select(arguments.query_split).frames

@@ -44,11 +44,13 @@ class AcegMethod:
     budget: float
     networks: Networks = field(default_factory=Networks)
     name: str = 'aceg'
+    use_depth: bool = False  # take points from depth images
 
     def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
         """See `Method.build`."""
         engine = Engine.load(self.device, self.networks)
-        code = map_scene(frames, engine, MappingOptions(budget=self.budget)).code
+        options = MappingOptions(budget=self.budget, use_depth=self.use_depth)
+        code = map_scene(frames, engine, options).code
         return _stored(code, engine)
 
 

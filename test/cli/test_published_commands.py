@@ -13,6 +13,7 @@ from dinov2_networks import tiny_dinov2
 from published_heads import CONFIG, published_state, random_network
 
 from aceg_ros.cli.main import main
+from aceg_ros.datasets import open_dataset
 from aceg_ros.evaluation.benchmark import run as run_here
 from aceg_ros.mapping.ace_g.schedule import SCHEDULES, AceGSchedule
 from aceg_ros.maps.file import read_map
@@ -234,7 +235,22 @@ class TestBenchmark:
     def test_an_unknown_method(self, aceg, recording):
         outcome = aceg('benchmark', recording, '--methods', 'magic')
         assert outcome.status == 1
-        assert 'there are aceg, blocks, published, sift, nearest' in outcome.err
+        assert 'there are aceg, depth, blocks, published, sift, nearest' in outcome.err
+
+    def test_queries_of_another_dataset(self, aceg, recording, questions, tmp_path, monkeypatch):
+        monkeypatch.setattr('aceg_ros.evaluation.benchmark.run_isolated', run_here)
+        command = ['benchmark', recording, '--queries', questions, '--every', 2, '--budget', 2]
+        command += ['--methods', 'depth', '--encoders', 'compact', '--device', 'cpu']
+        outcome = aceg(*command, '-o', tmp_path / 'out')
+        assert outcome.status == 0, outcome.err
+        (row,) = json.loads((tmp_path / 'out/benchmark.json').read_text())['rows']
+        assert row['method'] == 'aceg with depth'
+        assert row['queries']['frames'] == len(open_dataset(questions).frames)
+
+    def test_queries_are_of_one_dataset(self, aceg, recording, questions):
+        outcome = aceg('benchmark', recording, recording, '--queries', questions)
+        assert outcome.status == 1
+        assert 'name only that one' in outcome.err
 
 
 class TestAnchoredOnDinov2:
