@@ -163,7 +163,7 @@ BENCHMARKS = (
     _compared('depth-rpy', 'tum_fr1_rpy', '--every 3 --methods aceg,depth --budget 60'),
     Benchmark(
         'over-ros',
-        'demo --dataset {data}/redkitchen --map-split seq-01 --query-split seq-02 --rate 10',
+        'demo --dataset {data}/redkitchen --map-split seq-01 --query-split seq-02 --rate 5',
         output='-o {out}',
         figures='demo.json',
         table=ros_table,
