@@ -139,7 +139,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         'building',
-        'building-benchmark --processes 2 --budget 120',
+        'building-benchmark --processes 2 --epochs 4 --budget 3600',
         output='-o {out}',
         figures='building.json',
     ),
