@@ -172,12 +172,10 @@ def _divided(
     """Frames to map and frames to query."""
     every = every or arguments.every
     dataset = open_dataset(path)
-    if arguments.queries is not None:
+    if arguments.queries is not None or arguments.query_split:
+        asked = dataset if arguments.queries is None else open_dataset(arguments.queries)
         mapped = dataset.select(arguments.map_split, every=every).frames
-        return mapped, open_dataset(arguments.queries).select(arguments.query_split).frames
-    if arguments.query_split:
-        mapped = dataset.select(arguments.map_split, every=every).frames
-        return mapped, dataset.select(arguments.query_split).frames
+        return mapped, asked.select(arguments.query_split).frames
     frames = dataset.select(arguments.map_split).frames
     if arguments.halves:
         middle = len(frames) // 2
