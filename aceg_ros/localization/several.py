@@ -35,12 +35,12 @@ _ENCODE = 'encode'  # stage of a query
 _UNKNOWN = math.inf  # how much a map without descriptors looks like an image: it has to be asked
 # Poses of two parts are of one place within this, of the distance to the scene, and degrees.
 _SAME_PLACE, _SAME_DEGREES = 0.1, 5.0
-# How likely an answer is: its odds, by the confidence, how much the map looks like the image, and
-# how many of its landmarks are found again. Odds above 100 say no more where places look alike. A
-# cosine greater by 0.1 counts as much as odds ten times as high, as does a third of the landmarks
-# more. The answer must be 30 times as likely as another one in the same place. Chosen on the
-# buildings 100 to 103 of "aceg building-benchmark", the landmarks on 102 and 103.
-_MOST_ODDS, _SIMILAR, _REDETECTED, _LEAD = 100.0, 0.1, 1 / 3, 30.0
+# How likely an answer is: its odds, by the confidence, and how much the map looks like the image.
+# Odds above 100 say no more where places look alike. A cosine greater by 0.1 counts as much as odds
+# ten times as high, and the answer must be 30 times as likely as another one in the same place.
+# Chosen on the buildings 100 and 101 of "aceg building-benchmark"; 101 has three rooms furnished
+# alike.
+_MOST_ODDS, _SIMILAR, _LEAD = 100.0, 0.1, 30.0
 
 
 class MapSet:
@@ -213,7 +213,6 @@ class _Question:
         self._descriptors = descriptors
         self._query = query
         self._encoded: dict[tuple[str, int | None], list[EncodedImage]] = {}
-        self._all_have_landmarks = all(len(each.code.landmarks) for each in localizers.values())
 
     def ask(self, name: str, prior: np.ndarray | None = None) -> bool:
         """Ask a map; whether it gives a pose."""
@@ -266,7 +265,7 @@ class _Question:
         """Whether the answer of a map, however sure, could change what is given."""
         if not self.given or self.similarity[name] == _UNKNOWN:
             return True
-        highest = self._log_weight(_MOST_ODDS, self.similarity[name], redetected=1.0)
+        highest = self._log_weight(_MOST_ODDS, self.similarity[name])
         return highest > self._weight(self.best) - math.log10(_LEAD)
 
     def contests(self, other: str, best: str) -> bool:
@@ -290,17 +289,12 @@ class _Question:
     def _weight(self, name: str) -> float:
         confidence = self._confidence(name)
         odds = confidence / max(1 - confidence, 1e-9)
-        redetected = self.answers[name].evidence.get('redetected_ratio', 0.0)
-        return self._log_weight(odds, self.similarity[name], redetected)
+        return self._log_weight(odds, self.similarity[name])
 
-    def _log_weight(self, odds: float, similarity: float, redetected: float) -> float:
-        weight = math.log10(min(max(odds, 1e-9), _MOST_ODDS))
-        # What is not known of one map cannot count for another.
-        if _UNKNOWN not in self.similarity.values():
-            weight += similarity / _SIMILAR
-        if self._all_have_landmarks:
-            weight += redetected / _REDETECTED
-        return weight
+    def _log_weight(self, odds: float, similarity: float) -> float:
+        # what is not known of one map cannot count for another
+        counted = 0.0 if _UNKNOWN in self.similarity.values() else similarity
+        return math.log10(min(max(odds, 1e-9), _MOST_ODDS)) + counted / _SIMILAR
 
     def _confidence(self, name: str) -> float:
         """Of a map's answer; where none is known, the share of agreeing matches."""

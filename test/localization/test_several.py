@@ -15,7 +15,7 @@ from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.poses import inverse, make_pose, so3_exp
 from aceg_ros.geometry.rigs import Rig
 from aceg_ros.lab.worlds import record
-from aceg_ros.landmarks.landmarks import SIDE, Landmarks
+from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import SeveralOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
@@ -24,26 +24,13 @@ from aceg_ros.maps.file import write_map
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 FEATURES = F.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(0)), dim=1)
-SOME = Landmarks(
-    np.zeros((1, 3), np.float32),
-    np.zeros((1, SIDE, SIDE), np.uint8),
-    np.zeros(1, np.uint16),
-    np.ones(1, np.float32),
-)
 UNLIKE = F.normalize(torch.randn(50, 8, generator=torch.Generator().manual_seed(1)), dim=1)
 
 
-def found(confidence, x=0.0, redetected=0.0):
+def found(confidence, x=0.0):
     pose, points = make_pose(np.eye(3), [x, 0.0, 0.0]), np.ones((3, 3))
     return Localization(
-        pose,
-        np.eye(6),
-        points[:, :2],
-        points,
-        np.ones(3),
-        np.ones(3, bool),
-        confidence,
-        evidence={'redetected_ratio': redetected},
+        pose, np.eye(6), points[:, :2], points, np.ones(3), np.ones(3, bool), confidence
     )
 
 
@@ -72,9 +59,7 @@ class Floor:
             apart = F.normalize(other - (other @ query) * query, dim=0)
             alikes = torch.tensor([[alike], [0.2]])
             descriptors = (alikes * query + (1 - alikes**2).sqrt() * apart).numpy()
-        self.code = SimpleNamespace(
-            descriptors=descriptors, landmarks=Landmarks.none(), info=SimpleNamespace(place=place)
-        )
+        self.code = SimpleNamespace(descriptors=descriptors, info=SimpleNamespace(place=place))
         self.answer = refused(0.1)
         self.asked = []
         self.turns = []
@@ -240,17 +225,6 @@ class TestParts:
         assert MapSet(parts).localize(IMAGE, None).reason is Reason.AMBIGUOUS
         parts['part-2'].answer = found(0.96)
         assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
-
-    def test_landmarks_found_again_count(self, parts):
-        """Two thirds of them more are as much as odds a hundred times as high."""
-        parts['part-0'].answer = found(0.96, redetected=0.9)
-        parts['part-1'].answer = found(0.96, x=5.0, redetected=0.2)
-        assert MapSet(parts).localize(IMAGE, None).reason is Reason.AMBIGUOUS
-        for part in parts.values():
-            part.code.landmarks = SOME
-        assert MapSet(parts).localize(IMAGE, None).map_name == 'part-0'
-        parts['part-2'].code.landmarks = Landmarks.none()
-        assert MapSet(parts).localize(IMAGE, None).reason is Reason.AMBIGUOUS
 
     def test_poses_in_two_places_cannot_be_compared(self, parts):
         parts['part-0'].answer = found(0.9)
