@@ -82,30 +82,34 @@ def test_a_run_that_was_stopped_goes_on(places, monkeypatch, capsys):
     assert [list(line['figures']) for line in history] == [chosen]
 
 
-def test_runs_the_command(places, monkeypatch, tmp_path):
+@pytest.fixture
+def checkout(tmp_path, monkeypatch) -> Path:
+    """A folder in the place of this repository, for programs that stand in for its own."""
+    monkeypatch.setattr(run_benchmarks, 'ROOT', tmp_path)
+    monkeypatch.setattr(run_benchmarks, '_git', lambda *words: 'c0de')
+    return tmp_path
+
+
+def test_runs_the_command(checkout):
     """What it prints beside its tables is left out."""
-    (tmp_path / 'aceg_ros.py').write_text(
+    (checkout / 'aceg_ros.py').write_text(
         'import sys, pathlib\n'
         'print("working"); print("| a |\\n|---|\\n\\n| b |\\n|---|")\n'
         'pathlib.Path(sys.argv[2], "f.json").write_text(\'{"data": "\' + sys.argv[1] + \'"}\')\n'
     )
-    monkeypatch.setattr(run_benchmarks, 'ROOT', tmp_path)
-    monkeypatch.setattr(run_benchmarks, '_git', lambda *words: 'c0de')
     found = run_benchmarks.run(Benchmark('n', '{data}', '{out}', 'f.json'), Path('/data'), 'x')
     assert (found.table, found.figures) == ('| a |\n|---|\n\n| b |\n|---|', {'data': '/data'})
 
 
-def test_a_script_goes_first(places, monkeypatch, tmp_path):
-    (tmp_path / 'make.py').write_text(
+def test_a_script_goes_first(checkout):
+    (checkout / 'make.py').write_text(
         'import sys, pathlib; pathlib.Path(sys.argv[1], "a.txt").touch()'
     )
-    (tmp_path / 'aceg_ros.py').write_text(
+    (checkout / 'aceg_ros.py').write_text(
         'import sys, pathlib\n'
         'found = pathlib.Path(sys.argv[1]).exists()\n'
         'print(f"| {found} |"); pathlib.Path(sys.argv[2], "f.json").write_text("{}")\n'
     )
-    monkeypatch.setattr(run_benchmarks, 'ROOT', tmp_path)
-    monkeypatch.setattr(run_benchmarks, '_git', lambda *words: 'c0de')
     made = Benchmark('n', '{out}/a.txt', '{out}', 'f.json', prepare='make.py {out}')
     assert run_benchmarks.run(made, Path('/data'), 'x').table == '| True |'
     assert 'python make.py {out}\naceg a.txt' in run_benchmarks._block(made, None)

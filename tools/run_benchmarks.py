@@ -24,6 +24,7 @@ from typing import Any
 
 from aceg_ros import __version__
 from aceg_ros.evaluation.figures.style import figure
+from aceg_ros.evaluation.tables import percent
 from aceg_ros.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,23 +72,19 @@ def _compared(name: str, datasets: str, options: str) -> Benchmark:
 def ros_table(figures: Mapping[str, Any]) -> str:
     """What `aceg demo` found over ROS, beside the engine alone with the same map."""
     engine, images = figures['engine'], figures['images']
-    dropped = images.get('dropped', 0)
-    rows = [
-        ('within 10 cm and 5 degrees', 'recall_10cm_5deg', 100, '%'),
-        ('median', 'median_cm', 1, 'cm'),
-    ]
-    lines = ['| | over ROS 2 | engine alone |', '| --- | --- | --- |']
-    lines += [
-        f'| {name} | {scale * figures[key]:.3g} {unit} | {scale * engine[key]:.3g} {unit} |'
-        for name, key, scale, unit in rows
-    ]
-    times = figures['latency_ms_median'], figures['engine_ms_median']
-    lines += [
-        f'| from the stamp of an image to its pose | {times[0]:.0f} ms | {times[1]:.0f} ms |',
-        f'| images: published, dropped | {images["published"]}, {dropped} | |',
-        f'| oldest image when work on it began | {figures["oldest_image_ms"]:.0f} ms | |',
-    ]
-    return '\n'.join(lines)
+    recall, alone = (percent(each['recall_10cm_5deg']) for each in (figures, engine))
+    latency, query = figures['latency_ms_median'], figures['engine_ms_median']
+    return '\n'.join(
+        [
+            '| | over ROS 2 | engine alone |',
+            '| --- | --- | --- |',
+            f'| within 10 cm and 5 degrees | {recall} | {alone} |',
+            f'| median | {figures["median_cm"]:.3g} cm | {engine["median_cm"]:.3g} cm |',
+            f'| from the stamp of an image to its pose | {latency:.0f} ms | {query:.0f} ms |',
+            f'| images: published, dropped | {images["published"]}, {images["dropped"]} | |',
+            f'| oldest image when work on it began | {figures["oldest_image_ms"]:.0f} ms | |',
+        ]
+    )
 
 
 BENCHMARKS = (
@@ -344,7 +341,7 @@ def _names() -> str:
 
 
 def _block(benchmark: Benchmark, result: Result | None) -> str:
-    script = f'python {benchmark.prepare}\n'.replace('{out}/', '') if benchmark.prepare else ''
+    script = _without_folders(f'python {benchmark.prepare}\n') if benchmark.prepare else ''
     command = f'```sh\n{script}{_wrapped(_shown(benchmark))}\n```\n'
     if result is None:
         return f'{command}\nNot measured yet.\n'
@@ -356,7 +353,11 @@ def _block(benchmark: Benchmark, result: Result | None) -> str:
 
 
 def _shown(benchmark: Benchmark) -> str:
-    return f'aceg {benchmark.command}'.replace('{data}/', '').replace('{out}/', '')
+    return _without_folders(f'aceg {benchmark.command}')
+
+
+def _without_folders(command: str) -> str:
+    return command.replace('{data}/', '').replace('{out}/', '')
 
 
 def _wrapped(command: str, width: int = 100) -> str:
