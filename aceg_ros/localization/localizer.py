@@ -26,6 +26,7 @@ from aceg_ros.localization.encoded import TURNS, EncodedImage
 from aceg_ros.localization.gate import refusal
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.query import Query
+from aceg_ros.localization.recorded import RecordedFrame
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.search import FoundPose, search_pose
 from aceg_ros.localization.uncertainty import pose_uncertainty, with_rival
@@ -67,6 +68,7 @@ class Localizer:
         self._encoder = engine.encoder
         self._reader = reader_of(code, engine, self.options.reader)
         self._model = model or ConfidenceModel.load()
+        self._recorded = RecordedFrame(code)
         self._landmarks = [
             planar_patches(landmarks, code.keyframes) for landmarks in session_landmarks(code)
         ]
@@ -199,6 +201,8 @@ class Localizer:
         found = replace(
             answer, cameras=np.array(shown)[answer.cameras], turns=tuple(all_turns.tolist())
         )
+        seen_from = found.world_from_cam @ rig_from_cam[answer.cameras[0]]
+        found = found.transformed(self._recorded.from_map(seen_from))
         return found.shifted(np.array(self.code.info.origin))
 
     def _in_any_turn(

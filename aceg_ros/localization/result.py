@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import shifted
+from aceg_ros.geometry.poses import shifted, transform_points
 
 
 class Reason(str, Enum):
@@ -65,6 +65,16 @@ class Localization:
         """The same pose in a frame of the same axes, where the present origin is ``offset``."""
         pose = shifted(self.world_from_cam, offset)
         return replace(self, world_from_cam=pose, points3d=self.points3d + offset)
+
+    def transformed(self, b_from_a: np.ndarray) -> Localization:
+        """The same pose in frame b, where it is in a; ``b_from_a`` (4, 4) is rigid."""
+        turn = np.kron(np.eye(2), b_from_a[:3, :3])
+        return replace(
+            self,
+            world_from_cam=b_from_a @ self.world_from_cam,
+            points3d=transform_points(b_from_a, self.points3d),
+            covariance=turn @ self.covariance @ turn.T,
+        )
 
     def of_camera(self, number: int, rig_from_cam: np.ndarray) -> Localization:
         """Pose and matches of one camera of a rig, at ``rig_from_cam`` (4, 4) on it."""

@@ -13,11 +13,12 @@ from aceg_ros.datasets.base import Frame
 from aceg_ros.engine import Engine
 from aceg_ros.errors import FitError
 from aceg_ros.landmarks.landmarks import Landmarks
+from aceg_ros.mapping.adjustment import adjust_poses
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.consistency import consistent_frames
 from aceg_ros.mapping.fit import FitStart, fit_code
 from aceg_ros.mapping.info import new_map_info
-from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
+from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes, pose_of
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions, MappingOptions
 from aceg_ros.mapping.origin import local_frames
@@ -68,6 +69,13 @@ def map_anchored(
     if options.use_depth:
         notes.append(_depth_note(keyframes))
     start = start_code(keyframes, options, generator, monitor)
+    adjusted = adjust_poses(
+        keyframes, start.candidates, start.pairs, start.depths.median, options.adjustment, monitor
+    )
+    if adjusted is not None:
+        keyframes = adjusted.keyframes
+        notes.append(adjusted.note)
+        start = start_code(keyframes, options, generator, monitor)
     landmarks = make_landmarks(
         keyframes,
         start.candidates,
@@ -189,6 +197,7 @@ def _assemble(
         log_prior=fitted.log_prior.cpu().numpy(),
         colors=start.candidates.colors[start.chosen].numpy(),
         keyframes=np.stack([keyframe.world_from_cam for keyframe in keyframes]),
+        recorded=np.stack([pose_of(keyframe.frame) for keyframe in keyframes]),
         token_sessions=np.ones(len(fitted.anchors), np.uint32),
         keyframe_sessions=np.zeros(len(keyframes), np.uint8),
         keyframe_stamps=np.array([keyframe.frame.stamp for keyframe in keyframes]),

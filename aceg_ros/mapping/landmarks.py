@@ -67,7 +67,7 @@ def make_landmarks(
         )
         own = (candidates.keyframe == index) & (candidates.score > _MIN_SCORE)
         points3d = candidates.points3d[own].double().numpy()
-        rays, distances, near = _corners(
+        rays, distances, near = strong_corners(
             keyframe, points3d, int(_TRIES * share) + 1, options.min_corner
         )
         deviation = candidates.deviation[own].double().numpy()[near]
@@ -88,7 +88,7 @@ def make_landmarks(
     return together.subset(np.sort(chosen))
 
 
-def _corners(
+def strong_corners(
     keyframe: Keyframe, points3d: Array, count: int, min_corner: float
 ) -> tuple[Array, Array, NDArray[np.int64]]:
     """Rays (N, 3) of the best corners near points (P, 3), first distances, and which point's."""

@@ -57,6 +57,35 @@ class SweepOptions(Options):
 
 
 @dataclass(frozen=True)
+class AdjustmentOptions(Options):
+    """Poses of keyframes, adjusted where images show that they do not fit each other."""
+
+    enabled: bool = option(True, 'Adjust poses; otherwise they stay as given.')
+    corners: int = option(
+        4000, 'Number of corners, of all keyframes, that the poses are adjusted by.', low=1
+    )
+    views: int = option(10, 'Number of other keyframes in which a corner is searched.', low=2)
+    pose_deviation: float = option(
+        0.5,
+        'Standard deviation of the poses given, relative to what their reprojection errors would '
+        'be by themselves. A smaller one keeps the shape of the map where images tell little.',
+        low=0.001,
+    )
+    worth: float = option(
+        0.7,
+        'Poses are adjusted if that lowers the median reprojection error to this part or less.',
+        low=0,
+        high=1,
+    )
+    min_corner: float = option(
+        20.0,
+        'Least strength of the corner: the smaller eigenvalue of the gradient matrix '
+        'of gray values.',
+        low=0,
+    )
+
+
+@dataclass(frozen=True)
 class TokenOptions(Options):
     """Which patches become tokens."""
 
@@ -215,6 +244,7 @@ class MappingOptions(Options):
     )
     seed: int = option(0, 'Seed of all random numbers.', low=0)
     sweep: SweepOptions = field(default_factory=SweepOptions)
+    adjustment: AdjustmentOptions = field(default_factory=AdjustmentOptions)
     choice: TokenOptions = field(default_factory=TokenOptions)
     landmarks: LandmarkOptions = field(default_factory=LandmarkOptions)
     fit: FitOptions = field(default_factory=FitOptions)

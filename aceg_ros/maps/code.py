@@ -158,7 +158,9 @@ class AnchoredCode:
     log_sigma: np.ndarray  # (n,) float32, log meters
     log_prior: np.ndarray  # (n,) float32
     colors: np.ndarray  # (n, 3) uint8 RGB
-    keyframes: np.ndarray  # (K, 4, 4) float64, world_from_cam
+    # (K, 4, 4) float64, world_from_cam; adjusted to each other where those recorded do not fit
+    keyframes: np.ndarray
+    recorded: np.ndarray  # (K, 4, 4) float64, the same as recorded
     token_sessions: np.ndarray  # (n,) uint32, bit s is set where session s has the token
     keyframe_sessions: np.ndarray  # (K,) uint8, the session of each keyframe
     keyframe_stamps: np.ndarray  # (K,) float64, when it was taken, seconds; nan if not known
@@ -207,6 +209,11 @@ class FreeCode:
     def descriptors(self) -> np.ndarray:
         """None, (K, 0)."""
         return np.zeros((len(self.keyframes), 0), np.float32)
+
+    @property
+    def recorded(self) -> np.ndarray:
+        """The keyframes, (K, 4, 4)."""
+        return self.keyframes
 
     @property
     def landmarks(self) -> Landmarks:

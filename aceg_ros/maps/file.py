@@ -36,11 +36,12 @@ from aceg_ros.maps.code import (
     Vector3,
 )
 
-VERSION = '7'
+VERSION = '8'
+_BEFORE_ADJUSTMENT = '7'  # its keyframes were all as recorded; it is read as well
 _BEFORE_PLACES = '6'  # it knew no descriptors and no parts of places; it is read as well
 _BEFORE_STAMPS = '5'  # it knew no stamps and no transforms of sessions; it is read as well
 _BEFORE_SESSIONS = '4'  # it knew of one session only besides; it is read as well
-_READ = (_BEFORE_SESSIONS, _BEFORE_STAMPS, _BEFORE_PLACES, VERSION)
+_READ = (_BEFORE_SESSIONS, _BEFORE_STAMPS, _BEFORE_PLACES, _BEFORE_ADJUSTMENT, VERSION)
 _Layout = dict[str, tuple[str, type, tuple[int | None, ...]]]
 # name -> (what there is one for each of, type, shape after the first axis)
 _ANCHORED: _Layout = {
@@ -51,6 +52,7 @@ _ANCHORED: _Layout = {
     'log_prior': ('token', np.float16, ()),
     'colors': ('token', np.uint8, (3,)),
     'keyframes': ('keyframe', np.float64, (4, 4)),
+    'recorded_keyframes': ('keyframe', np.float64, (4, 4)),
     'token_sessions': ('token', np.uint32, ()),
     'keyframe_sessions': ('keyframe', np.uint8, ()),
     'keyframe_stamps': ('keyframe', np.float64, ()),
@@ -126,8 +128,10 @@ def read_map(path: str | Path) -> MapCode:
             _add_session(values, tensors)
         if metadata['version'] in (_BEFORE_SESSIONS, _BEFORE_STAMPS):
             _add_stamps(values, tensors)
-        if metadata['version'] != VERSION:
+        if metadata['version'] not in (_BEFORE_ADJUSTMENT, VERSION):
             _add_descriptors(values, tensors)
+        if metadata['version'] != VERSION and values['kind'] == ANCHORED:
+            _complete(tensors, 'recorded_keyframes', tensors['keyframes'])
         info = _info(values)
     except (ValueError, KeyError, TypeError, RecursionError, AcegError) as error:
         raise MapCodeError(f'the description inside {path} cannot be read: {error}') from error
@@ -204,6 +208,7 @@ def _anchored_tensors(code: AnchoredCode) -> dict[str, np.ndarray]:
         'log_prior': code.log_prior.astype(np.float16),
         'colors': code.colors.astype(np.uint8),
         'keyframes': code.keyframes.astype(np.float64),
+        'recorded_keyframes': code.recorded.astype(np.float64),
         'token_sessions': code.token_sessions.astype(np.uint32),
         'keyframe_sessions': code.keyframe_sessions.astype(np.uint8),
         'keyframe_stamps': code.keyframe_stamps.astype(np.float64),
@@ -224,6 +229,7 @@ def _anchored_code(tensors: dict[str, np.ndarray], info: MapInfo) -> AnchoredCod
         log_prior=tensors['log_prior'].astype(np.float32),
         colors=tensors['colors'],
         keyframes=tensors['keyframes'],
+        recorded=tensors['recorded_keyframes'],
         token_sessions=tensors['token_sessions'],
         keyframe_sessions=tensors['keyframe_sessions'],
         keyframe_stamps=tensors['keyframe_stamps'],

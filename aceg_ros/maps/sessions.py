@@ -29,7 +29,6 @@ from aceg_ros.maps.code import (
     Session,
     Vector3,
     origin_near,
-    world_keyframes,
 )
 
 # Tokens of two sessions are one where they are as close as this, by the deviation of the one that
@@ -120,6 +119,7 @@ def joined(first: MapCode, second: MapCode) -> AnchoredCode:
         first,
         **tokens,
         keyframes=np.concatenate([first.keyframes, second.keyframes]),
+        recorded=np.concatenate([first.recorded, second.recorded]),
         keyframe_sessions=np.concatenate(
             [first.keyframe_sessions, second.keyframe_sessions + np.uint8(own)]
         ),
@@ -140,9 +140,13 @@ def moved(
     transform from the poses that it was mapped with. A part of a place is none any more.
     """
     moving = make_pose(scale * new_from_old[:3, :3], new_from_old[:3, 3])
-    keyframes = world_keyframes(code)
-    keyframes[:, :3, 3] *= scale
-    keyframes = new_from_old @ keyframes
+
+    def posed(poses: NDArray[np.float64]) -> NDArray[np.float64]:
+        exact = shifted(poses, code.info.origin)
+        exact[:, :3, 3] *= scale
+        return new_from_old @ exact
+
+    keyframes = posed(code.keyframes)
     origin = np.array(origin_near(keyframes[:, :3, 3].mean(axis=0)))
 
     def there(points3d: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -156,6 +160,7 @@ def moved(
         anchors=there(code.anchors),
         log_sigma=code.log_sigma + np.float32(np.log(scale)),
         keyframes=shifted(keyframes, -origin),
+        recorded=shifted(posed(code.recorded), -origin),
         landmarks=replace(code.landmarks, points3d=there(code.landmarks.points3d)),
         info=_with_sessions(replace(code.info, origin=(x, y, z), place=''), sessions),
     )
@@ -186,6 +191,7 @@ def without_session(code: MapCode, name: str) -> AnchoredCode:
     return replace(
         rest,
         keyframes=code.keyframes[frames],
+        recorded=code.recorded[frames],
         keyframe_sessions=session - (session > dropped).astype(np.uint8),
         keyframe_stamps=code.keyframe_stamps[frames],
         descriptors=code.descriptors[frames],
@@ -356,6 +362,7 @@ def _with_origin(code: AnchoredCode, origin: Vector3) -> AnchoredCode:
         code,
         anchors=(code.anchors.astype(np.float64) + offset).astype(np.float32),
         keyframes=shifted(code.keyframes, offset),
+        recorded=shifted(code.recorded, offset),
         landmarks=replace(code.landmarks, points3d=points3d.astype(np.float32)),
         info=replace(code.info, origin=origin),
     )

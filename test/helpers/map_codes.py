@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.engine import Engine
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import make_pose, so3_exp
+from aceg_ros.geometry.poses import make_pose, shifted, so3_exp
 from aceg_ros.landmarks.landmarks import SIDE, Landmarks
 from aceg_ros.maps.code import (
     AnchoredCode,
@@ -44,6 +44,7 @@ def map_code(
         log_prior=rng.normal(0, 1, tokens).astype(np.float32),
         colors=rng.integers(0, 256, (tokens, 3), np.uint8),
         keyframes=np.stack(poses),
+        recorded=shifted(np.stack(poses), rng.normal(0, 0.01, 3)),
         token_sessions=np.ones(tokens, np.uint32),
         keyframe_sessions=np.zeros(keyframes, np.uint8),
         keyframe_stamps=100.0 + 0.5 * np.arange(keyframes),

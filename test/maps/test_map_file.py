@@ -247,7 +247,13 @@ class TestWriting:
 class TestBeforeSessions:
     """Maps of version 4 knew nothing of sessions; they are read as maps of one."""
 
-    GONE = ('token_sessions', 'keyframe_sessions', 'keyframe_stamps', 'keyframe_descriptors')
+    GONE = (
+        'token_sessions',
+        'keyframe_sessions',
+        'keyframe_stamps',
+        'keyframe_descriptors',
+        'recorded_keyframes',
+    )
 
     @pytest.mark.parametrize('code', [map_code(), free_code()], ids=['anchored', 'free'])
     def test_is_of_one_session(self, tmp_path, code):
@@ -289,7 +295,7 @@ class TestBeforeStamps:
             metadata.update(map=json.dumps(values), version='5')
 
         def fewer(tensors):
-            for name in ('keyframe_stamps', 'keyframe_descriptors'):
+            for name in ('keyframe_stamps', 'keyframe_descriptors', 'recorded_keyframes'):
                 tensors.pop(name, None)
 
         resealed(path, tensors=fewer, metadata=older)
@@ -314,12 +320,30 @@ class TestBeforePlaces:
             del values['place']
             metadata.update(map=json.dumps(values), version='6')
 
-        resealed(path, tensors=lambda t: t.pop('keyframe_descriptors', None), metadata=older)
+        def fewer(tensors):
+            for name in ('keyframe_descriptors', 'recorded_keyframes'):
+                tensors.pop(name, None)
+
+        resealed(path, tensors=fewer, metadata=older)
         read = read_map(path)
         assert read.info == code.info
         assert read.descriptors.shape == (len(code.keyframes), 0)
         write_map(path, read)
         assert read_map(path).descriptors.shape == (len(code.keyframes), 0)
+
+
+class TestBeforeAdjustment:
+    """Keyframes of maps of version 7 were all as recorded."""
+
+    def test_keyframes_are_as_recorded(self, tmp_path):
+        path, code = tmp_path / 'old.aceg', map_code()
+        write_map(path, code)
+        resealed(
+            path,
+            tensors=lambda tensors: tensors.pop('recorded_keyframes'),
+            metadata=lambda metadata: metadata.update(version='7'),
+        )
+        np.testing.assert_array_equal(read_map(path).recorded, code.keyframes)
 
 
 class TestIdentity:

@@ -10,7 +10,7 @@ from map_codes import free_code, map_code
 
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import make_pose, so3_exp, transform_points
+from aceg_ros.geometry.poses import make_pose, shifted, so3_exp, transform_points
 from aceg_ros.maps.code import (
     AS_GIVEN,
     MOST_SESSIONS,
@@ -35,7 +35,7 @@ from aceg_ros.maps.sessions import (
 )
 
 PARTS = ('embeddings', 'anchors', 'log_sigma', 'log_prior', 'colors')
-FRAMES = ('keyframes', 'keyframe_sessions', 'keyframe_stamps', 'descriptors')
+FRAMES = ('keyframes', 'recorded', 'keyframe_sessions', 'keyframe_stamps', 'descriptors')
 
 
 def named(code, name, **changes):
@@ -200,6 +200,8 @@ class TestMoved:
             world_points(there), transform_points(new_from_old, world_points(day)), atol=1e-5
         )
         np.testing.assert_allclose(world_keyframes(there), new_from_old @ world_keyframes(day))
+        recorded, before = (shifted(c.recorded, c.info.origin) for c in (there, day))
+        np.testing.assert_allclose(recorded, new_from_old @ before, atol=1e-9)
         shift = np.array(there.info.origin) - np.array(day.info.origin)
         np.testing.assert_allclose(
             there.landmarks.points3d + shift + day.info.origin,

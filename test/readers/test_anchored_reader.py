@@ -46,6 +46,7 @@ def code() -> AnchoredCode:
         log_prior=np.zeros(MARKS, np.float32),
         colors=np.zeros((MARKS, 3), np.uint8),
         keyframes=np.stack([POSE, np.eye(4)]),
+        recorded=np.stack([POSE, np.eye(4)]),
         token_sessions=np.ones(MARKS, np.uint32),
         keyframe_sessions=np.zeros(2, np.uint8),
         keyframe_stamps=np.full(2, np.nan),

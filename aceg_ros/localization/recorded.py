@@ -1,0 +1,47 @@
+"""Poses in the frame of the recording, where a map was made with adjusted poses.
+
+Poses of a SLAM drift, and all else that a robot knows of the place drifts with them. Where it was
+mapped, a pose is to be the one that the SLAM would have given there, whatever the map's own shape.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aceg_ros.geometry.poses import make_pose, so3_exp, so3_log
+from aceg_ros.maps.code import MapCode
+
+# How near a keyframe has to be to count, as a part of the scene's distance, and how much its
+# optical axis may be turned, degrees.
+_REACH, _TURN = 0.1, 30.0
+_NONE = 0.1  # weight of no correction, as a part of that of a keyframe at the very pose
+
+
+class RecordedFrame:
+    """How the frame of the recording differs from the map's around a camera."""
+
+    def __init__(self, code: MapCode) -> None:
+        recorded, own = code.recorded, code.keyframes
+        self._keyframes = own
+        self._reach = _REACH * code.info.quality.median_depth
+        self._shifts = recorded[:, :3, 3] - own[:, :3, 3]
+        turns = recorded[:, :3, :3] @ own[:, :3, :3].transpose(0, 2, 1)
+        self._turns = np.array([so3_log(turn) for turn in turns]).reshape(-1, 3)
+        self._same = self._reach <= 0 or np.array_equal(recorded, own)
+
+    def from_map(self, world_from_cam: np.ndarray) -> np.ndarray:
+        """The transform (4, 4) of the map's frame to the recording's around a camera (4, 4).
+
+        It is the mean of the nearby keyframes' own, since what they share is drift and the rest is
+        noise. Far from all of them there is none.
+        """
+        if self._same:
+            return np.eye(4)
+        center = world_from_cam[:3, 3]
+        offsets = np.linalg.norm(self._keyframes[:, :3, 3] - center, axis=1) / self._reach
+        cosine = self._keyframes[:, :3, 2] @ world_from_cam[:3, 2]
+        turned = np.degrees(np.arccos(cosine.clip(-1, 1))) / _TURN
+        weights = np.exp(-(offsets**2 + turned**2) / 2)
+        weights /= weights.sum() + _NONE
+        rotation = so3_exp(weights @ self._turns)
+        return make_pose(rotation, center + weights @ self._shifts - rotation @ center)

@@ -1,0 +1,203 @@
+"""Poses adjusted to images of a plane, and of a room, whose true poses are known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from plane_keyframes import FISHEYE, swept, views_of
+from textured_plane import TexturedPlane, above
+
+from aceg_ros.errors import FitCancelled
+from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp, transform_points
+from aceg_ros.mapping.adjustment import adjust_poses
+from aceg_ros.mapping.keyframes import Keyframe
+from aceg_ros.mapping.mapper import map_scene
+from aceg_ros.mapping.options import AdjustmentOptions
+from aceg_ros.mapping.views import compare_views
+from aceg_ros.monitor import Monitor
+
+POSES = [
+    above(x, y, 2.0 + 0.2 * y, (8 * y, -12 * x, 20 * x))
+    for x in (-0.6, -0.2, 0.2, 0.6)
+    for y in (-0.8, 0, 0.8)
+]
+SPOT = [above(turn=t) for t in [(0, 0, 0), (6, 0, 20), (0, 8, -10), (-6, 4, 0), (4, -8, 30)]]
+METERS, DEGREES = 0.01, 0.3  # of an error, along and about each axis
+
+
+def off(poses, meters=METERS, degrees=DEGREES):
+    """Poses with an error each."""
+    rng = np.random.default_rng(5)
+    return [
+        make_pose(
+            so3_exp(np.radians(degrees) * rng.normal(size=3)) @ pose[:3, :3],
+            pose[:3, 3] + meters * rng.normal(size=3),
+        )
+        for pose in poses
+    ]
+
+
+def given_at(keyframes, poses, measured=np.inf):
+    """The keyframes with other poses, and the candidates that these lead to."""
+    candidates = swept(keyframes, error=0.003, deviation=measured)
+    points3d, owner = candidates.points3d.double().numpy(), candidates.keyframe.numpy()
+    for index, pose in enumerate(poses):
+        moved = pose @ inverse(keyframes[index].world_from_cam)
+        points3d[owner == index] = transform_points(moved, points3d[owner == index])
+    keyframes = [
+        Keyframe(
+            None,
+            keyframe.camera,
+            pose,
+            None,
+            keyframe.patches,
+            None,
+            keyframe.gray,
+            None,
+            keyframe.descriptor,
+        )
+        for keyframe, pose in zip(keyframes, poses, strict=True)
+    ]
+    return keyframes, replace(candidates, points3d=torch.from_numpy(points3d).float())
+
+
+def adjusted(keyframes, candidates, options=None, **calls):
+    pairs = compare_views(keyframes, 2.0)
+    options = options or AdjustmentOptions(corners=600)
+    return adjust_poses(keyframes, candidates, pairs, 2.0, options, Monitor(**calls))
+
+
+def errors(poses, true):
+    """Means of meters and degrees, after the best shift and turn of all."""
+    poses, true = np.stack(poses), np.stack(true)
+    left, _, right = np.linalg.svd(np.einsum('kij,klj->il', true[:, :3, :3], poses[:, :3, :3]))
+    turn = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
+    centers = poses[:, :3, 3] @ turn.T
+    centers += true[:, :3, 3].mean(axis=0) - centers.mean(axis=0)
+    meters, degrees = pose_error(make_pose(turn @ poses[:, :3, :3], centers), true)
+    return np.array([meters.mean(), degrees.mean()])
+
+
+def poses_of(adjustment):
+    return [keyframe.world_from_cam for keyframe in adjustment.keyframes]
+
+
+@pytest.fixture(scope='module')
+def sights():
+    return views_of(TexturedPlane(), poses=POSES)
+
+
+@pytest.fixture(scope='module')
+def wrong(sights):
+    return given_at(sights, off(POSES))
+
+
+class TestPosesThatDoNotFit:
+    def test_found(self, wrong):
+        found = adjusted(*wrong)
+        before, after = (errors(poses, POSES) for poses in (off(POSES), poses_of(found)))
+        assert (after < 0.6 * before).all(), (before, after)
+
+    def test_through_a_fisheye_lens(self):
+        keyframes = views_of(TexturedPlane(), FISHEYE, POSES)
+        found = adjusted(*given_at(keyframes, off(POSES)))
+        before, after = (errors(poses, POSES) for poses in (off(POSES), poses_of(found)))
+        assert (after < 0.6 * before).all(), (before, after)
+
+    def test_the_whole_stays_where_it_was(self, wrong):
+        """What images do not tell: place, direction and size of it all."""
+        given, found = off(POSES), poses_of(adjusted(*wrong))
+        shift = np.mean([a[:3, 3] - b[:3, 3] for a, b in zip(found, given, strict=True)], axis=0)
+        assert np.linalg.norm(shift) < 0.003
+
+    def test_turns_on_the_spot_with_measured_depth(self):
+        keyframes = views_of(TexturedPlane(), poses=SPOT)
+        found = adjusted(*given_at(keyframes, off(SPOT), measured=0.003))
+        before, after = (errors(poses, SPOT) for poses in (off(SPOT), poses_of(found)))
+        assert after[1] < 0.4 * before[1]
+
+    def test_note_says_by_how_much(self, wrong):
+        note = adjusted(*wrong).note
+        assert note.startswith('poses: they did not fit each other and were adjusted')
+        before, after = (float(word) for word in note.split()[-4:-1:2])
+        assert after < 0.5 * before
+
+    def test_keyframes_given_stay(self, wrong):
+        keyframes, candidates = wrong
+        poses = [keyframe.world_from_cam.copy() for keyframe in keyframes]
+        found = adjusted(keyframes, candidates)
+        for keyframe, pose, moved in zip(keyframes, poses, found.keyframes, strict=True):
+            np.testing.assert_array_equal(keyframe.world_from_cam, pose)
+            assert moved.gray is keyframe.gray
+
+    def test_a_map_of_them_is_better(self, views, engine, quick):
+        """From frames to code, with poses as a SLAM gives them."""
+        given = off([view.world_from_cam for view in views], 0.02, 0.4)
+        frames = [
+            replace(view, world_from_cam=pose) for view, pose in zip(views, given, strict=True)
+        ]
+        mapped = map_scene(frames, engine, quick)
+        assert any('were adjusted' in note for note in mapped.notes)
+        stamps = [view.stamp for view in views]
+        chosen = [stamps.index(stamp) for stamp in mapped.code.keyframe_stamps]
+        true = [views[index].world_from_cam for index in chosen]
+        before = errors([given[index] for index in chosen], true)
+        after = errors(mapped.code.keyframes, true)
+        assert (after < 0.6 * before).all(), (before, after)
+
+
+class TestPosesThatStay:
+    def test_those_that_fit(self, sights):
+        assert adjusted(*given_at(sights, POSES)) is None
+
+    def test_when_not_wanted(self, wrong):
+        assert adjusted(*wrong, AdjustmentOptions(enabled=False)) is None
+
+    def test_without_parallax_or_depth(self):
+        """Distances are unknown, so nothing moves but what turns explain."""
+        keyframes = views_of(TexturedPlane(), poses=SPOT)
+        found = adjusted(*given_at(keyframes, off(SPOT)))
+        if found is not None:
+            assert errors(poses_of(found), SPOT)[0] < 2 * errors(off(SPOT), SPOT)[0]
+
+    def test_blank_images(self, wrong):
+        keyframes, candidates = wrong
+        blank = [replace(keyframe, gray=np.full_like(keyframe.gray, 90)) for keyframe in keyframes]
+        assert adjusted(blank, candidates) is None
+
+    def test_images_that_do_not_belong_together(self, wrong):
+        keyframes, candidates = wrong
+        rolled = [
+            replace(keyframe, gray=np.roll(keyframe.gray, 60 * index, axis=1))
+            for index, keyframe in enumerate(keyframes)
+        ]
+        assert adjusted(rolled, candidates) is None
+
+    def test_nothing_in_common(self, wrong):
+        keyframes, candidates = wrong
+        assert adjusted(keyframes[:2], candidates) is None
+
+    def test_no_candidates(self, sights):
+        assert adjusted(sights, swept(sights, each=0)) is None
+
+
+class TestProgress:
+    def test_rounds_are_reported(self, wrong):
+        reports = []
+        adjusted(*wrong, progress=lambda *report: reports.append(report))
+        assert [stage for stage, _, _ in reports] == ['adjust'] * 3
+        assert reports[1][2] == 'round 2 of 3'
+
+    def test_cancelled(self, wrong):
+        asked = SimpleNamespace(times=0)
+
+        def cancelled():
+            asked.times += 1
+            return asked.times > 3
+
+        with pytest.raises(FitCancelled):
+            adjusted(*wrong, cancelled=cancelled)
