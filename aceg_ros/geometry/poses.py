@@ -150,7 +150,10 @@ def so3_exp(rotation_vector: ArrayLike) -> Array:
 
 
 def so3_log(rotation: Array) -> Array:
-    """Axis times angle (3,) in radians, norm 0 to pi, of one rotation (3, 3), projected first."""
+    """Axis times angle in radians, norm 0 to pi, of rotations that are projected first.
+
+    Of one (3, 3) it is (3,), of N it is (N, 3).
+    """
     return Rotation.from_matrix(project_rotation(rotation)).as_rotvec()
 
 

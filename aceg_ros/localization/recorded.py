@@ -24,10 +24,10 @@ class RecordedFrame:
         recorded, own = code.recorded, code.keyframes
         self._keyframes = own
         self._reach = _REACH * code.info.quality.median_depth
-        self._shifts = recorded[:, :3, 3] - own[:, :3, 3]
-        turns = recorded[:, :3, :3] @ own[:, :3, :3].transpose(0, 2, 1)
-        self._turns = np.array([so3_log(turn) for turn in turns]).reshape(-1, 3)
         self._same = self._reach <= 0 or np.array_equal(recorded, own)
+        if not self._same:
+            self._shifts = recorded[:, :3, 3] - own[:, :3, 3]
+            self._turns = so3_log(recorded[:, :3, :3] @ own[:, :3, :3].transpose(0, 2, 1))
 
     def from_map(self, world_from_cam: np.ndarray) -> np.ndarray:
         """The transform (4, 4) of the map's frame to the recording's around a camera (4, 4).

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.sparse import csr_matrix, diags
 
 from aceg_ros.geometry.poses import make_pose, pose_error, so3_exp, so3_log
@@ -104,8 +104,8 @@ class _Bundle:
     def __init__(self, corners: Corners, tracks: Tracks, focals: Array, given: Array) -> None:
         self._corners, self._tracks, self._focals, self._given = corners, tracks, focals, given
         self._own = corners.keyframe[tracks.corner]
-        self._known = corners.distances
-        self._information = (corners.deviation * corners.distances) ** -2.0
+        self._known = corners.known
+        self._information = (corners.deviation * corners.known) ** -2.0
 
     def placed(self, poses: Array, distances: Array) -> Array:
         """Distances (P,) of the corners with the poses as they are."""
@@ -129,7 +129,11 @@ class _Bundle:
         damping, cost = _DAMPING, self._cost(poses, distances, weight)
         for _ in range(_MAX_STEPS):
             monitor.check()
-            step, along = self._step(poses, distances, weight, damping)
+            try:
+                step, along = self._step(poses, distances, weight, damping)
+            except LinAlgError:
+                damping *= _MORE
+                continue
             moved = _moved(poses, step)
             placed = np.maximum(distances + along, _NEAREST * distances)
             after = self._cost(moved, placed, weight)
@@ -195,9 +199,9 @@ class _Bundle:
 
     def _cost(self, poses: Array, distances: Array, weight: Array) -> float:
         shown = _WIDTH**2 * (1 - 1 / (1 + self._squared(poses, distances) / _WIDTH**2))
-        turned = self._off_given(poses) * weight
-        off = self._information * (distances - self._known) ** 2
-        return float(shown.sum() + (turned**2).sum() + off.sum())
+        held = (self._off_given(poses) * weight) ** 2
+        measured = self._information * (distances - self._known) ** 2
+        return float(shown.sum() + held.sum() + measured.sum())
 
     def _squared(self, poses: Array, distances: Array) -> Array:
         """Squared reprojection errors (M,), px."""
@@ -215,8 +219,7 @@ class _Bundle:
     def _off_given(self, poses: Array) -> Array:
         """Steps (K, 6) from the poses as given."""
         turns = poses[:, :3, :3] @ self._given[:, :3, :3].transpose(0, 2, 1)
-        turned = np.stack([so3_log(turn) for turn in turns])
-        return np.hstack([poses[:, :3, 3] - self._given[:, :3, 3], turned])
+        return np.hstack([poses[:, :3, 3] - self._given[:, :3, 3], so3_log(turns)])
 
 
 def _moved(poses: Array, step: Array) -> Array:

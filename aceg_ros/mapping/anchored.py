@@ -75,7 +75,7 @@ def map_anchored(
     if adjusted is not None:
         keyframes = adjusted.keyframes
         notes.append(adjusted.note)
-        start = start_code(keyframes, options, generator, monitor)
+        start = start_code(keyframes, options, generator, monitor, start)
     landmarks = make_landmarks(
         keyframes,
         start.candidates,
@@ -128,10 +128,17 @@ def start_code(
     options: MappingOptions,
     generator: torch.Generator,
     monitor: Monitor,
+    before: CodeStart | None = None,
 ) -> CodeStart:
-    """Find first depths, and choose the tokens; raises FitError as `map_scene` does."""
-    depths = scene_depths(keyframes, options.sweep, monitor)
-    pairs = compare_views(keyframes, depths.median)
+    """Find first depths, and choose the tokens; raises FitError as `map_scene` does.
+
+    ``before`` is that of the same keyframes at nearly the same poses.
+    """
+    if before is None:
+        depths = scene_depths(keyframes, options.sweep, monitor)
+        pairs = compare_views(keyframes, depths.median)
+    else:
+        depths, pairs = before.depths, before.pairs
     tokens = options.code_size(len(keyframes))
     wanted = int(_CANDIDATES_PER_TOKEN * tokens / len(keyframes)) + 1
     candidates = sweep(

@@ -33,7 +33,8 @@ class Corners:
     keyframe: NDArray[np.int64]  # (P,)
     rays: Array  # (P, 3) unit, camera frame
     distances: Array  # (P,) along the ray
-    deviation: Array  # (P,) of measured distances, as a part of them; inf where none was measured
+    known: Array  # (P,) the same as candidates say
+    deviation: Array  # (P,) of measured ones, as a part of them; inf where none was measured
     templates: Floats  # (P, SIDE, SIDE), each of mean 0 and length 1
 
     def __len__(self) -> int:
@@ -69,7 +70,7 @@ def find_corners(
         templates = sample_templates(keyframe.gray, keyframe.camera, pose, centers, axes)
         deviation = candidates.deviation[own].double().numpy()[near]
         owner = np.full(len(rays), index)
-        parts.append((owner, rays, distances, deviation, normalized(templates)))
+        parts.append((owner, rays, distances, distances, deviation, normalized(templates)))
     return Corners(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

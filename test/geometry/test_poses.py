@@ -103,8 +103,9 @@ class TestAngles:
 
 class TestParametrizations:
     def test_so3_log_undoes_exp(self, rng):
-        vector = rng.normal(size=3)
-        np.testing.assert_allclose(poses.so3_log(poses.so3_exp(vector)), vector, atol=1e-12)
+        vectors = rng.normal(size=(4, 3))
+        for vector in (vectors[0], vectors):
+            np.testing.assert_allclose(poses.so3_log(poses.so3_exp(vector)), vector, atol=1e-12)
 
     @pytest.mark.parametrize('angle', [0.0, 1e-9, 1e-5, 1e-3, 2.5])
     def test_se3_exp_is_the_matrix_exponential(self, angle):
