@@ -27,6 +27,7 @@ def maps(mapped, engine) -> MapSet:
         anchors=mapped.code.anchors[rng.permutation(len(mapped.code.anchors))],
         landmarks=Landmarks.none(),
         keyframes=shifted(mapped.code.keyframes, [50.0, 0.0, 0.0]),
+        recorded=shifted(mapped.code.recorded, [50.0, 0.0, 0.0]),
         descriptors=unlike / np.linalg.norm(unlike, axis=1, keepdims=True),
     )
     codes = {'elsewhere': elsewhere, 'room': replace(mapped.code, info=info)}

@@ -316,6 +316,7 @@ class TestSessions:
             embeddings=F.normalize(marks).numpy(),
             anchors=(code.anchors + away).astype(np.float32),
             keyframes=shifted(code.keyframes, away),
+            recorded=shifted(code.recorded, away),
         )
         return joined(code, other)
 

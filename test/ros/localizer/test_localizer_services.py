@@ -20,8 +20,9 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from aceg_ros.geometry.poses import inverse, transform_points
+from aceg_ros.geometry.poses import inverse, make_pose, transform_points
 from aceg_ros.maps.file import write_map
+from aceg_ros.maps.sessions import moved as in_another_frame
 from aceg_ros.ros.messages import pose_of, pose_with_covariance, to_seconds
 from aceg_ros.tracking.frames import BODY_FROM_OPTICAL
 
@@ -142,10 +143,7 @@ class TestLoadMap:
     def test_another_map_is_another_frame(self, ros, localized, robot, mapped, tmp_path):
         """The map moved by 100 m: poses must never mix the two."""
         moved = tmp_path / 'moved.aceg'
-        keyframes = mapped.code.keyframes.copy()
-        keyframes[:, 0, 3] += 100.0
-        anchors = mapped.code.anchors + np.float32([100.0, 0.0, 0.0])
-        write_map(moved, replace(mapped.code, keyframes=keyframes, anchors=anchors))
+        write_map(moved, in_another_frame(mapped.code, make_pose(np.eye(3), [100.0, 0.0, 0.0])))
         localized.set(**GATE)
         points = ros.collect(PointCloud2, f'{localized.name}/scene_points')
         path = ros.collect(PathMessage, f'{localized.name}/path')
