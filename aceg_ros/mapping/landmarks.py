@@ -28,7 +28,7 @@ from aceg_ros.monitor import Monitor
 Array = NDArray[np.float64]
 
 _NO_PARALLAX = 0.1  # weight of a view from the same spot
-_MIN_SCORE = 0.3  # of a candidate whose depth starts a landmark
+_MIN_SCORE = 0.3  # of a candidate whose depth starts a corner
 _TRIES = 3.0  # corners tried per landmark wanted, and
 _SPARE = 1.3  # those kept of each keyframe, because some keyframes have few
 _CORNER_REACH = 4  # px around a patch's center that a corner is looked for in
@@ -65,12 +65,9 @@ def make_landmarks(
         monitor.report(
             'landmarks', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}'
         )
-        own = (candidates.keyframe == index) & (candidates.score > _MIN_SCORE)
-        points3d = candidates.points3d[own].double().numpy()
-        rays, distances, near = strong_corners(
-            keyframe, points3d, int(_TRIES * share) + 1, options.min_corner
+        rays, distances, deviation = strong_corners(
+            keyframe, index, candidates, int(_TRIES * share) + 1, options.min_corner
         )
-        deviation = candidates.deviation[own].double().numpy()[near]
         views = [keyframes[other] for other in others[index]]
         placed = _place(
             keyframe, rays, distances, deviation, views, int(_SPARE * share) + 1, options
@@ -89,9 +86,14 @@ def make_landmarks(
 
 
 def strong_corners(
-    keyframe: Keyframe, points3d: Array, count: int, min_corner: float
-) -> tuple[Array, Array, NDArray[np.int64]]:
-    """Rays (N, 3) of the best corners near points (P, 3), first distances, and which point's."""
+    keyframe: Keyframe, index: int, candidates: Candidates, count: int, min_corner: float
+) -> tuple[Array, Array, Array]:
+    """Rays (N, 3) of the best corners of keyframe ``index`` near its candidates.
+
+    Also first distances (N,), and their deviations (N,) as in `Candidates`.
+    """
+    own = (candidates.keyframe == index) & (candidates.score > _MIN_SCORE)
+    points3d = candidates.points3d[own].double().numpy()
     in_view = transform_points(inverse(keyframe.world_from_cam), points3d)
     pixels = keyframe.camera.project(in_view)
     height, width = keyframe.gray.shape
@@ -115,7 +117,8 @@ def strong_corners(
     # Patches side by side may share a corner.
     best = best[np.sort(np.unique(corners[best], axis=0, return_index=True)[1])]
     near = np.flatnonzero(kept)[best]
-    return rays[best], np.linalg.norm(in_view[near], axis=1), near
+    deviation = candidates.deviation[own].double().numpy()[near]
+    return rays[best], np.linalg.norm(in_view[near], axis=1), deviation
 
 
 def _place(

@@ -22,7 +22,6 @@ from aceg_ros.mapping.sweep import Candidates
 
 Array = NDArray[np.float64]
 
-_MIN_SCORE = 0.3  # of a candidate whose depth starts a corner
 _MIN_VIEWS = 2  # that show a corner; one alone only says how far it is
 
 
@@ -61,14 +60,11 @@ def find_corners(
     each = count // len(keyframes) + 1
     parts = []
     for index, keyframe in enumerate(keyframes):
-        own = (candidates.keyframe == index) & (candidates.score > _MIN_SCORE)
-        points3d = candidates.points3d[own].double().numpy()
-        rays, distances, near = strong_corners(keyframe, points3d, each, min_corner)
+        rays, distances, deviation = strong_corners(keyframe, index, candidates, each, min_corner)
         pose = keyframe.world_from_cam
         centers = pose[:3, 3] + rays @ pose[:3, :3].T * distances[:, None]
         axes = facing_axes(centers, pose, np.full(len(rays), 1 / keyframe.camera.focal))
         templates = sample_templates(keyframe.gray, keyframe.camera, pose, centers, axes)
-        deviation = candidates.deviation[own].double().numpy()[near]
         owner = np.full(len(rays), index)
         parts.append((owner, rays, distances, distances, deviation, normalized(templates)))
     return Corners(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -96,7 +92,7 @@ def find_tracks(
     seen_by = np.zeros((len(keyframes), len(keyframes)), bool)
     for index, views in enumerate(others):
         seen_by[index, views] = True
-    parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 3)))]
+    parts = []
     for index, view in enumerate(keyframes):
         sought = np.flatnonzero(seen_by[corners.keyframe, index])
         found = find_planar_patches(

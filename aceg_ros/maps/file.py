@@ -130,8 +130,8 @@ def read_map(path: str | Path) -> MapCode:
             _add_stamps(values, tensors)
         if metadata['version'] not in (_BEFORE_ADJUSTMENT, VERSION):
             _add_descriptors(values, tensors)
-        if metadata['version'] != VERSION and values['kind'] == ANCHORED:
-            _complete(tensors, 'recorded_keyframes', tensors['keyframes'])
+        if metadata['version'] != VERSION:
+            _add_recorded(values, tensors)
         info = _info(values)
     except (ValueError, KeyError, TypeError, RecursionError, AcegError) as error:
         raise MapCodeError(f'the description inside {path} cannot be read: {error}') from error
@@ -176,6 +176,12 @@ def _add_descriptors(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> 
     if values['kind'] == ANCHORED:
         none = np.zeros((len(tensors['keyframes']), 0), np.float16)
         _complete(tensors, 'keyframe_descriptors', none)
+
+
+def _add_recorded(values: dict[str, Any], tensors: dict[str, np.ndarray]) -> None:
+    """Complete what was read of a map whose keyframes are all as recorded."""
+    if values['kind'] == ANCHORED:
+        _complete(tensors, 'recorded_keyframes', tensors['keyframes'])
 
 
 def _complete(parts: dict[str, Any], name: str, value: Any) -> None:

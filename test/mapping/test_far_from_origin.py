@@ -116,10 +116,12 @@ def test_the_same_recording_in_three_frames(shared, tmp_path, place):
     if not folder.is_dir():
         pytest.skip('the input poses_far_from_origin (../shared/cases) is not on this machine')
     path = tmp_path / 'map.aceg'
+    # Poses as given: what is asked is how exactly each frame holds them.
     command = ['map', folder, '-o', path, '--budget', '6', '--device', 'cpu']
+    command += ['--set', 'mapping.adjustment.enabled=false']
     assert main([str(part) for part in command]) == 0
     code = read_map(path)
     assert code.info.quality.rating == 'good'
     evaluation = evaluate(Localizer(code, Engine.load('cpu')), open_dataset(folder).frames)
     assert evaluation.summary()['localized'] == 12
-    assert evaluation.summary()['median_cm'] < 1.0
+    assert evaluation.summary()['median_cm'] < 0.6
