@@ -202,8 +202,8 @@ class Localizer:
             answer, cameras=np.array(shown)[answer.cameras], turns=tuple(all_turns.tolist())
         )
         seen_from = found.world_from_cam @ rig_from_cam[answer.cameras[0]]
-        found = found.transformed(self._recorded.from_map(seen_from))
-        return found.shifted(np.array(self.code.info.origin))
+        recorded_from_map = self._recorded.from_map(seen_from)
+        return found.transformed(shifted(recorded_from_map, self.code.info.origin))
 
     def _in_any_turn(
         self,

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import shifted, transform_points
+from aceg_ros.geometry.poses import transform_points
 
 
 class Reason(str, Enum):
@@ -60,11 +60,6 @@ class Localization:
         """Median distance from the camera to the inliers, meters."""
         points3d = self.points3d[self.inliers]
         return float(np.median(np.linalg.norm(points3d - self.world_from_cam[:3, 3], axis=1)))
-
-    def shifted(self, offset: np.ndarray) -> Localization:
-        """The same pose in a frame of the same axes, where the present origin is ``offset``."""
-        pose = shifted(self.world_from_cam, offset)
-        return replace(self, world_from_cam=pose, points3d=self.points3d + offset)
 
     def transformed(self, b_from_a: np.ndarray) -> Localization:
         """The same pose in frame b, where it is in a; ``b_from_a`` (4, 4) is rigid."""
