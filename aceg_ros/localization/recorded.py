@@ -66,7 +66,7 @@ class RecordedFrame:
         return min(((reach, turn) for reach in _REACHES for turn in _TURNS), key=error)
 
     def _apart(self, poses: Array) -> tuple[Array, Array]:
-        """How far keyframes are from poses, in scene distances, and turned, degrees: each (N, K)."""
+        """Of keyframes from poses, (N, K) each: offsets in scene distances, turns in degrees."""
         offsets = np.linalg.norm(self._keyframes[:, :3, 3] - poses[:, None, :3, 3], axis=2)
         cosine = poses[:, :3, 2] @ self._keyframes[:, :3, 2].T
         return offsets / self._depth, np.degrees(np.arccos(cosine.clip(-1, 1)))
