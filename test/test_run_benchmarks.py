@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,24 @@ def test_a_run_that_was_stopped_goes_on(places, monkeypatch, capsys):
     assert not run_benchmarks.stale()
     history = [json.loads(line) for line in (places / 'history.jsonl').read_text().splitlines()]
     assert [list(line['figures']) for line in history] == [chosen]
+
+
+def test_one_that_fails_does_not_stop_the_others(places, monkeypatch, capsys):
+    chosen = [each.name for each in BENCHMARKS[:3]]
+
+    def run(benchmark: Benchmark, data: Path, identity: str) -> Result:
+        if benchmark.name == chosen[1]:
+            raise subprocess.CalledProcessError(3, benchmark.name)
+        return replace(RESULT, measured=identity, machine=run_benchmarks.machine())
+
+    monkeypatch.setattr(run_benchmarks, 'run', run)
+    monkeypatch.setattr(run_benchmarks, '_identity', lambda: 'x y')
+    monkeypatch.setattr(sys, 'argv', ['run_benchmarks.py', str(places), '--only', *chosen])
+    with pytest.raises(SystemExit, match=f'not measured: {chosen[1]};'):
+        run_benchmarks.main()
+    assert list(json.loads((places / 'results.json').read_text())) == [chosen[0], chosen[2]]
+    assert f'{chosen[1]}: failed with exit status 3' in capsys.readouterr().out
+    assert not run_benchmarks.stale()
 
 
 @pytest.fixture

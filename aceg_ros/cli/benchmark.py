@@ -25,6 +25,7 @@ from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
 from aceg_ros.mapping.options import FreeOptions
 from aceg_ros.monitor import Monitor
 
+_HOLD_OUT = 5
 _WITH_ENCODER = ('aceg', 'depth', 'blocks', 'nearest')
 
 
@@ -53,8 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--hold-out',
         type=int,
-        default=5,
-        help='without --query-split: query every n-th frame, map the rest',
+        metavar='N',
+        help='without --query-split and --queries: query every n-th frame, map the rest '
+        f'(default: {_HOLD_OUT})',
     )
     parser.add_argument(
         '--halves', action='store_true', help='map the first half of the frames, query the second'
@@ -107,6 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a table for each dataset, and write what was asked for."""
     if arguments.queries is not None and len(arguments.datasets) > 1:
         raise DatasetError('--queries are of one mapped dataset; name only that one')
+    _check_division(arguments)
     methods = _methods(arguments)
     bar = ProgressBar()
     rows, scaled = [], []
@@ -166,6 +169,18 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
     return list(methods.values())
 
 
+def _check_division(arguments: argparse.Namespace) -> None:
+    """Raise DatasetError where options divide the frames in more than one way."""
+    asked = {
+        '--queries or --query-split': arguments.queries is not None or arguments.query_split,
+        '--halves': arguments.halves,
+        '--hold-out': arguments.hold_out is not None,
+    }
+    given = [name for name, is_given in asked.items() if is_given]
+    if len(given) > 1:
+        raise DatasetError(f'{" and ".join(given)} say different frames to query; give only one')
+
+
 def _divided(
     arguments: argparse.Namespace, path: Path, every: int | None = None
 ) -> tuple[list[Frame], list[Frame]]:
@@ -180,6 +195,6 @@ def _divided(
     if arguments.halves:
         middle = len(frames) // 2
         return frames[:middle:every], frames[middle:]
-    step = arguments.hold_out
+    step = arguments.hold_out or _HOLD_OUT
     mapped = [frame for i, frame in enumerate(frames) if i % step != step // 2]
     return mapped[::every], frames[step // 2 :: step]

@@ -53,17 +53,18 @@ def adjust_poses(
     pairs: ViewPairs,
     depth: float,
     options: AdjustmentOptions,
+    min_corner: float,
     monitor: Monitor,
 ) -> Adjustment | None:
     """Keyframes at poses that fit the images; None where those given do, or nothing tells.
 
     ``pairs`` compares the keyframes at the median ``depth`` of the scene, and ``candidates`` tell
-    first depths. Raises FitCancelled on request.
+    first depths. ``min_corner`` is that of `LandmarkOptions`. Raises FitCancelled on request.
     """
     if not options.enabled:
         return None
     given = np.stack([keyframe.world_from_cam for keyframe in keyframes])
-    corners = find_corners(keyframes, candidates, options.corners, options.min_corner)
+    corners = find_corners(keyframes, candidates, options.corners, min_corner)
     focals = np.array([keyframe.camera.focal for keyframe in keyframes])
     poses, before_px, after_px, weight = given, 0.0, 0.0, np.zeros(6)
     for number, (reach, min_similarity, parallax) in enumerate(_ROUNDS):
@@ -127,10 +128,11 @@ class _Bundle:
         ``weight`` (6,) is one over the deviation of the poses given, in map units and radians.
         """
         damping, cost = _DAMPING, self._cost(poses, distances, weight)
+        system = self._system(poses, distances, weight)
         for _ in range(_MAX_STEPS):
             monitor.check()
             try:
-                step, along = self._step(poses, distances, weight, damping)
+                step, along = system.step(damping)
             except LinAlgError:
                 damping *= _MORE
                 continue
@@ -144,24 +146,17 @@ class _Bundle:
             poses, distances, cost = moved, placed, after
             if saved < _CONVERGED * cost:
                 break
+            system = self._system(poses, distances, weight)
         return poses, distances
 
-    def _step(
-        self, poses: Array, distances: Array, weight: Array, damping: float
-    ) -> tuple[Array, Array]:
-        """Of the poses (K, 6), and of the distances (P,) which are eliminated first."""
+    def _system(self, poses: Array, distances: Array, weight: Array) -> _System:
+        """The normal equations of a step from there."""
         residuals, jacobian, slopes = self._linearized(poses, distances)
         information, pull = self._of_distances(residuals, slopes, distances)
-        information = information * (1 + damping)
         normal = (jacobian.T @ jacobian).toarray()
-        diagonal = np.diag_indices_from(normal)
-        normal[diagonal] = (normal[diagonal] + np.tile(weight**2, len(poses))) * (1 + damping)
+        normal[np.diag_indices_from(normal)] += np.tile(weight**2, len(poses))
         gradient = jacobian.T @ residuals + (self._off_given(poses) * weight**2).ravel()
-        mixed = jacobian.T @ slopes
-        scaled = mixed @ diags(1 / information)
-        reduced = normal - (scaled @ mixed.T).toarray()
-        step = -cho_solve(cho_factor(reduced, overwrite_a=True), gradient - scaled @ pull)
-        return step.reshape(-1, 6), -(pull + mixed.T @ step) / information
+        return _System(normal, gradient, information, pull, jacobian.T @ slopes)
 
     def _linearized(self, poses: Array, distances: Array) -> tuple[Array, csr_matrix, csr_matrix]:
         """Weighted residuals (2 M,), their Jacobians by poses (2 M, 6 K) and distances (2 M, P)."""
@@ -220,6 +215,30 @@ class _Bundle:
         """Steps (K, 6) from the poses as given."""
         turns = poses[:, :3, :3] @ self._given[:, :3, :3].transpose(0, 2, 1)
         return np.hstack([poses[:, :3, 3] - self._given[:, :3, 3], so3_log(turns)])
+
+
+@dataclass(frozen=True)
+class _System:
+    """Normal equations of K poses and P distances."""
+
+    normal: Array  # (6 K, 6 K) of the poses
+    gradient: Array  # (6 K,)
+    information: Array  # (P,) of the distances
+    pull: Array  # (P,) gradient
+    mixed: csr_matrix  # (6 K, P) of both
+
+    def step(self, damping: float) -> tuple[Array, Array]:
+        """Of the poses (K, 6), and of the distances (P,) which are eliminated first.
+
+        Raises LinAlgError where the equations have no solution.
+        """
+        information = self.information * (1 + damping)
+        scaled = self.mixed @ diags(1 / information)
+        reduced = self.normal - (scaled @ self.mixed.T).toarray()
+        reduced[np.diag_indices_from(reduced)] += damping * np.diag(self.normal)
+        known = scaled @ self.pull - self.gradient
+        step = cho_solve(cho_factor(reduced, overwrite_a=True), known)
+        return step.reshape(-1, 6), -(self.pull + self.mixed.T @ step) / information
 
 
 def _moved(poses: Array, step: Array) -> Array:

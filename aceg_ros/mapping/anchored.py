@@ -70,7 +70,13 @@ def map_anchored(
         notes.append(_depth_note(keyframes))
     start = start_code(keyframes, options, generator, monitor)
     adjusted = adjust_poses(
-        keyframes, start.candidates, start.pairs, start.depths.median, options.adjustment, monitor
+        keyframes,
+        start.candidates,
+        start.pairs,
+        start.depths.median,
+        options.adjustment,
+        options.landmarks.min_corner,
+        monitor,
     )
     if adjusted is not None:
         keyframes = adjusted.keyframes

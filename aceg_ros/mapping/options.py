@@ -77,12 +77,6 @@ class AdjustmentOptions(Options):
         low=0,
         high=1,
     )
-    min_corner: float = option(
-        20.0,
-        'Least strength of the corner: the smaller eigenvalue of the gradient matrix '
-        'of gray values.',
-        low=0,
-    )
 
 
 @dataclass(frozen=True)
@@ -124,7 +118,7 @@ class LandmarkOptions(Options):
     min_corner: float = option(
         20.0,
         'Least strength of the corner: the smaller eigenvalue of the gradient matrix '
-        'of gray values.',
+        'of gray values. It holds for the corners that poses are adjusted by as well.',
         low=0,
     )
 

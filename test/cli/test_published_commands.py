@@ -252,6 +252,19 @@ class TestBenchmark:
         assert outcome.status == 1
         assert 'name only that one' in outcome.err
 
+    @pytest.mark.parametrize(
+        'options',
+        [
+            ('--halves', '--hold-out', 2),
+            ('--query-split', 'b', '--halves'),
+            ('--queries', 'b', '--hold-out', 5),
+        ],
+    )
+    def test_frames_are_divided_in_one_way(self, aceg, recording, options):
+        outcome = aceg('benchmark', recording, *options)
+        assert outcome.status == 1
+        assert 'give only one' in outcome.err
+
 
 class TestAnchoredOnDinov2:
     def test_maps_and_finds_its_networks(self, aceg, recording, questions, tmp_path):

@@ -16,7 +16,7 @@ from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp, tra
 from aceg_ros.mapping.adjustment import adjust_poses
 from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import AdjustmentOptions
+from aceg_ros.mapping.options import AdjustmentOptions, LandmarkOptions
 from aceg_ros.mapping.views import compare_views
 from aceg_ros.monitor import Monitor
 
@@ -65,10 +65,13 @@ def given_at(keyframes, poses, measured=np.inf):
     return keyframes, replace(candidates, points3d=torch.from_numpy(points3d).float())
 
 
+MIN_CORNER = LandmarkOptions().min_corner
+
+
 def adjusted(keyframes, candidates, options=None, **calls):
     pairs = compare_views(keyframes, 2.0)
     options = options or AdjustmentOptions(corners=600)
-    return adjust_poses(keyframes, candidates, pairs, 2.0, options, Monitor(**calls))
+    return adjust_poses(keyframes, candidates, pairs, 2.0, options, MIN_CORNER, Monitor(**calls))
 
 
 def errors(poses, true):
