@@ -117,6 +117,13 @@ BENCHMARKS = (
         output='--json {out}/light.json',
         figures='light.json',
     ),
+    Benchmark(
+        'drift',
+        'light-benchmark {data}/textured_worlds/small_house {data}/textured_worlds/small_warehouse '
+        '--environments {data}/hdri --methods aceg,given,sift --drift --seed 777 --budget 60',
+        output='--json {out}/drift.json',
+        figures='drift.json',
+    ),
     _compared(
         'growth',
         'redkitchen',

@@ -12,8 +12,11 @@ import numpy as np
 
 from aceg_ros.cli.common import add_device, add_networks, networks, write_json
 from aceg_ros.engine import Engine
+from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.methods import AcegMethod, Method, SiftMethod
 from aceg_ros.evaluation.metrics import Evaluation, evaluate
+from aceg_ros.evaluation.tables import number
+from aceg_ros.lab.drift import drifting
 from aceg_ros.lab.encoder_training.spots import read_environments
 from aceg_ros.lab.light_scenes import (
     GROUPS,
@@ -31,6 +34,7 @@ from aceg_ros.maps.file import write_map
 from aceg_ros.maps.sessions import joined
 
 _SEED = 1
+_HEAD = 'world, method: right / wrong, median of those given'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,11 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--environments', type=Path, required=True, help='folder of environment maps, .hdr'
     )
     parser.add_argument(
-        '--methods', default='aceg,sift', help='methods, with commas between: aceg, sift'
+        '--methods',
+        default='aceg,sift',
+        help='methods, with commas between: aceg, given (aceg with mapping poses as given), sift',
     )
     parser.add_argument('--spots', type=int, default=1, help='spots in each world')
     parser.add_argument('--seed', type=int, default=_SEED, help='seed of spots, light and views')
     parser.add_argument('--budget', type=float, default=60.0, help='seconds that aceg may map')
+    parser.add_argument(
+        '--drift',
+        action='store_true',
+        help='map with poses that drift, as those of a SLAM system do; queries keep true poses',
+    )
     parser.add_argument(
         '--sessions',
         action='store_true',
@@ -56,30 +67,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print, for each world and method, right and wrong poses of each group."""
+    """Print, for each world and method, right and wrong poses of each group, and their error."""
     if arguments.sessions:
         return _compare_sessions(arguments)
-    known: dict[str, Method] = {
-        'aceg': AcegMethod(arguments.device, arguments.budget, networks(arguments)),
-        'sift': SiftMethod(),
-    }
-    methods = [known[name] for name in arguments.methods.split(',') if name in known]
+    methods = _methods(arguments)
     light = read_environments(arguments.environments)
     figures: dict[str, Any] = {}
-    print(f'| world, right / wrong | {" | ".join(GROUPS)} |\n| --- |{" --- |" * len(GROUPS)}')
+    print(f'| {_HEAD} | {" | ".join(GROUPS)} |\n| --- |{" --- |" * len(GROUPS)}')
     for folder in arguments.worlds:
         for scene in light_scenes(folder, light, arguments.spots, arguments.seed):
+            mapping = drifting(scene.mapping, arguments.seed) if arguments.drift else scene.mapping
             for method in methods:
-                localizer, _ = method.build(scene.mapping)
+                localizer, _ = method.build(mapping)
                 counted = {
-                    group: right_and_wrong(evaluate(localizer, frames))
+                    group: _counted(evaluate(localizer, frames))
                     for group, frames in scene.groups.items()
                 }
                 figures[f'{scene.name}, {method.name}'] = counted
-                cells = [f'{count["right"]} / {count["wrong"]}' for count in counted.values()]
+                cells = [_cell(count) for count in counted.values()]
                 print(f'| {scene.name}, {method.name} | {" | ".join(cells)} |', flush=True)
     write_json(arguments.json, figures)
     return 0
+
+
+def _methods(arguments: argparse.Namespace) -> list[Method]:
+    given = networks(arguments)
+    methods: list[Method] = [
+        AcegMethod(arguments.device, arguments.budget, given),
+        AcegMethod(arguments.device, arguments.budget, given, 'given', adjust=False),
+        SiftMethod(),
+    ]
+    known = {method.name: method for method in methods}
+    chosen = arguments.methods.split(',')
+    for name in chosen:
+        if name not in known:
+            raise DatasetError(f'method {name!r} is unknown; there are {", ".join(known)}')
+    return [known[name] for name in chosen]
+
+
+def _counted(evaluation: Evaluation) -> dict[str, Any]:
+    """As `right_and_wrong`, with the median error of the poses given."""
+    errors = [100 * result.meters for result in evaluation.results if result.localized]
+    median = float(np.median(errors)) if errors else None
+    return {**right_and_wrong(evaluation), 'median_cm': median}
+
+
+def _cell(count: dict[str, Any]) -> str:
+    return f'{count["right"]} / {count["wrong"]}, {number(count["median_cm"], 2)} cm'
 
 
 def _compare_sessions(arguments: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ from aceg_ros.evaluation.baselines.sift import SiftLocalizer, SiftOptions
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localizes
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FreeOptions, MappingOptions
+from aceg_ros.mapping.options import AdjustmentOptions, FreeOptions, MappingOptions
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map, write_map
 
@@ -45,11 +45,16 @@ class AcegMethod:
     networks: Networks = field(default_factory=Networks)
     name: str = 'aceg'
     use_depth: bool = False  # take points from depth images
+    adjust: bool = True  # adjust mapping poses where they do not fit the images
 
     def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
         """See `Method.build`."""
         engine = Engine.load(self.device, self.networks)
-        options = MappingOptions(budget=self.budget, use_depth=self.use_depth)
+        options = MappingOptions(
+            budget=self.budget,
+            use_depth=self.use_depth,
+            adjustment=AdjustmentOptions(enabled=self.adjust),
+        )
         code = map_scene(frames, engine, options).code
         return _stored(code, engine)
 

@@ -6,14 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from aceg_ros.datasets import open_dataset
 from aceg_ros.datasets.base import Frame
-from aceg_ros.errors import PoseError
-from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import so3_exp
 from aceg_ros.lab.confidence.samples import SceneQueries
+from aceg_ros.lab.drift import FOCAL_ERROR, drifting
 from aceg_ros.lab.encoder_training.light import relit
 from aceg_ros.lab.encoder_training.spots import read_environments
 from aceg_ros.lab.light_scenes import light_scenes
@@ -21,10 +17,6 @@ from aceg_ros.lab.pretraining.poses import VIEWS, query_groups
 from aceg_ros.lab.pretraining.sources.worlds import ProceduralWorlds
 from aceg_ros.lab.worlds.building import BuildingOptions, building_rooms, record_building
 
-# Of drifting poses: deviation of each of three waves (m, deg), of the focal length, and the usual
-# step between mapping views (m).
-_SHIFT, _TURN, _FOCAL, _USUAL_STEP = 0.008, 0.3, 0.005, 0.05
-_WAVES = (0.5, 1.5, 4.0)  # along the recording
 _STRANGERS = 12  # images of each other dataset
 _TEXTURED_SEED = 100
 _FIRST_BUILDING = 310  # its worlds are from 310000 on
@@ -98,41 +90,9 @@ def building_scenes(folder: Path, count: int) -> Iterator[SceneQueries]:
 
 
 def with_drift(scene: SceneQueries, seed: int) -> SceneQueries:
-    """The scene mapped with poses as a SLAM gives them: they drift by centimeters.
-
-    A few slow waves along the recording, and a focal length that is off. Queries keep their true
-    poses.
-    """
-    rng = np.random.default_rng(seed)
-    count = len(scene.mapping)
-    steps = np.linalg.norm(np.diff([_pose(f)[:3, 3] for f in scene.mapping], axis=0), axis=1)
-    # Of a recording in meters; others are scaled by the length of their steps.
-    unit = min(float(np.median(steps)) / _USUAL_STEP, 1.0)
-    focal = 1 + rng.normal(0, _FOCAL)
-    waves = np.zeros((count, 6))
-    for number in _WAVES:
-        phase = 2 * np.pi * (number * np.arange(count) / count + rng.random())
-        waves += np.outer(np.sin(phase), rng.normal(0, 1, 6))
-    mapping = []
-    for frame, wave in zip(scene.mapping, waves, strict=True):
-        pose = _pose(frame).copy()
-        pose[:3, 3] += _SHIFT * unit * wave[:3]
-        pose[:3, :3] = so3_exp(np.radians(_TURN) * wave[3:]) @ pose[:3, :3]
-        mapping.append(replace(frame, world_from_cam=pose, camera=_with_focal(frame.camera, focal)))
+    """The scene mapped with poses as a SLAM gives them; queries keep their true poses."""
+    mapping = drifting(scene.mapping, seed, FOCAL_ERROR)
     return replace(scene, name=f'{scene.name}, drift', mapping=mapping)
-
-
-def _with_focal(camera: Camera, factor: float) -> Camera:
-    K = camera.K.copy()
-    K[0, 0] *= factor
-    K[1, 1] *= factor
-    return Camera(camera.model, camera.width, camera.height, K, camera.distortion)
-
-
-def _pose(frame: Frame) -> np.ndarray:
-    if frame.world_from_cam is None:
-        raise PoseError(f'{frame.name} has no pose')
-    return frame.world_from_cam
 
 
 def _spread(frames: Sequence[Frame], count: int) -> list[Frame]:
