@@ -69,6 +69,12 @@ def generate_launch_description() -> LaunchDescription:
                 'Empty, and of several cameras: camera_info beside the images.',
             ),
             DeclareLaunchArgument(
+                'depth',
+                default_value='',
+                description='Topic of depth images, registered or with camera_info beside. '
+                'Given, it sets use_depth to true.',
+            ),
+            DeclareLaunchArgument(
                 'params_file',
                 default_value=PathJoinSubstitution([config, 'localizer.yaml']),
                 description='Parameters of the node. Arguments that are given override them.',
@@ -126,6 +132,8 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
     if image.startswith('['):
         if given('camera_info'):
             raise RuntimeError('camera_info is for a single camera; of several it is beside each')
+        if given('depth'):
+            raise RuntimeError('depth is for a single camera; leave it out for several')
         parameters['rig_images'] = ParameterValue(
             LaunchConfiguration('image'), value_type=list[str]
         )
@@ -133,6 +141,9 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
     else:
         beside_image = image[: image.rfind('/') + 1] + 'camera_info'
         inputs = [('image', image), ('camera_info', given('camera_info') or beside_image)]
+    if given('depth'):
+        inputs.append(('depth', given('depth')))
+        parameters['use_depth'] = True
     # rviz comes first: where it is not installed, nothing has been started yet.
     return [
         Node(

@@ -178,6 +178,12 @@ BENCHMARKS = (
         output='-o {out}',
         figures='traps.json',
     ),
+    Benchmark(
+        'traps-depth',
+        'traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 15 --depth',
+        output='-o {out}',
+        figures='traps.json',
+    ),
 )
 
 

@@ -64,6 +64,22 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_depth(parser: argparse.ArgumentParser) -> None:
+    """Whether depth images are heeded."""
+    parser.add_argument(
+        '--depth',
+        action='store_true',
+        help='refuse poses that contradict the depth images, such as those of a picture of the '
+        'place; images without depth are localized as ever',
+    )
+
+
+def refuse_depth(arguments: argparse.Namespace) -> None:
+    """Raise AcegError where `add_depth` was given for a rig, whose depth is not read."""
+    if arguments.depth:
+        raise AcegError('--depth is of one camera: give its dataset in place of the file of a rig')
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where to compute."""
     parser.add_argument(

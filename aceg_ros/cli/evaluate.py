@@ -12,6 +12,7 @@ import numpy as np
 
 from aceg_ros.cli.common import (
     ProgressBar,
+    add_depth,
     add_device,
     add_json,
     add_networks,
@@ -20,6 +21,7 @@ from aceg_ros.cli.common import (
     configuration,
     networks,
     print_figures,
+    refuse_depth,
     rig_at,
     selected,
     warn_notes,
@@ -30,7 +32,7 @@ from aceg_ros.datasets.rig import Moment, recognize
 from aceg_ros.engine import Engines
 from aceg_ros.errors import AcegError, DatasetError
 from aceg_ros.evaluation.among import evaluate_among
-from aceg_ros.evaluation.metrics import evaluate, evaluate_rig
+from aceg_ros.evaluation.metrics import evaluate, evaluate_rig, evaluate_with_depth
 from aceg_ros.evaluation.report import write_report
 from aceg_ros.evaluation.tables import evaluation_lines
 from aceg_ros.localization.localizer import Localizer
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'localized together',
     )
     add_selection(parser)
+    add_depth(parser)
     add_device(parser)
     add_networks(parser)
     add_options(parser)
@@ -77,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     if recognize(arguments.dataset):
         if arguments.beside or arguments.report is not None:
             raise AcegError('--beside and --report are of one camera: give the dataset of one')
+        refuse_depth(arguments)
         moments = _selected_moments(arguments)
     else:
         frames = selected(arguments, arguments.dataset).frames
@@ -95,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if moments:
             evaluation = evaluate_rig(alone, moments, Monitor(bar))
+        elif arguments.depth:
+            evaluation = evaluate_with_depth(alone, frames, Monitor(bar))
         else:
             evaluation = evaluate(alone, frames, Monitor(bar))
         among = None

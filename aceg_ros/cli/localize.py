@@ -9,12 +9,14 @@ from pathlib import Path
 
 from aceg_ros.cli.common import (
     add_camera,
+    add_depth,
     add_device,
     add_networks,
     add_options,
     configuration,
     images_at,
     networks,
+    refuse_depth,
     rig_at,
     warn_notes,
     warn_skipped,
@@ -45,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help='file for the poses, TUM format; without it they are printed',
     )
+    add_depth(parser)
     add_device(parser)
     add_networks(parser)
     add_options(parser)
@@ -62,7 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
             if isinstance(frame, Moment):
                 found = maps.localize_rig(*frame.read())
             else:
-                found = maps.localize(frame.image(), frame.camera)
+                depth = frame.registered_depth() if arguments.depth else None
+                found = maps.localize(frame.image(), frame.camera, depth=depth)
         except ImageError as error:
             print(f'aceg: left out {frame.name}: {error}', file=sys.stderr)
             continue
@@ -84,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _queries(arguments: argparse.Namespace) -> Sequence[Frame | Moment]:
     """Images, or those of all cameras of a rig at a time."""
     if recognize(arguments.images):
+        refuse_depth(arguments)
         rig = rig_at(arguments.images, arguments)
         warn_notes(rig.notes)
         warn_skipped(rig.skipped)

@@ -54,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_places(parser)
     parser.add_argument('--images', type=int, default=20, help='images for each trap and place')
+    parser.add_argument(
+        '--depth', action='store_true', help='give depth images too, where the places have some'
+    )
     add_device(parser)
     add_networks(parser)
     add_options(parser)
@@ -71,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         strangers = [f for other in places if other is not place for f in other.queries]
         strangers = strangers or list(ProceduralWorlds(1, _STRANGER).scene(0).mapping)
         try:
-            sprung = _sprung(place, strangers, engine, config, arguments.budget)
+            sprung = _sprung(place, strangers, engine, config, arguments.budget, arguments.depth)
         except FitError as error:
             print(f'{place.name}: left out, {error}', flush=True)
             continue
@@ -95,7 +98,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _sprung(
-    place: Place, strangers: Sequence[Frame], engine: Engine, config: Config, budget: float
+    place: Place,
+    strangers: Sequence[Frame],
+    engine: Engine,
+    config: Config,
+    budget: float,
+    use_depth: bool,
 ) -> list[Outcome]:
     """All traps of a place; raises FitError when it cannot be mapped."""
     options = replace(config.mapping, budget=budget)
@@ -103,8 +111,8 @@ def _sprung(
     def sprung(mapping: Sequence[Frame], set_up: Iterable[Trap]) -> list[Outcome]:
         code = map_scene(mapping, engine, options).code
         localizer = Localizer(code, engine, config.localization)
-        clean = answers(localizer, place.queries)
-        return [spring(localizer, trap, clean) for trap in set_up]
+        clean = answers(localizer, place.queries, use_depth)
+        return [spring(localizer, trap, clean, use_depth) for trap in set_up]
 
     doubled, twins = twin_rooms(place.mapping, place.queries)
     single = sprung(place.mapping, (*traps(place.queries, strangers), *place.own))

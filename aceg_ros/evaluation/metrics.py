@@ -172,6 +172,19 @@ def evaluate(
     return _evaluate(asked, monitor)
 
 
+def evaluate_with_depth(
+    localizer: Localizer | MapSet, frames: Sequence[Frame], monitor: Monitor | None = None
+) -> Evaluation:
+    """As `evaluate`, with the depth images of those frames that have some."""
+
+    def read(frame: Frame) -> _Question:
+        image, depth = frame.image(), frame.registered_depth()
+        return lambda: localizer.localize(image, frame.camera, depth=depth)
+
+    asked = [_Asked(frame, frame.world_from_cam, partial(read, frame)) for frame in frames]
+    return _evaluate(asked, monitor)
+
+
 def evaluate_rig(
     localizer: Localizer | MapSet, moments: Sequence[Moment], monitor: Monitor | None = None
 ) -> Evaluation:

@@ -11,6 +11,7 @@ from aceg_ros.geometry.cameras import Array, Camera
 from aceg_ros.geometry.poses import transform_points
 
 _MIN_FORWARD = 0.05  # z of a unit ray: depth along z says nothing about rays across
+_EDGE = 0.05  # part of the depth
 _WIDEST = 16  # px that a depth pixel may cover
 
 
@@ -47,6 +48,22 @@ def register_depth(
             np.minimum.at(nearest, (y[inside] * width + x[inside]).astype(np.int64), z[inside])
     nearest[np.isinf(nearest)] = 0.0
     return nearest.reshape(height, width)
+
+
+def smooth_depth(depth: NDArray[np.float32], around: Array) -> Array:
+    """Mean depth (N,) of ``depth`` (H, W) at places, each given by A pixels (N, A, 2) around it.
+
+    0 at holes, which nan and 0 are, and at edges: where half of the pixels or more are holes, or
+    depths differ by more than 5 %. Pixels beyond the border count as those at the border.
+    """
+    height, width = depth.shape
+    columns, rows = np.rint(np.moveaxis(around, 2, 0)).astype(np.int64)
+    z = np.nan_to_num(depth, posinf=0.0)[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+    known = z > 0
+    low, high = np.where(known, z, np.inf).min(axis=1), z.max(axis=1)
+    smooth = (known.mean(axis=1) > 0.5) & (high - low < _EDGE * low)
+    mean = np.where(known, z, 0.0).sum(axis=1) / known.sum(axis=1).clip(1)
+    return np.asarray(np.where(smooth, mean, 0.0), np.float64)
 
 
 @lru_cache(maxsize=4)

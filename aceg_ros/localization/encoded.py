@@ -38,6 +38,7 @@ class EncodedImage:
     encode: Encode  # what gave the patches
     seconds: float  # that it took
     turn: int = 0  # by which the image as given was turned
+    depth: np.ndarray | None = None  # (H, W) of the image as given, meters along z, 0 where unknown
 
     def turned(self, turn: int) -> EncodedImage:
         """The image turned counterclockwise by ``turn`` times 90 degrees, and encoded."""
@@ -48,7 +49,14 @@ class EncodedImage:
         (patches,) = self.encode([view], [view_camera])
         seconds = time.perf_counter() - started
         return EncodedImage(
-            self.camera.turned(turn), view, view_camera, patches, self.encode, seconds, turn
+            self.camera.turned(turn),
+            view,
+            view_camera,
+            patches,
+            self.encode,
+            seconds,
+            turn,
+            self.depth,
         )
 
     def given_pixels(self, points2d: Array) -> Array:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aceg_ros.localization.options import GateOptions
-from aceg_ros.localization.result import Localization, Reason
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.verification import ConfidenceModel, Evidence
 
 # What is said of a pose that is too unlikely, by the evidence that speaks most against it.
@@ -66,3 +70,22 @@ def refusal(
     ):
         return Reason.AMBIGUOUS, f'{_WORDS[Reason.AMBIGUOUS]}: the image could be of either'
     return None
+
+
+def with_depth(
+    found: Localization, ratios: NDArray[np.float64], options: GateOptions
+) -> Localization | LocalizationFailure:
+    """A pose beside what was measured, `depth_ratios` (M,); refused where they contradict it."""
+    if len(ratios) < options.min_depth_points:
+        return found
+    error = float(np.median(np.abs(ratios - 1)))
+    if error <= options.max_depth_error:
+        return replace(found, depth_error=error)
+    return LocalizationFailure(
+        Reason.OTHER_DEPTH,
+        f'measured depths are {np.median(ratios):.2g} times those at the pose found, and differ by '
+        f'{error:.0%}: it is another place, or a picture of this one',
+        found.seconds,
+        found.confidence,
+        found.evidence,
+    )

@@ -16,14 +16,16 @@ import torch
 from aceg_ros.encoder.base import image_tensor, similarity
 from aceg_ros.encoder.view import patch_rays
 from aceg_ros.engine import Engine
+from aceg_ros.errors import ImageError, MapCodeError
 from aceg_ros.geometry.cameras import Camera, turned_from_cam
 from aceg_ros.geometry.poses import shifted
 from aceg_ros.geometry.rigs import Rig
 from aceg_ros.landmarks.templates import planar_patches
 from aceg_ros.localization.alignment import AlignedPose, align
 from aceg_ros.localization.clock import Clock
+from aceg_ros.localization.depth import depth_ratios
 from aceg_ros.localization.encoded import TURNS, EncodedImage
-from aceg_ros.localization.gate import refusal
+from aceg_ros.localization.gate import refusal, with_depth
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.query import Query
 from aceg_ros.localization.recorded import RecordedFrame
@@ -85,15 +87,23 @@ class Localizer:
         return cls(code, Engine.for_map(code.info, device), options)
 
     def localize(
-        self, image: np.ndarray, camera: Camera, prior: np.ndarray | None = None
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        prior: np.ndarray | None = None,
+        depth: np.ndarray | None = None,
     ) -> Localization | LocalizationFailure:
         """The pose of ``image`` (H, W, 3) uint8 RGB, or a refusal.
 
-        ``prior`` (4, 4) is a guess of world_from_cam, and may be wrong. Poses and points
-        are in the frame of the mapping poses. Raises ImageError when the image is no such array,
-        or has another size than ``camera``.
+        ``prior`` (4, 4) is a guess of world_from_cam, and may be wrong. ``depth`` (H, W) is what
+        was measured along z with the image and registered to it, in meters, 0 where unknown; it
+        tells pictures of a place from the place. Poses and points are in the frame of the mapping
+        poses. Raises ImageError when image or depth is no such array, or has another size than
+        ``camera``, and MapCodeError for depth in a map whose unit is not the meter.
         """
-        return self._with_memory(lambda: self.localize_encoded(self.encode(image, camera), prior))
+        return self._with_memory(
+            lambda: self.localize_encoded(self.encode(image, camera, depth), prior)
+        )
 
     @property
     def device(self) -> torch.device:
@@ -110,17 +120,24 @@ class Localizer:
         torch.cuda.empty_cache()
         self._reader = reader_of(self.code, self._engine, self.options.reader)
 
-    def encode(self, image: np.ndarray, camera: Camera) -> EncodedImage:
+    def encode(
+        self, image: np.ndarray, camera: Camera, depth: np.ndarray | None = None
+    ) -> EncodedImage:
         """The image as maps are asked for it; raises ImageError as `localize` does.
 
         Other localizers with the same `encoding` take it too.
         """
         clock = Clock()
+        if depth is not None and depth.shape != (camera.height, camera.width):
+            raise ImageError(
+                f'depth of shape {depth.shape} does not go with images of {camera.width}x'
+                f'{camera.height}: register it to the camera of the images'
+            )
         view, view_camera = self._encoder.view(image, camera)
         (patches,) = self._encode([view], [view_camera])
         clock.lap('encode')
         seconds = clock.seconds['encode']
-        return EncodedImage(camera, view, view_camera, patches, self._encode, seconds)
+        return EncodedImage(camera, view, view_camera, patches, self._encode, seconds, depth=depth)
 
     @property
     def encoding(self) -> tuple[str, int | None]:
@@ -142,19 +159,21 @@ class Localizer:
         rig: Rig,
         now_from_then: Sequence[np.ndarray] | None = None,
         prior: np.ndarray | None = None,
+        depths: Sequence[np.ndarray | None] | None = None,
     ) -> Localization | LocalizationFailure:
         """The pose world_from_rig from an image of each of the rig's cameras, or a refusal.
 
         ``images`` are in the order of the cameras, None of a camera that has none. Images of
         another time than the pose is asked for come with how the rig moved since: `now_from_then`
         (4, 4) of each, from odometry. A blank image is left out. ``prior`` (4, 4) is a guess of
-        world_from_rig. Raises ImageError as `localize` does, also without any image.
+        world_from_rig. ``depths`` are those of the images, as for `localize`. Raises what that
+        does, and ImageError without any image.
         """
-        query = Query.of(images, rig, now_from_then)
+        query = Query.of(images, rig, now_from_then, depths)
 
         def localize() -> Localization | LocalizationFailure:
-            pairs = zip(query.images, query.cameras, strict=True)
-            encoded = [self.encode(image, camera) for image, camera in pairs]
+            parts = zip(query.images, query.cameras, query.depths, strict=True)
+            encoded = [self.encode(*part) for part in parts]
             return self.localize_encoded_rig(encoded, query.rig_from_cam, prior)
 
         return query.named(self._with_memory(localize))
@@ -173,6 +192,11 @@ class Localizer:
         no others are tried then.
         """
         clock = Clock()
+        if not self.code.info.metric and any(image.depth is not None for image in images):
+            raise MapCodeError(
+                'lengths of this map are not meters, so that measured depth cannot be compared '
+                'with them: localize without depth, or map with poses in meters'
+            )
         clock.seconds['encode'] = sum(image.seconds for image in images)
         shown = [
             index
@@ -295,7 +319,9 @@ class Localizer:
         for index, image in enumerate(turned):
             rows = answer.cameras == index
             points2d[rows] = image.given_pixels(points2d[rows])
-        return replace(answer, points2d=points2d), settled
+        answer = replace(answer, points2d=points2d)
+        ratios = depth_ratios(answer, [image.depth for image in images], rig_from_cam)
+        return with_depth(answer, ratios, self.options.gate), settled
 
     def _answer(
         self, views: Sequence[View], prior: np.ndarray | None, clock: Clock

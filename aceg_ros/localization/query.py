@@ -19,6 +19,7 @@ class Query:
 
     index: np.ndarray  # (N,) which of the rig's cameras
     images: tuple[np.ndarray, ...]  # RGB (H, W, 3) uint8
+    depths: tuple[np.ndarray | None, ...]  # (H, W) meters along z, 0 where unknown
     cameras: tuple[Camera, ...]
     rig_from_cam: np.ndarray  # (N, 4, 4), of each camera when its image was taken
 
@@ -28,9 +29,15 @@ class Query:
         images: Sequence[np.ndarray | None],
         rig: Rig,
         now_from_then: Sequence[np.ndarray] | None = None,
+        depths: Sequence[np.ndarray | None] | None = None,
     ) -> Query:
         """See `Localizer.localize_rig`, also for what is raised."""
         given = [index for index, image in enumerate(images) if image is not None]
+        depths = [None] * len(images) if depths is None else depths
+        if len(depths) != len(images):
+            raise ImageError(
+                f'{len(depths)} depth images of {len(images)} cameras: give one for each, or None'
+            )
         if len(images) != len(rig.cameras) or not given:
             raise ImageError(
                 f'{len(given)} images of {len(images)} cameras were given for a rig of '
@@ -42,6 +49,7 @@ class Query:
         return cls(
             np.array(given),
             tuple(image for image in images if image is not None),
+            tuple(depths[index] for index in given),
             tuple(rig.cameras[index] for index in given),
             mounts[given],
         )

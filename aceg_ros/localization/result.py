@@ -24,6 +24,7 @@ class Reason(str, Enum):
     UNLIKE_MAP = 'unlike_map'  # the rest of the image disagrees with the map at this pose
     AMBIGUOUS = 'ambiguous'  # the image could also show another place of the map
     UNCERTAIN = 'uncertain'  # the covariance is too large
+    OTHER_DEPTH = 'other_depth'  # measured depths are not those of the pose
     FAR_VIEW = 'far_view'  # too far from all mapping views, or turned too far from them
 
     def __str__(self) -> str:
@@ -54,6 +55,7 @@ class Localization:
     cameras: np.ndarray | None = None
     # quarter turns counterclockwise after which each image was known; 0 without roll
     turns: tuple[int, ...] = ()
+    depth_error: float = math.nan  # part by which measured depths differ, a median; nan if unknown
 
     @property
     def scene_distance(self) -> float:

@@ -111,9 +111,12 @@ class MapSet:
         camera: Camera,
         prior: np.ndarray | None = None,
         first: str | None = None,
+        depth: np.ndarray | None = None,
     ) -> Localization | LocalizationFailure:
         """As `localize_rig`, of one image."""
-        return self.localize_rig([image], Rig.single(camera), prior=prior, first=first)
+        return self.localize_rig(
+            [image], Rig.single(camera), prior=prior, first=first, depths=[depth]
+        )
 
     def localize_rig(
         self,
@@ -122,6 +125,7 @@ class MapSet:
         now_from_then: Sequence[np.ndarray] | None = None,
         prior: np.ndarray | None = None,
         first: str | None = None,
+        depths: Sequence[np.ndarray | None] | None = None,
     ) -> Localization | LocalizationFailure:
         """See `Localizer.localize_rig`; ``prior`` is in the frame of the map that is asked first.
 
@@ -134,7 +138,7 @@ class MapSet:
         first = self.last if first is None else first
         if self._places.get(self.last) == first != '':
             first = self.last
-        query = Query.of(images, rig, now_from_then)
+        query = Query.of(images, rig, now_from_then, depths)
         try:
             return query.named(self._localize(query, prior, first))
         except torch.cuda.OutOfMemoryError:
@@ -305,6 +309,7 @@ class _Question:
 
     def _encode(self, localizer: Localizer) -> list[EncodedImage]:
         if localizer.encoding not in self._encoded:
-            pairs = zip(self._query.images, self._query.cameras, strict=True)
-            self._encoded[localizer.encoding] = [localizer.encode(*pair) for pair in pairs]
+            query = self._query
+            parts = zip(query.images, query.cameras, query.depths, strict=True)
+            self._encoded[localizer.encoding] = [localizer.encode(*part) for part in parts]
         return self._encoded[localizer.encoding]

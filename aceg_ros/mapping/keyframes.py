@@ -15,6 +15,7 @@ from aceg_ros.encoder.descriptor import global_descriptor
 from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.depth import smooth_depth
 from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.mapping.options import MIN_KEYFRAMES
 from aceg_ros.monitor import Monitor
@@ -24,9 +25,8 @@ _TURN_DEG = 15.0
 _ZOOM = 1.5
 _BEST = 1000  # patches by which an image is judged and described as a whole
 _LIGHT = 0.1
-# A patch's depth is the mean of these pixels' (px from its center), unless they differ by more.
+# A patch's depth is that of these pixels, px from its center.
 _AROUND = np.array([(x, y) for y in (-2.0, 0.0, 2.0) for x in (-2.0, 0.0, 2.0)])
-_EDGE = 0.05  # of the depth
 _ENOUGH = 0.2  # of a keyframe's patches
 
 
@@ -159,13 +159,7 @@ def _measured(frame: Frame, camera: Camera, patches: Patches) -> torch.Tensor | 
         return None
     around = patches.points2d.double().numpy()[:, None] + _AROUND
     points2d = full_size(around.reshape(-1, 2), camera, frame.camera)
-    columns, rows = points2d.round().astype(int).T
-    z = np.nan_to_num(depth)[rows, columns].reshape(len(around), -1)
-    known = z > 0
-    low, high = np.where(known, z, np.inf).min(axis=1), z.max(axis=1)
-    smooth = (known.mean(axis=1) > 0.5) & (high - low < _EDGE * low)
-    mean = z.sum(axis=1) / known.sum(axis=1).clip(1)
-    distances = torch.from_numpy(np.where(smooth, mean, 0.0)).float()
+    distances = torch.from_numpy(smooth_depth(depth, points2d.reshape(around.shape))).float()
     return torch.nan_to_num(distances / patches.rays[:, 2].clamp_min(1e-3))
 
 

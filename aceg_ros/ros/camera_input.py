@@ -24,7 +24,7 @@ from aceg_ros.datasets.camera_info import (
     holds_calibration,
     rectified_from_optical,
 )
-from aceg_ros.errors import CameraError, ImageError
+from aceg_ros.errors import CameraError, ImageError, TransformError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import Array, make_pose
 from aceg_ros.ros.arrivals import WINDOW, Arrivals
@@ -78,6 +78,15 @@ class CameraImage:
     def frame_id(self) -> str:
         """The camera's optical frame, without the slash that ROS 1 put before it."""
         return self.message.header.frame_id.lstrip('/')
+
+    def optical_frame(self, override: str) -> str:
+        """Name of the frame the camera sees in; raises TransformError where nothing names it."""
+        frame = (override or self.frame_id).lstrip('/')
+        if not frame:
+            raise TransformError(
+                'images name no frame in their header; have the driver do so, or set camera_frame'
+            )
+        return frame
 
     def decode(self) -> tuple[NDArray[np.uint8], Camera]:
         """RGB (H, W, 3) uint8 and the camera that took it.

@@ -39,6 +39,16 @@ IMAGE_TIMEOUT = Parameter(
     maximum=3600.0,
 )
 
+DEPTH_TOLERANCE = Parameter(
+    'depth_tolerance',
+    0.02,
+    'Largest difference between the stamps of an image and of its depth image.',
+    unit='s',
+    minimum=0.0,
+    maximum=1.0,
+    read_only=True,
+)
+
 # What every node that works on images of a camera has.
 CAMERA_PARAMETERS = (
     COMPRESSED,

@@ -14,6 +14,7 @@ from PIL import Image
 
 from aceg_ros import __version__
 from aceg_ros.cli.main import COMMANDS, main
+from aceg_ros.datasets import RecordingWriter
 from aceg_ros.datasets.trajectory import read_trajectory
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.landmarks.landmarks import Landmarks
@@ -120,6 +121,34 @@ class TestEvaluate:
                 'wrong': 2 - found,
             }
             assert f'{found} of 2 images found in the right map' in outcome.out
+
+
+class TestDepth:
+    """A recording of the place, and one of pictures of it, each 0.6 m away."""
+
+    @pytest.fixture(scope='class')
+    def recordings(self, tmp_path_factory, queries):
+        folder = tmp_path_factory.mktemp('depth')
+        for name in ('place', 'pictures'):
+            writer = RecordingWriter(folder / name, queries[0].camera)
+            for index, frame in enumerate(queries[2:4]):
+                depth = frame.registered_depth()
+                seen = depth if name == 'place' else np.full_like(depth, 0.6)
+                writer.add(frame.image(), frame.world_from_cam, float(index + 1), seen)
+        return folder
+
+    @pytest.mark.parametrize(('name', 'found'), [('place', 2), ('pictures', 0)])
+    def test_evaluate(self, aceg, mapping, recordings, name, found):
+        command = ['evaluate', mapping / 'room.aceg', recordings / name, '--json', '-']
+        assert json.loads(aceg(*command).out)['localized'] == 2
+        assert json.loads(aceg(*command, '--depth').out)['localized'] == found
+
+    def test_localize(self, aceg, mapping, recordings):
+        command = ['localize', mapping / 'room.aceg', recordings / 'pictures']
+        assert '2 of 2 images localized' in aceg(*command).err
+        refused = aceg(*command, '--depth')
+        assert refused.status == 1
+        assert '(other_depth): measured depths are' in refused.err
 
 
 class TestLocalize:

@@ -96,6 +96,7 @@ def test_map_takes_the_images_of_all_cameras(aceg, folder, tmp_path, monkeypatch
         (['--split', 'test'], 'no splits'),
         (['--start', '9'], 'none of 3 moments'),
         (['--report', 'page'], 'of one camera'),
+        (['--depth'], 'of one camera'),
     ],
 )
 def test_what_does_not_go_with_a_rig(aceg, mapping, folder, command, words):

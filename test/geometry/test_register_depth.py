@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aceg_ros.geometry.cameras import Camera, intrinsic_matrix
-from aceg_ros.geometry.depth import register_depth
+from aceg_ros.geometry.depth import register_depth, smooth_depth
 from aceg_ros.geometry.poses import make_pose, so3_exp
 
 COLOR = Camera('plumb_bob', 160, 120, intrinsic_matrix(131, 131, 80, 60), [0.1, -0.1, 0, 0, 0])
@@ -71,3 +71,31 @@ def test_behind_the_color_camera():
 def test_of_another_size():
     with pytest.raises(ValueError, match='not that of its camera'):
         register_depth(np.ones((4, 4), np.float32), DEPTH, COLOR)
+
+
+class TestSmoothDepth:
+    AROUND = np.array([(x, y) for y in (-1.0, 0.0, 1.0) for x in (-1.0, 0.0, 1.0)])
+
+    def at(self, depth, x, y):
+        return smooth_depth(depth, np.array([[x, y]])[:, None] + self.AROUND)[0]
+
+    def test_mean(self):
+        depth = np.fromfunction(lambda y, x: 2.0 + 0.01 * x, (8, 8)).astype(np.float32)
+        assert self.at(depth, 3.2, 4.0) == pytest.approx(2.03)
+
+    def test_edge(self):
+        depth = np.full((8, 8), 2.0, np.float32)
+        depth[:, 4:] = 3.0
+        assert self.at(depth, 3, 4) == 0.0
+        assert self.at(depth, 2, 4) == 2.0
+
+    @pytest.mark.parametrize('hole', [0.0, np.nan, np.inf, -np.inf])
+    def test_holes(self, hole):
+        depth = np.full((8, 8), 2.0, np.float32)
+        depth[:, 4] = hole
+        assert self.at(depth, 3, 4) == 2.0
+        depth[:, 3] = hole
+        assert self.at(depth, 3, 4) == 0.0
+
+    def test_beyond_the_border(self):
+        assert self.at(np.full((8, 8), 2.0, np.float32), -3, 20) == 2.0

@@ -104,7 +104,9 @@ class FakeLocalizer:
         self.estimates = estimates
         self.covariance = np.eye(6) if covariance is None else covariance
 
-    def localize(self, image: np.ndarray, camera: Camera) -> Localization | LocalizationFailure:
+    def localize(
+        self, image: np.ndarray, camera: Camera, depth: np.ndarray | None = None
+    ) -> Localization | LocalizationFailure:
         """Give the estimate, with points before the camera, some seen a little off."""
         estimate = self.estimates[int(image[0, 0, 0]) + 256 * int(image[0, 0, 1])]
         if estimate is None:

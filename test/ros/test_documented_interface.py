@@ -28,18 +28,17 @@ GENERAL = re.compile(
 @pytest.fixture(scope='module', params=TABLES)
 def node(request, ros, tmp_path_factory) -> str:
     """A node with everything that its parameters can turn on, except compressed images."""
-    parameters = {}
+    parameters = {'use_depth': True}
     if request.param == 'aceg_mapper':
         folder = tmp_path_factory.mktemp('documented')
-        parameters = {
+        parameters |= {
             'recording': folder / 'recording',
             'map': folder / 'map.aceg',
             'pose_source': 'topic',
-            'use_depth': True,
         }
     module = request.param.removeprefix('aceg_')
     ros.start(f'aceg_ros.ros.{module}', parameters=parameters)
-    if parameters:
+    if 'pose_source' in parameters:
         ros.publisher(PoseStamped, '/pose')  # once it is heard
     wait_until(lambda: settled(ros, request.param), what=f'{request.param} to be known')
     return request.param

@@ -9,20 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import cycle
 from typing import TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.errors import DatasetError
 from aceg_ros.geometry.poses import shifted
 from aceg_ros.lab.encoder_training.light import relit
 from aceg_ros.lab.traps import images
-from aceg_ros.localization.result import Localization, LocalizationFailure, Localizes
+from aceg_ros.localization.localizer import Localizer
+from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.localization.verification import is_gross, is_right
 from aceg_ros.tracking.gate import Fix, Gate
 
+ON_A_SCREEN, MIRRORED = 'the place on a screen elsewhere', 'mirrored'
 # In these a pose can be right, in those none is.
 _FLAWS: dict[str, images.Flaw] = {
     'motion blur': images.motion_blur,
@@ -36,15 +40,17 @@ _FLAWS: dict[str, images.Flaw] = {
 }
 _DECEPTIONS: dict[str, images.Flaw] = {
     'another place': images.another_place,
-    'the place on a screen elsewhere': images.on_a_screen,
+    ON_A_SCREEN: images.on_a_screen,
     'a thing of the place elsewhere': images.poster_elsewhere,
-    'mirrored': images.mirrored,
+    MIRRORED: images.mirrored,
     'blank wall': images.blank_wall,
     'covered lens': images.covered_lens,
 }
 AS_IT_IS, OTHER_LIGHT = 'as it is', 'other light'
 # Of the images given to the filter, this one in so many is as it is, so that it has a track.
 _CLEAN_EVERY = 5
+_SCREEN_DEPTH = (0.7, 2.5)  # m
+_FLAW_SEED = 31
 _INTERVAL = 0.2  # s between images, for the filter
 
 
@@ -122,12 +128,12 @@ def traps(queries: Sequence[Frame], strangers: Sequence[Frame], seed: int = 0) -
             replace(
                 frame,
                 name=f'{frame.name}, {name}',
-                load_image=partial(
-                    _flawed, flaw, frame, strangers[index % len(strangers)], [seed, index]
-                ),
+                load_image=partial(_flawed, flaw, frame, stranger, [seed, index]),
+                load_depth=partial(_flawed_depth, name, frame, stranger, [seed, index]),
+                depth_camera=None,
                 world_from_cam=frame.world_from_cam if name in _FLAWS else None,
             )
-            for index, frame in enumerate(queries)
+            for index, (frame, stranger) in enumerate(zip(queries, cycle(strangers), strict=False))
         ]
         yield Trap(name, flawed)
 
@@ -145,15 +151,17 @@ def twin_rooms(mapping: Sequence[Frame], queries: Sequence[Frame]) -> tuple[list
     return [*mapping, *twin], Trap('two equal rooms in the map', asked)
 
 
-def spring(localizer: Localizes, trap: Trap, clean: Sequence[Answer]) -> Outcome:
+def spring(
+    localizer: Localizer, trap: Trap, clean: Sequence[Answer], use_depth: bool = False
+) -> Outcome:
     """Ask for all images of a trap, alone and in a stream with images that are as they are.
 
-    ``clean`` are the answers to the latter.
+    ``clean`` are the answers to the latter. With ``use_depth`` depth images are given too.
     """
     gate = Gate()
     trials = []
     for index, (frame, answer) in enumerate(
-        zip(trap.frames, answers(localizer, trap.frames), strict=True)
+        zip(trap.frames, answers(localizer, trap.frames, use_depth), strict=True)
     ):
         if index % _CLEAN_EVERY == 0:
             _filter(gate, 2 * index, clean[index % len(clean)])
@@ -161,9 +169,14 @@ def spring(localizer: Localizes, trap: Trap, clean: Sequence[Answer]) -> Outcome
     return Outcome(trap, trials)
 
 
-def answers(localizer: Localizes, frames: Sequence[Frame]) -> list[Answer]:
-    """What a localizer says of images."""
-    return [localizer.localize(frame.image(), frame.camera) for frame in frames]
+def answers(localizer: Localizer, frames: Sequence[Frame], use_depth: bool = False) -> list[Answer]:
+    """What a localizer says of images, with ``use_depth`` beside their depth images."""
+    return [
+        localizer.localize(
+            frame.image(), frame.camera, depth=frame.registered_depth() if use_depth else None
+        )
+        for frame in frames
+    ]
 
 
 def _filter(gate: Gate, number: int, answer: Answer) -> bool:
@@ -174,7 +187,31 @@ def _filter(gate: Gate, number: int, answer: Answer) -> bool:
     return gate.check(Fix(stamp, answer.world_from_cam, answer.covariance)).accepted
 
 
+def _flawed_depth(name: str, frame: Frame, stranger: Frame, seed: list[int]) -> NDArray[np.float32]:
+    """What a depth camera sees beside `_flawed`; 0 where nothing is known.
+
+    That is the place, or the stranger's. A mirror shows the depth of the place, too. A screen is
+    flat, and as far away as it happens to be.
+    """
+    width, height = frame.camera.width, frame.camera.height
+    nothing = np.zeros((height, width), np.float32)
+    seen = frame if name in _FLAWS or name == MIRRORED else stranger
+    depth = seen.registered_depth()
+    if depth is None:
+        depth = nothing
+    if seen is stranger:
+        depth = np.asarray(cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST))
+    if name == MIRRORED:
+        return np.ascontiguousarray(depth[:, ::-1])
+    if name == ON_A_SCREEN:
+        rng = np.random.default_rng([*seed, _FLAW_SEED])
+        black = np.zeros((height, width, 3), np.uint8)
+        screen = images.on_a_screen(black + np.uint8(255), black, rng)[..., 0] > 0
+        return np.where(screen, np.float32(rng.uniform(*_SCREEN_DEPTH)), depth)
+    return depth
+
+
 def _flawed(flaw: images.Flaw, frame: Frame, stranger: Frame, seed: list[int]) -> images.Image:
     image = frame.image()
     other = cv2.resize(stranger.image(), image.shape[1::-1], interpolation=cv2.INTER_AREA)
-    return flaw(image, np.asarray(other, np.uint8), np.random.default_rng([*seed, 31]))
+    return flaw(image, np.asarray(other, np.uint8), np.random.default_rng([*seed, _FLAW_SEED]))

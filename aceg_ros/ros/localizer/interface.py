@@ -5,6 +5,7 @@ from __future__ import annotations
 from rclpy.lifecycle import LifecycleNode
 
 from aceg_ros.geometry.poses import Array
+from aceg_ros.ros.depth_input import DepthInput
 from aceg_ros.ros.localizer.cameras import Cameras
 from aceg_ros.ros.localizer.maps import Maps
 from aceg_ros.ros.localizer.options import AUTO
@@ -15,7 +16,7 @@ from aceg_ros.ros.localizer.rig_mounting import RigMounting
 from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.localizer.tracked_frame import FrameNames, TrackedFrames
 from aceg_ros.ros.middleware.tf import Transforms, TransformSender
-from aceg_ros.ros.parameters import Parameters
+from aceg_ros.ros.parameters import Parameters, image_reliability
 from aceg_ros.ros.worker import Worker
 from aceg_ros.tracking.modes import TfMode
 from aceg_ros.tracking.tracker import Tracker
@@ -65,6 +66,17 @@ class Interface:
             lambda: settings['path_length'],
         )
         self.requests = Requests(node, localizer, lambda: settings['relocalize_timeout'])
+        self._depth = (
+            DepthInput(
+                node,
+                self.transforms,
+                settings['depth_tolerance'],
+                image_reliability(settings['image_qos']),
+                settings['camera_frame'],
+            )
+            if settings['use_depth']
+            else None
+        )
         pipeline = Pipeline(
             maps,
             tracker,
@@ -75,6 +87,7 @@ class Interface:
             node.get_clock(),
             node.get_logger(),
             cameras.names,
+            self._depth,
         )
         self.worker = Worker(cameras, pipeline, self._min_interval, node.get_logger(), 'localize')
         # By the clock of the stamps, as TF.
@@ -90,12 +103,16 @@ class Interface:
         self.outputs.close()
         if self._sender is not None:
             self._sender.close()
+        if self._depth is not None:
+            self._depth.close()
         self.transforms.close()
 
     def forget_past(self) -> None:
         """Begin TF and path anew, after a jump in time."""
         self.transforms.clear()
         self.outputs.forget_path()
+        if self._depth is not None:
+            self._depth.clear()
 
     def _send_odometry(self) -> None:
         maps, located = self._maps.current, self._tracker.map_from_odom

@@ -102,6 +102,11 @@ class LoadedMaps:
         """Whether there are maps of more places than one."""
         return len({each.place for each in self.by_name.values()}) > 1
 
+    @property
+    def metric(self) -> bool:
+        """Whether the unit of all of them is the meter."""
+        return all(each.localizer.code.info.metric for each in self.by_name.values())
+
     def of_place(self, place: str) -> LoadedMap | None:
         """The map of a place; of several parts that of the last answer, or else the first."""
         parts = [each for each in self.by_name.values() if each.place == place]

@@ -12,7 +12,7 @@ from aceg_ros.datasets.rig import read_mounts
 from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.geometry.poses import Array, make_pose
 from aceg_ros.localization.options import GateOptions as PoseGate
-from aceg_ros.ros.common_options import AUTOSTART, CAMERA_PARAMETERS
+from aceg_ros.ros.common_options import AUTOSTART, CAMERA_PARAMETERS, DEPTH_TOLERANCE
 from aceg_ros.ros.middleware.rotations import rotation_from_euler
 from aceg_ros.ros.parameter_table import Group, Parameter, ParameterError, parameters_of
 from aceg_ros.tracking.gate import GateOptions
@@ -71,6 +71,14 @@ GROUPS = (
         'Camera',
         (
             *CAMERA_PARAMETERS,
+            Parameter(
+                'use_depth',
+                False,
+                'Refuses poses that the topic `depth` contradicts, as of a picture of the place. '
+                'Other cameras are registered by `camera_info` beside it and TF.',
+                read_only=True,
+            ),
+            DEPTH_TOLERANCE,
             Parameter(
                 'max_rate',
                 0.0,
@@ -324,6 +332,8 @@ def rig_of(values: Mapping[str, Any]) -> tuple[tuple[str, ...], Array | None]:
             'parameter camera_frame is for a single camera: have the drivers of a rig name their '
             'frames, or give rig_file'
         )
+    if topics and values['use_depth']:
+        raise ParameterError('parameter use_depth is for a single camera: leave out rig_images')
     if not file:
         return topics, None
     mounts = read_mounts(Path(file).expanduser())

@@ -15,6 +15,7 @@ from aceg_ros.geometry.poses import Array, inverse
 from aceg_ros.geometry.rigs import Rig
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.ros.camera_input import CameraImage
+from aceg_ros.ros.depth_input import DepthInput
 from aceg_ros.ros.localizer.cameras import Moment
 from aceg_ros.ros.localizer.maps import LoadedMaps, Maps
 from aceg_ros.ros.localizer.outputs import Outputs
@@ -53,8 +54,9 @@ class Pipeline:
         clock: Clock,
         logger: RcutilsLogger,
         names: Sequence[str] = (),
+        depth: DepthInput | None = None,
     ) -> None:
-        """``names`` of the cameras of a rig; a single one needs none."""
+        """``names`` of the cameras of a rig; a single one needs none, and may have ``depth``."""
         self._maps = maps
         self._tracker = tracker
         self._tracked_frames = tracked_frames
@@ -66,6 +68,7 @@ class Pipeline:
         self._body = ''
         self._odometry_problem = ''
         self._names = names
+        self._depth = depth
         self._repeated = [RepeatedImage() for _ in statistics.of_cameras]
         self._cameras: dict[int, Camera] = {}
 
@@ -139,8 +142,14 @@ class Pipeline:
             tuple(view.camera for view in views), np.stack([view.rig_from_cam for view in views])
         )
         prior = self._prior(placement)
+        if self._depth is not None and maps.metric:
+            views = [self._with_depth(view, self._depth) for view in views]
         answer = maps.set.localize_rig(
-            [view.rgb for view in views], rig, prior=prior, first=self._tracker.map_id
+            [view.rgb for view in views],
+            rig,
+            prior=prior,
+            first=self._tracker.map_id,
+            depths=[view.depth for view in views],
         )
         if self._hooks.outdated():
             return
@@ -161,6 +170,12 @@ class Pipeline:
             self._draw(views, answer, answer.message, good=False)
             return
         self._check(views, answer, maps, placement, epoch)
+
+    def _with_depth(self, view: CameraView, depth: DepthInput) -> CameraView:
+        """The image with the depth that belongs to it, if any came."""
+        measured = depth.find(view.image, view.camera)
+        self._statistics.of_cameras[view.number].without_depth = depth.problem
+        return replace(view, depth=measured)
 
     def _mounted(self, views: Sequence[CameraView]) -> list[CameraView]:
         """The images of those cameras whose place on the body is known, with these places.

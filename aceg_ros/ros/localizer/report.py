@@ -94,7 +94,11 @@ class Reports:
             return report
         if statistics.unmounted:
             return replace(report, level=Level.ERROR, message=statistics.unmounted)
-        words = self._cameras.apart(number) or _odd(statistics.age, statistics.repeated)
+        words = (
+            self._cameras.apart(number)
+            or _odd(statistics.age, statistics.repeated)
+            or statistics.without_depth
+        )
         return replace(report, level=Level.WARN, message=words) if words else report
 
     def localization(self) -> Report:

@@ -18,6 +18,7 @@ class CameraStatistics:
     unusable: int = 0  # that could not be worked on
     age: float = 0.0  # seconds from the last one's stamp to the work on it; negative: ahead
     repeated: float = 0.0  # seconds, see `RepeatedImage.unexplained`
+    without_depth: str = ''  # why its depth is not known; empty when it is, or none is wanted
     unmounted: str = ''  # why it is not known where the camera is on a rig; empty when it is
 
 

@@ -20,5 +20,6 @@ class CameraView:
     image: CameraImage
     rgb: NDArray[np.uint8]  # (H, W, 3)
     camera: Camera
+    depth: NDArray[np.float32] | None = None  # (H, W) m, as the camera sees it
     # (4, 4), of the camera in the frame whose pose is asked for, at the time of that pose
     rig_from_cam: Array = field(default_factory=lambda: np.eye(4))

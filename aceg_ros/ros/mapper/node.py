@@ -23,7 +23,7 @@ from aceg_ros.recording.recorder import Keyframe, Refusal
 from aceg_ros.recording.session import Session
 from aceg_ros.ros.camera_health import CameraHealth
 from aceg_ros.ros.camera_input import CameraImage, CameraInput
-from aceg_ros.ros.mapper.depth import DepthInput
+from aceg_ros.ros.depth_input import DepthInput
 from aceg_ros.ros.mapper.localizer_client import LocalizerClient
 from aceg_ros.ros.mapper.options import PARAMETERS, TF, limits_of, settings_of
 from aceg_ros.ros.mapper.origin import localizers

@@ -11,7 +11,7 @@ from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.maps.code import SUFFIX
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.session import Settings
-from aceg_ros.ros.common_options import CAMERA_PARAMETERS
+from aceg_ros.ros.common_options import CAMERA_PARAMETERS, DEPTH_TOLERANCE
 from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
 
 TOPIC, TF = 'topic', 'tf'
@@ -140,15 +140,7 @@ GROUPS = (
                 'registered to the images by `camera_info` beside it and TF.',
                 read_only=True,
             ),
-            Parameter(
-                'depth_tolerance',
-                0.02,
-                'Largest difference between the stamps of an image and of its depth image.',
-                unit='s',
-                minimum=0.0,
-                maximum=1.0,
-                read_only=True,
-            ),
+            DEPTH_TOLERANCE,
         ),
     ),
     Group(

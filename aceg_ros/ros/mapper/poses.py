@@ -110,7 +110,7 @@ class TfPoses:
 
     def pose(self, image: CameraImage, timeout: float) -> Array:
         """See `PoseSource`."""
-        camera = optical_frame(image, self._camera_frame)
+        camera = image.optical_frame(self._camera_frame)
         try:
             world_from_optical = self._transforms.lookup(self.frame, camera, image.stamp, timeout)
         finally:
@@ -198,7 +198,7 @@ class TopicPoses:
         """How the camera lies in the frame whose poses come, (4, 4)."""
         if not body:
             return np.eye(4)
-        camera = optical_frame(image, self._camera_frame)
+        camera = image.optical_frame(self._camera_frame)
         try:
             return self._transforms.lookup(body, camera, image.stamp, timeout)
         except TransformError as error:
@@ -244,13 +244,3 @@ class TopicPoses:
                 self._body = message.child_frame_id.lstrip('/')
             self.jumps.note(self._track.add(to_seconds(message.header.stamp), pose))
             self._changed.notify_all()
-
-
-def optical_frame(image: CameraImage, override: str) -> str:
-    """Name of the frame the camera sees in; raises TransformError where nothing names it."""
-    frame = (override or image.frame_id).lstrip('/')
-    if not frame:
-        raise TransformError(
-            'images name no frame in their header; have the driver do so, or set camera_frame'
-        )
-    return frame

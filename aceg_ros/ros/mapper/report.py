@@ -11,7 +11,7 @@ from threading import Lock
 from aceg_ros.recording.recorder import Keyframe, Refusal
 from aceg_ros.recording.session import Session
 from aceg_ros.ros.camera_health import CameraHealth
-from aceg_ros.ros.mapper.depth import DepthInput
+from aceg_ros.ros.depth_input import DepthInput
 from aceg_ros.ros.mapper.poses import PoseSource
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 

@@ -72,6 +72,26 @@ class TestTraps:
         for name in ('motion blur', 'person in front', 'other light'):
             assert made[name].frames[0].world_from_cam is not None
 
+    def test_depth(self):
+        """Of the place, of the stranger, of a flat screen, and of the place in a mirror."""
+        near, far = (np.full((CAMERA.height, CAMERA.width), z, np.float32) for z in (1.0, 9.0))
+        near[:, 0] = 2.0
+        queries = [replace(frame, load_depth=lambda: near) for frame in scene_frames(2)]
+        strangers = [replace(frame, load_depth=lambda: far) for frame in numbered_frames(2)]
+        made = {trap.name: trap.frames[0].registered_depth() for trap in traps(queries, strangers)}
+        np.testing.assert_array_equal(made['motion blur'], near)
+        np.testing.assert_array_equal(made['another place'], far)
+        np.testing.assert_array_equal(made['mirrored'], near[:, ::-1])
+        screen = made['the place on a screen elsewhere']
+        assert len(np.unique(screen)) == 2
+        assert 0.2 < (screen < 9.0).mean() < 0.8
+        assert 0.7 <= screen.min() <= 2.5
+
+    def test_depth_of_places_without(self):
+        made = {trap.name: trap.frames[0] for trap in traps(scene_frames(1), numbered_frames(1))}
+        assert not made['another place'].registered_depth().any()
+        assert not made['motion blur'].registered_depth().any()
+
     def test_strangers_are_needed(self):
         with pytest.raises(DatasetError, match='name another dataset'):
             next(traps(scene_frames(2), []))

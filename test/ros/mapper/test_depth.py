@@ -18,8 +18,8 @@ from aceg_ros.datasets import open_dataset
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.depth import register_depth
 from aceg_ros.geometry.poses import make_pose
+from aceg_ros.ros import depth_input as module
 from aceg_ros.ros.camera_input import CameraImage
-from aceg_ros.ros.mapper import depth as module
 from aceg_ros.ros.messages import camera_info, to_stamp
 from aceg_ros.ros.middleware.bridge import from_depth
 from aceg_ros.ros.middleware.tf import Transforms
@@ -113,7 +113,7 @@ def test_recorded_with_the_keyframe(ros, depth_input, start_mapper):
     assert with_depth.depth_camera is None
     np.testing.assert_allclose(with_depth.depth(), 1.5)
     assert without.depth() is None
-    report = mapper.wait_for_report('recording', 'a keyframe is without depth from /depth')
+    report = mapper.wait_for_report('recording', 'an image is without depth from /depth')
     assert report.level == DiagnosticStatus.WARN
 
     header = image(0.0, 'depth_camera').header

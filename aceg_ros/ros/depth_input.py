@@ -18,7 +18,6 @@ from aceg_ros.geometry.depth import register_depth
 from aceg_ros.geometry.poses import Array, compose, make_pose
 from aceg_ros.geometry.timeline import SAME_INSTANT
 from aceg_ros.ros.camera_input import CameraImage
-from aceg_ros.ros.mapper.poses import optical_frame
 from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.bridge import to_depth
 from aceg_ros.ros.middleware.subscriptions import MatchedSubscription
@@ -34,7 +33,7 @@ class DepthInput:
 
     Depth of the images' frame and size is registered to them already. Other depth has a calibration
     of its own, on the topic `camera_info` beside it, and TF says how its camera lies in the images'
-    frame. `problem` says why the last keyframe is without depth; empty when it has.
+    frame. `problem` says why the last image asked for is without depth; empty when it has.
     """
 
     def __init__(
@@ -60,8 +59,15 @@ class DepthInput:
         self._infos: dict[str, CameraInfo] = {}  # by frame
         self.topic = node.resolve_topic_name('depth')
         self.info_topic = f'{self.topic.rpartition("/")[0]}/camera_info'
-        MatchedSubscription(node, CameraInfo, self.info_topic, self._on_info, _INFOS_QUEUED)
-        MatchedSubscription(node, Image, self.topic, self._on_depth, _KEPT, reliability)
+        self._subscriptions = (
+            MatchedSubscription(node, CameraInfo, self.info_topic, self._on_info, _INFOS_QUEUED),
+            MatchedSubscription(node, Image, self.topic, self._on_depth, _KEPT, reliability),
+        )
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription in self._subscriptions:
+            subscription.close()
 
     def find(self, image: CameraImage, camera: Camera) -> NDArray[np.float32] | None:
         """Meters (H, W) as `camera` sees them in an image that it took; None is logged.
@@ -78,7 +84,7 @@ class DepthInput:
             nearest = min(near, key=lambda message: self._apart(message, wanted))
             depth = self._registered(nearest, image, camera)
         except (CameraError, ImageError, TransformError) as error:
-            self.problem = f'a keyframe is without depth from {self.topic}: {error}'
+            self.problem = f'an image is without depth from {self.topic}: {error}'
             self._logger.warning(self.problem, throttle_duration_sec=10.0)
             return None
         self.problem = ''
@@ -116,7 +122,7 @@ class DepthInput:
 
     def _mounting(self, image: CameraImage, frame: str) -> Array:
         """How the depth camera lies in the frame of the images, (4, 4)."""
-        optical = optical_frame(image, self._camera_frame)
+        optical = image.optical_frame(self._camera_frame)
         try:
             return self._transforms.lookup(optical, frame, image.stamp, _PATIENCE)
         except TransformError as error:
