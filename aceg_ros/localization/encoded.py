@@ -14,8 +14,10 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+import torch
 
-from aceg_ros.encoder.view import full_size
+from aceg_ros.encoder.base import Encoder, image_tensor
+from aceg_ros.encoder.view import full_size, patch_rays
 from aceg_ros.geometry.cameras import Array, Camera
 from aceg_ros.readers.base import ImagePatches
 
@@ -25,6 +27,16 @@ _SMALL_PIXELS = 320 * 240 * 1.2
 
 # of images (H, W, 3) of one size and their cameras, which is quicker than one by one
 Encode = Callable[[Sequence[np.ndarray], Sequence[Camera]], list[ImagePatches]]
+
+
+@torch.inference_mode()
+def encoded_patches(
+    encoder: Encoder, count: int | None, views: Sequence[np.ndarray], cameras: Sequence[Camera]
+) -> list[ImagePatches]:
+    """The ``count`` most reliable patches of each of some images of one size; None: all."""
+    encoded = encoder.encode(image_tensor(np.stack(views), encoder.device))
+    parts = zip(cameras, encoded.features, encoded.reliability, strict=True)
+    return [_most_reliable(count, *part, encoded.stride) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,24 @@ class EncodedImage:
         upright, upside_down = self.encode(views[::2], cameras[::2])
         left, right = self.encode(views[1::2], cameras[1::2])
         return [upright, left, upside_down, right]
+
+
+def _most_reliable(
+    count: int | None,
+    camera: Camera,
+    grid: torch.Tensor,
+    reliability: torch.Tensor,
+    stride: int,
+) -> ImagePatches:
+    """Those of one image, of whose patches ``grid`` (D, H, W) has the features."""
+    centers, rays = patch_rays(camera, stride)
+    usable = torch.from_numpy(np.isfinite(rays).all(axis=1)).to(reliability.device)
+    reliability = reliability.flatten().masked_fill(~usable, -1.0)
+    chosen = reliability.topk(min(int(usable.sum()), count or len(rays))).indices
+    index = chosen.cpu().numpy()
+    return ImagePatches(
+        grid.flatten(1).T[chosen], rays[index], centers[index], camera, grid, stride
+    )
 
 
 def _turned(image: np.ndarray, turn: int) -> np.ndarray:

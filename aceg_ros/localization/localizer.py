@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from aceg_ros.encoder.base import image_tensor, similarity
-from aceg_ros.encoder.view import patch_rays
+from aceg_ros.encoder.base import similarity
 from aceg_ros.engine import Engine
 from aceg_ros.errors import ImageError, MapCodeError
 from aceg_ros.geometry.cameras import Camera, turned_from_cam
@@ -24,13 +24,14 @@ from aceg_ros.landmarks.templates import planar_patches
 from aceg_ros.localization.alignment import AlignedPose, align
 from aceg_ros.localization.clock import Clock
 from aceg_ros.localization.depth import depth_ratios
-from aceg_ros.localization.encoded import TURNS, EncodedImage
+from aceg_ros.localization.encoded import EncodedImage, encoded_patches
 from aceg_ros.localization.gate import refusal, with_depth
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.query import Query
 from aceg_ros.localization.recorded import RecordedFrame
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.search import FoundPose, search_pose
+from aceg_ros.localization.turns import Turns
 from aceg_ros.localization.uncertainty import pose_uncertainty, with_rival
 from aceg_ros.localization.verification import ConfidenceModel, Rival, gather
 from aceg_ros.localization.views import View
@@ -38,7 +39,6 @@ from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.memory import ON_THE_CPU
-from aceg_ros.readers.base import ImagePatches
 from aceg_ros.readers.registry import reader_of
 
 _LOG = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Localizer:
         self.note = ''  # what it had to do to go on working
         self._engine = engine
         self._encoder = engine.encoder
-        self._reader = reader_of(code, engine, self.options.reader)
+        self._begin_reading()
         self._model = model or ConfidenceModel.load()
         self._recorded = RecordedFrame(code)
         self._landmarks = [
@@ -118,7 +118,7 @@ class Localizer:
         self.note = ON_THE_CPU
         self._engine.to(torch.device('cpu'))
         torch.cuda.empty_cache()
-        self._reader = reader_of(self.code, self._engine, self.options.reader)
+        self._begin_reading()
 
     def encode(
         self, image: np.ndarray, camera: Camera, depth: np.ndarray | None = None
@@ -133,11 +133,12 @@ class Localizer:
                 f'depth of shape {depth.shape} does not go with images of {camera.width}x'
                 f'{camera.height}: register it to the camera of the images'
             )
+        encode = partial(encoded_patches, self._encoder, self._reader.max_patches)
         view, view_camera = self._encoder.view(image, camera)
-        (patches,) = self._encode([view], [view_camera])
+        (patches,) = encode([view], [view_camera])
         clock.lap('encode')
         seconds = clock.seconds['encode']
-        return EncodedImage(camera, view, view_camera, patches, self._encode, seconds, depth=depth)
+        return EncodedImage(camera, view, view_camera, patches, encode, seconds, depth=depth)
 
     @property
     def encoding(self) -> tuple[str, int | None]:
@@ -229,6 +230,10 @@ class Localizer:
         recorded_from_map = self._recorded.from_map(seen_from)
         return found.transformed(shifted(recorded_from_map, self.code.info.origin))
 
+    def _begin_reading(self) -> None:
+        self._reader = reader_of(self.code, self._engine, self.options.reader)
+        self._turns = Turns(self._reader, self.options.search.min_turn_gain)
+
     def _in_any_turn(
         self,
         images: Sequence[EncodedImage],
@@ -238,17 +243,17 @@ class Localizer:
     ) -> tuple[Localization | LocalizationFailure, list[int]]:
         """The pose about the map's origin, and how images were turned; turned only if need be."""
         turns = [
-            self._expected_turn(None if prior is None else prior @ mount) for mount in rig_from_cam
+            self._turns.expected(None if prior is None else prior @ mount) for mount in rig_from_cam
         ]
         answer, settled = self._localize_turned(images, turns, rig_from_cam, prior, clock)
         if answer:
             return answer, turns
-        better = [self._better_turn(*pair) for pair in zip(images, turns, strict=True)]
+        better = [self._turns.better(*pair) for pair in zip(images, turns, strict=True)]
         sure = self.options.search.sure_support_ratio
         if better == turns and settled is not None and settled.explains(sure):
             # The place is known, so that the pose tells how the camera is rolled.
             pose = settled.pose.world_from_cam
-            better = [self._expected_turn(pose @ mount) for mount in rig_from_cam]
+            better = [self._turns.expected(pose @ mount) for mount in rig_from_cam]
         clock.lap('turn')
         if better == turns:
             return answer, turns
@@ -267,29 +272,6 @@ class Localizer:
         _LOG.warning(ON_THE_CPU)
         self.leave_gpu()
         return localize()
-
-    def _expected_turn(self, prior: np.ndarray | None) -> int:
-        """The turn after which a camera at ``prior`` is held as the keyframes are."""
-        if prior is None or self.options.search.min_turn_gain >= 1 or not len(self.code.keyframes):
-            return 0
-        keyframes = self.code.keyframes[:, :3, :3]
-        alike = [
-            np.einsum('ij,kij->k', (prior @ turned_from_cam(-turn))[:3, :3], keyframes).max()
-            for turn in range(TURNS)
-        ]
-        return int(np.argmax(alike))
-
-    def _better_turn(self, encoded: EncodedImage, turn: int) -> int:
-        """The turn in which the map knows the patches of an image clearly better than in ``turn``.
-
-        That one itself where there is none.
-        """
-        gain = self.options.search.min_turn_gain
-        if gain >= 1 or self._reader.mean_similarity(encoded.patches) is None:
-            return turn
-        known = [self._reader.mean_similarity(each) or 0.0 for each in encoded.small_turns]
-        best = int(np.argmax(known))
-        return best if known[best] >= known[turn] + gain else turn
 
     def _localize_turned(
         self,
@@ -388,24 +370,3 @@ class Localizer:
             return covariance
         doubt = 1 - found.confidence
         return with_rival(covariance, found.world_from_cam, rival.world_from_cam, doubt)
-
-    @torch.inference_mode()
-    def _encode(self, views: Sequence[np.ndarray], cameras: Sequence[Camera]) -> list[ImagePatches]:
-        """The most reliable patches of images of one size, as many as the map's reader wants."""
-        encoded = self._encoder.encode(image_tensor(np.stack(views), self._encoder.device))
-        parts = zip(cameras, encoded.features, encoded.reliability, strict=True)
-        return [self._most_reliable(*part, encoded.stride) for part in parts]
-
-    def _most_reliable(
-        self, camera: Camera, grid: torch.Tensor, reliability: torch.Tensor, stride: int
-    ) -> ImagePatches:
-        """Those of one image, of whose patches ``grid`` (D, H, W) has the features."""
-        centers, rays = patch_rays(camera, stride)
-        usable = torch.from_numpy(np.isfinite(rays).all(axis=1)).to(reliability.device)
-        reliability = reliability.flatten().masked_fill(~usable, -1.0)
-        count = min(int(usable.sum()), self._reader.max_patches or len(rays))
-        chosen = reliability.topk(count).indices
-        index = chosen.cpu().numpy()
-        return ImagePatches(
-            grid.flatten(1).T[chosen], rays[index], centers[index], camera, grid, stride
-        )

@@ -120,7 +120,7 @@ class TestRolledCamera:
     ):
         answer = localizer.localize(*rolled)
         assert (found.turns, answer.turns) == ((0,), (4 - turn,))
-        monkeypatch.setattr(localizer, '_better_turn', pytest.fail)
+        monkeypatch.setattr(localizer._turns, 'better', pytest.fail)
         encoded, mounts = localizer.encode(*rolled), np.eye(4)[None]
         again = localizer.localize_encoded_rig([encoded], mounts, turns=answer.turns)
         assert pose_error(again.world_from_cam, expected)[0] < 0.15
@@ -137,7 +137,7 @@ class TestRolledCamera:
         )
 
     def test_a_prior_tells_how_it_is_rolled(self, localizer, rolled, expected, monkeypatch):
-        monkeypatch.setattr(localizer, '_better_turn', pytest.fail)  # it is not needed
+        monkeypatch.setattr(localizer._turns, 'better', pytest.fail)  # it is not needed
         answer = localizer.localize(*rolled, prior=expected)
         assert pose_error(answer.world_from_cam, expected)[0] < 0.15
 
@@ -165,7 +165,7 @@ class TestRefusedWhereThePlaceIsKnown:
             return localize(images, turns, *rest)
 
         monkeypatch.setattr(strict, '_localize_turned', localize_turned)
-        monkeypatch.setattr(strict, '_better_turn', lambda image, turn: turn)
+        monkeypatch.setattr(strict._turns, 'better', lambda image, turn: turn)
         assert not strict.localize(frame.image(), frame.camera)
         assert asked == turns
 

@@ -65,7 +65,7 @@ class Floor:
         self.turns = []
         self.encodings = 0
 
-    def encode(self, image, camera):
+    def encode(self, image, camera, depth=None):
         self.encodings += 1
         return Encoded(self.encoding, SimpleNamespace(features=FEATURES))
 
