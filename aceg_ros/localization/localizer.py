@@ -32,8 +32,8 @@ from aceg_ros.localization.recorded import RecordedFrame
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.search import FoundPose, search_pose
 from aceg_ros.localization.turns import Turns
-from aceg_ros.localization.uncertainty import pose_uncertainty, with_rival
-from aceg_ros.localization.verification import ConfidenceModel, Rival, gather
+from aceg_ros.localization.uncertainty import Spacing, pose_uncertainty, with_rival
+from aceg_ros.localization.verification import ConfidenceModel, Evidence, Rival, gather
 from aceg_ros.localization.views import View
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
@@ -71,6 +71,7 @@ class Localizer:
         self._begin_reading()
         self._model = model or ConfidenceModel.load()
         self._recorded = RecordedFrame(code)
+        self._spacing = Spacing(code.keyframes, code.info.quality.median_depth)
         self._landmarks = [
             planar_patches(landmarks, code.keyframes) for landmarks in session_landmarks(code)
         ]
@@ -352,7 +353,9 @@ class Localizer:
         )
         refused = refusal(found, evidence, self._model, self.options.gate)
         if refused is None and settled.support_ratio is not None:
-            found = replace(found, covariance=self._covariance(found, settled, aligned, rival))
+            found = replace(
+                found, covariance=self._covariance(found, evidence, settled, aligned, rival)
+            )
         clock.lap('verify')
         if refused is None:
             return found, settled
@@ -360,12 +363,18 @@ class Localizer:
         return failure, settled
 
     def _covariance(
-        self, found: Localization, settled: FoundPose, aligned: AlignedPose, rival: Rival
+        self,
+        found: Localization,
+        evidence: Evidence,
+        settled: FoundPose,
+        aligned: AlignedPose,
+        rival: Rival,
     ) -> np.ndarray:
         """All that is known of the error of ``found``, (6, 6)."""
+        factor = self._spacing.factor(evidence.distance, evidence.angle)
         covariance = pose_uncertainty(
             aligned, settled, self.code.keyframes, self.options.uncertainty
-        ) + found.map_error(self.code.info.view_error)
+        ) + found.map_error(factor * self.code.info.view_error)
         if rival.world_from_cam is None or rival.margin >= self.options.gate.min_rival_margin:
             return covariance
         doubt = 1 - found.confidence

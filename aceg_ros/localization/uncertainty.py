@@ -11,6 +11,7 @@ How large these errors are is in `UncertaintyOptions`, which docs/reliability.md
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,39 @@ Array = NDArray[np.float64]
 
 # How fast the error before alignment loses its weight, as more landmarks are found than by chance.
 _CHANCE_POWER = 4
+_ASKED = 200  # keyframes that the usual spacing is that of, at most
+_NEAREST, _FARTHEST = (
+    0.25,
+    3.0,
+)  # bounds of the distance, in spacings
+
+
+class Spacing:
+    """How far keyframes are from each other, and what that says of views.
+
+    Keyframes that were held out are about as far from the others as neighbors are. An error that
+    they show is that of a view so far away. Of nearer views it falls with the square of the
+    distance, as that of interpolation does; of farther ones it grows in proportion.
+    """
+
+    def __init__(self, keyframes: Array, depth: float) -> None:
+        """Of ``keyframes`` (K, 4, 4) in a scene at a median ``depth``."""
+        self._usual = math.nan
+        if len(keyframes) > 1 and depth > 0:
+            asked = np.unique(np.linspace(0, len(keyframes) - 1, _ASKED).astype(int))
+            apart = [nearest_pose(np.delete(keyframes, k, 0), keyframes[k], depth) for k in asked]
+            self._usual = float(np.median([distance + angle for _, distance, angle in apart]))
+
+    def factor(self, distance: float, angle: float) -> float:
+        """By which a view's error is greater than that of the keyframes held out.
+
+        ``distance`` is that to the nearest keyframe, as a part of the scene's, ``angle`` how much
+        the view is turned from it, radians. Within bounds, and 1 where nothing is known.
+        """
+        if not self._usual > 0 or math.isnan(distance + angle):
+            return 1.0
+        relative = min(max((distance + angle) / self._usual, _NEAREST), _FARTHEST)
+        return float(relative**2 if relative < 1 else relative)
 
 
 @dataclass(frozen=True)

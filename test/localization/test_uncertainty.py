@@ -13,7 +13,7 @@ from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.localization.alignment import AlignedPose
 from aceg_ros.localization.options import UncertaintyOptions
 from aceg_ros.localization.search import FoundPose
-from aceg_ros.localization.uncertainty import pose_uncertainty, with_rival
+from aceg_ros.localization.uncertainty import Spacing, pose_uncertainty, with_rival
 from aceg_ros.pose.consistency import mahalanobis2, pose_residual
 from aceg_ros.pose.covariance import image_blocks
 from aceg_ros.pose.matches import Matches, RigMatches
@@ -179,3 +179,29 @@ def test_pose_that_patches_give_is_that_of_the_search():
     covariance = pose_uncertainty(by_patches, searched, keyframes, ERRORS)
     assert np.linalg.eigvalsh(covariance)[0] > 0
     assert isinstance(aligned.pose, RefinedPose)
+
+
+class TestSpacing:
+    """Keyframes 10 cm apart, 2 m from what they see."""
+
+    LINE = np.stack([make_pose(np.eye(3), [0.1 * index, 0.0, 0.0]) for index in range(20)])
+
+    @pytest.mark.parametrize(
+        ('meters', 'degrees', 'expected'),
+        [(0.1, 0.0, 1.0), (0.05, 0.0, 0.25), (0.2, 0.0, 2.0), (0.0, np.degrees(0.05), 1.0)],
+    )
+    def test_grows_with_the_distance(self, meters, degrees, expected):
+        spacing = Spacing(self.LINE, 2.0)
+        assert spacing.factor(meters / 2.0, np.radians(degrees)) == pytest.approx(expected)
+
+    def test_bounds(self):
+        spacing = Spacing(self.LINE, 2.0)
+        assert spacing.factor(0.0, 0.0) == 0.25**2
+        assert spacing.factor(5.0, 1.0) == 3.0
+
+    @pytest.mark.parametrize('count', [0, 1])
+    def test_of_few_keyframes_nothing_is_known(self, count):
+        assert Spacing(self.LINE[:count], 2.0).factor(5.0, 1.0) == 1.0
+
+    def test_nothing_is_known_of_the_view(self):
+        assert Spacing(self.LINE, 2.0).factor(np.nan, np.nan) == 1.0
