@@ -65,7 +65,7 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
 
 
 def add_depth(parser: argparse.ArgumentParser) -> None:
-    """Whether depth images are heeded."""
+    """Whether poses are held against depth images."""
     parser.add_argument(
         '--depth',
         action='store_true',

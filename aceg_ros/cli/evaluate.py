@@ -72,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print how well images were localized, `Evaluation.summary`."""
+    if arguments.beside and arguments.depth:
+        raise AcegError('--beside compares what images alone tell: leave out --depth')
     asked = maps_at([arguments.map])
     if arguments.beside and len(asked) > 1:
         raise AcegError('--beside is for one map: give a file in place of the folder')

@@ -143,6 +143,12 @@ class TestDepth:
         assert json.loads(aceg(*command).out)['localized'] == 2
         assert json.loads(aceg(*command, '--depth').out)['localized'] == found
 
+    def test_not_among_other_maps(self, aceg, mapping, recordings):
+        command = ['evaluate', mapping / 'room.aceg', recordings / 'place', '--depth']
+        outcome = aceg(*command, '--beside', mapping / 'room.aceg')
+        assert outcome.status == 1
+        assert 'leave out --depth' in outcome.err
+
     def test_localize(self, aceg, mapping, recordings):
         command = ['localize', mapping / 'room.aceg', recordings / 'pictures']
         assert '2 of 2 images localized' in aceg(*command).err
