@@ -179,6 +179,8 @@ def _check_division(arguments: argparse.Namespace) -> None:
     given = [name for name, is_given in asked.items() if is_given]
     if len(given) > 1:
         raise DatasetError(f'{" and ".join(given)} say different frames to query; give only one')
+    if arguments.hold_out is not None and arguments.hold_out < 2:
+        raise DatasetError(f'--hold-out {arguments.hold_out} leaves nothing to map; give 2 or more')
 
 
 def _divided(
@@ -195,6 +197,6 @@ def _divided(
     if arguments.halves:
         middle = len(frames) // 2
         return frames[:middle:every], frames[middle:]
-    step = arguments.hold_out or _HOLD_OUT
+    step = _HOLD_OUT if arguments.hold_out is None else arguments.hold_out
     mapped = [frame for i, frame in enumerate(frames) if i % step != step // 2]
     return mapped[::every], frames[step // 2 :: step]

@@ -11,11 +11,25 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from aceg_ros.errors import ImageError
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.depth import smooth_depth
 from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.localization.result import Localization
 
-_AROUND = np.array([(x, y) for y in (-2.0, 0.0, 2.0) for x in (-2.0, 0.0, 2.0)])  # px
+# Pixels around an inlier, of the image as given.
+_AROUND = np.array([(x, y) for y in (-2.0, 0.0, 2.0) for x in (-2.0, 0.0, 2.0)])
+
+
+def check_depth(depth: NDArray[np.floating], camera: Camera) -> None:
+    """Raise ImageError for what is no depth image, in meters, of a camera."""
+    if not isinstance(depth, np.ndarray) or depth.dtype.kind != 'f':
+        raise ImageError('depth has to be an array of meters in floating point: divide millimeters')
+    if depth.shape != (camera.height, camera.width):
+        raise ImageError(
+            f'depth of shape {depth.shape} does not go with images of {camera.width}x'
+            f'{camera.height}: register it to the camera of the images'
+        )
 
 
 def depth_ratios(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -60,15 +60,14 @@ class EncodedImage:
         view, view_camera = _turned(self.view, turn), self.view_camera.turned(turn)
         (patches,) = self.encode([view], [view_camera])
         seconds = time.perf_counter() - started
-        return EncodedImage(
-            self.camera.turned(turn),
-            view,
-            view_camera,
-            patches,
-            self.encode,
-            seconds,
-            turn,
-            self.depth,
+        return replace(
+            self,
+            camera=self.camera.turned(turn),
+            view=view,
+            view_camera=view_camera,
+            patches=patches,
+            seconds=seconds,
+            turn=turn,
         )
 
     def given_pixels(self, points2d: Array) -> Array:

@@ -75,7 +75,10 @@ def refusal(
 def with_depth(
     found: Localization, ratios: NDArray[np.float64], options: GateOptions
 ) -> Localization | LocalizationFailure:
-    """A pose beside what was measured, `depth_ratios` (M,); refused where they contradict it."""
+    """``found`` with its `depth_error`, by `depth_ratios` (M,); refused where they contradict it.
+
+    Where too few were measured it stays as it is.
+    """
     if len(ratios) < options.min_depth_points:
         return found
     error = float(np.median(np.abs(ratios - 1)))
@@ -84,7 +87,8 @@ def with_depth(
     return LocalizationFailure(
         Reason.OTHER_DEPTH,
         f'measured depths are {np.median(ratios):.2g} times those at the pose found, and differ by '
-        f'{error:.0%}: it is another place, or a picture of this one',
+        f'{error:.0%}: it is another place, or a picture of this one; if not, '
+        'check the unit of depth, and its registration',
         found.seconds,
         found.confidence,
         found.evidence,

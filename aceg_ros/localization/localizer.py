@@ -16,14 +16,14 @@ import torch
 
 from aceg_ros.encoder.base import similarity
 from aceg_ros.engine import Engine
-from aceg_ros.errors import ImageError, MapCodeError
+from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera, turned_from_cam
 from aceg_ros.geometry.poses import shifted
 from aceg_ros.geometry.rigs import Rig
 from aceg_ros.landmarks.templates import planar_patches
 from aceg_ros.localization.alignment import AlignedPose, align
 from aceg_ros.localization.clock import Clock
-from aceg_ros.localization.depth import depth_ratios
+from aceg_ros.localization.depth import check_depth, depth_ratios
 from aceg_ros.localization.encoded import EncodedImage, encoded_patches
 from aceg_ros.localization.gate import refusal, with_depth
 from aceg_ros.localization.options import LocalizationOptions
@@ -71,7 +71,8 @@ class Localizer:
         self._begin_reading()
         self._model = model or ConfidenceModel.load()
         self._recorded = RecordedFrame(code)
-        self._spacing = Spacing(code.keyframes, code.info.quality.median_depth)
+        depth = code.info.quality.median_depth
+        self._spacing = Spacing(code.keyframes, code.keyframe_sessions, depth)
         self._landmarks = [
             planar_patches(landmarks, code.keyframes) for landmarks in session_landmarks(code)
         ]
@@ -96,11 +97,11 @@ class Localizer:
     ) -> Localization | LocalizationFailure:
         """The pose of ``image`` (H, W, 3) uint8 RGB, or a refusal.
 
-        ``prior`` (4, 4) is a guess of world_from_cam, and may be wrong. ``depth`` (H, W) is what
-        was measured along z with the image and registered to it, in meters, 0 where unknown; it
-        tells pictures of a place from the place. Poses and points are in the frame of the mapping
-        poses. Raises ImageError when image or depth is no such array, or has another size than
-        ``camera``, and MapCodeError for depth in a map whose unit is not the meter.
+        ``prior`` (4, 4) is a guess of world_from_cam, and may be wrong. ``depth`` (H, W) float was
+        measured along z with the image and is registered to it: meters, 0 or nan where unknown. A
+        pose that it contradicts is refused. Poses and points are in the frame of the mapping poses.
+        Raises ImageError when image or depth is no such array, or has another size than ``camera``.
+        Raises MapCodeError for depth in a map whose unit is not the meter.
         """
         return self._with_memory(
             lambda: self.localize_encoded(self.encode(image, camera, depth), prior)
@@ -129,11 +130,8 @@ class Localizer:
         Other localizers with the same `encoding` take it too.
         """
         clock = Clock()
-        if depth is not None and depth.shape != (camera.height, camera.width):
-            raise ImageError(
-                f'depth of shape {depth.shape} does not go with images of {camera.width}x'
-                f'{camera.height}: register it to the camera of the images'
-            )
+        if depth is not None:
+            check_depth(depth, camera)
         encode = partial(encoded_patches, self._encoder, self._reader.max_patches)
         view, view_camera = self._encoder.view(image, camera)
         (patches,) = encode([view], [view_camera])
@@ -191,7 +189,7 @@ class Localizer:
 
         `Localization.cameras` counts the images given. Images that are refused as they are may be
         found turned. ``turns`` (N) are those after which another map knew them, see `Localization`;
-        no others are tried then.
+        no others are tried then. Raises MapCodeError as `localize` does.
         """
         clock = Clock()
         if not self.code.info.metric and any(image.depth is not None for image in images):
@@ -247,7 +245,7 @@ class Localizer:
             self._turns.expected(None if prior is None else prior @ mount) for mount in rig_from_cam
         ]
         answer, settled = self._localize_turned(images, turns, rig_from_cam, prior, clock)
-        if answer:
+        if isinstance(answer, Localization) or answer.reason is Reason.OTHER_DEPTH:
             return answer, turns
         better = [self._turns.better(*pair) for pair in zip(images, turns, strict=True)]
         sure = self.options.search.sure_support_ratio

@@ -133,12 +133,15 @@ class MapSet:
         it, that is the map of the last answer; empty, or the name of none of the maps, has those
         asked that look like the image. A refusal is that of the map which came nearest to an
         answer, or `Reason.AMBIGUOUS` where two parts of a place give different poses. `seconds`
-        are those of all maps that were asked.
+        are those of all maps that were asked. Raises MapCodeError for depth where a map's unit is
+        not the meter.
         """
         first = self.last if first is None else first
         if self._places.get(self.last) == first != '':
             first = self.last
         query = Query.of(images, rig, now_from_then, depths)
+        if any(depth is not None for depth in query.depths):
+            self._require_meters()
         try:
             return query.named(self._localize(query, prior, first))
         except torch.cuda.OutOfMemoryError:
@@ -153,6 +156,14 @@ class MapSet:
         """Maps by how much one of their keyframes looks like an image, the most alike first."""
         query = Query.of([image], Rig.single(camera))
         return _Question(self.localizers, self._descriptors, query).ranked()
+
+    def _require_meters(self) -> None:
+        for name, localizer in self.localizers.items():
+            if not localizer.code.info.metric:
+                raise MapCodeError(
+                    f'lengths of {name} are not meters, so that measured depth cannot be compared '
+                    'with them: localize without depth, or leave out that map'
+                )
 
     def _localize(
         self, query: Query, prior: np.ndarray | None, first: str

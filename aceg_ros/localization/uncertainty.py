@@ -31,10 +31,7 @@ Array = NDArray[np.float64]
 # How fast the error before alignment loses its weight, as more landmarks are found than by chance.
 _CHANCE_POWER = 4
 _ASKED = 200  # keyframes that the usual spacing is that of, at most
-_NEAREST, _FARTHEST = (
-    0.25,
-    3.0,
-)  # bounds of the distance, in spacings
+_NEAREST, _FARTHEST = 0.25, 3.0  # bounds of the distance, in spacings
 
 
 class Spacing:
@@ -45,13 +42,15 @@ class Spacing:
     distance, as that of interpolation does; of farther ones it grows in proportion.
     """
 
-    def __init__(self, keyframes: Array, depth: float) -> None:
-        """Of ``keyframes`` (K, 4, 4) in a scene at a median ``depth``."""
-        self._usual = math.nan
-        if len(keyframes) > 1 and depth > 0:
-            asked = np.unique(np.linspace(0, len(keyframes) - 1, _ASKED).astype(int))
-            apart = [nearest_pose(np.delete(keyframes, k, 0), keyframes[k], depth) for k in asked]
-            self._usual = float(np.median([distance + angle for _, distance, angle in apart]))
+    def __init__(self, keyframes: Array, sessions: NDArray[np.integer], depth: float) -> None:
+        """Of ``keyframes`` (K, 4, 4) of ``sessions`` (K,) in a scene at a median ``depth``.
+
+        Of several sessions it is the widest, as the error of a map is that of the worst.
+        """
+        usual = [
+            _usual_spacing(keyframes[sessions == session], depth) for session in np.unique(sessions)
+        ]
+        self._usual = max(usual, default=0.0)
 
     def factor(self, distance: float, angle: float) -> float:
         """By which a view's error is greater than that of the keyframes held out.
@@ -59,10 +58,19 @@ class Spacing:
         ``distance`` is that to the nearest keyframe, as a part of the scene's, ``angle`` how much
         the view is turned from it, radians. Within bounds, and 1 where nothing is known.
         """
-        if not self._usual > 0 or math.isnan(distance + angle):
+        if self._usual <= 0 or math.isnan(distance + angle):
             return 1.0
         relative = min(max((distance + angle) / self._usual, _NEAREST), _FARTHEST)
         return float(relative**2 if relative < 1 else relative)
+
+
+def _usual_spacing(keyframes: Array, depth: float) -> float:
+    """Median of distances, as parts of ``depth``, and angles between neighbors; 0 if unknown."""
+    if len(keyframes) < 2 or depth <= 0:
+        return 0.0
+    asked = np.unique(np.linspace(0, len(keyframes) - 1, _ASKED).astype(int))
+    apart = [nearest_pose(np.delete(keyframes, k, 0), keyframes[k], depth) for k in asked]
+    return float(np.median([distance + angle for _, distance, angle in apart]))
 
 
 @dataclass(frozen=True)

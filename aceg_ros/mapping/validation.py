@@ -69,7 +69,11 @@ def validate_map(
     the reason.
     """
     before = code.info.angular_error  # of earlier sessions
-    localizer = Localizer(replace(code, info=replace(code.info, view_error=0.0)), engine)
+    # A new map does not know yet how far its scene is, by which answers find its recorded frame.
+    known = code.info.quality
+    known = replace(known, median_depth=known.median_depth or depths.median)
+    info = replace(code.info, quality=known, view_error=0.0)
+    localizer = Localizer(replace(code, info=info), engine)
     tested: list[_Tested] = []
     localized = []
     for index, frame in enumerate(held_out):

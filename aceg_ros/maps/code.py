@@ -196,6 +196,11 @@ class FreeCode:
     info: MapInfo
 
     @property
+    def keyframe_sessions(self) -> np.ndarray:
+        """All of the one session, (K,)."""
+        return np.zeros(len(self.keyframes), np.uint8)
+
+    @property
     def anchors(self) -> np.ndarray:
         """Empty, (0, 3)."""
         return np.zeros((0, 3), np.float32)

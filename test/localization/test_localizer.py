@@ -245,8 +245,11 @@ class TestCovariance:
             answer = Localizer(code, engine).localize(query.image(), query.camera)
             covariances.append(answer.covariance)
         added = covariances[1] - covariances[0]
-        spacing = Spacing(mapped.code.keyframes, mapped.code.info.quality.median_depth)
+        code = mapped.code
+        depth = code.info.quality.median_depth
+        spacing = Spacing(code.keyframes, code.keyframe_sessions, depth)
         factor = spacing.factor(answer.evidence['distance'], answer.evidence['angle'])
+        assert factor != 1.0
         np.testing.assert_allclose(np.diag(added)[3:], (0.01 * factor) ** 2, rtol=1e-6)
         distance = np.sqrt(np.diag(added)[:3]) / (0.01 * factor)
         assert (distance > 0.5).all()

@@ -185,23 +185,30 @@ class TestSpacing:
     """Keyframes 10 cm apart, 2 m from what they see."""
 
     LINE = np.stack([make_pose(np.eye(3), [0.1 * index, 0.0, 0.0]) for index in range(20)])
+    ONE = np.zeros(20, np.uint8)
 
     @pytest.mark.parametrize(
         ('meters', 'degrees', 'expected'),
         [(0.1, 0.0, 1.0), (0.05, 0.0, 0.25), (0.2, 0.0, 2.0), (0.0, np.degrees(0.05), 1.0)],
     )
     def test_grows_with_the_distance(self, meters, degrees, expected):
-        spacing = Spacing(self.LINE, 2.0)
+        spacing = Spacing(self.LINE, self.ONE, 2.0)
         assert spacing.factor(meters / 2.0, np.radians(degrees)) == pytest.approx(expected)
 
     def test_bounds(self):
-        spacing = Spacing(self.LINE, 2.0)
+        spacing = Spacing(self.LINE, self.ONE, 2.0)
         assert spacing.factor(0.0, 0.0) == 0.25**2
         assert spacing.factor(5.0, 1.0) == 3.0
 
+    def test_another_session_along_the_same_way_changes_nothing(self):
+        beside = self.LINE.copy()
+        beside[:, 1, 3] += 0.005
+        both = Spacing(np.concatenate([self.LINE, beside]), np.repeat([0, 1], 20), 2.0)
+        assert both.factor(0.1, 0.0) == Spacing(self.LINE, self.ONE, 2.0).factor(0.1, 0.0)
+
     @pytest.mark.parametrize('count', [0, 1])
     def test_of_few_keyframes_nothing_is_known(self, count):
-        assert Spacing(self.LINE[:count], 2.0).factor(5.0, 1.0) == 1.0
+        assert Spacing(self.LINE[:count], self.ONE[:count], 2.0).factor(5.0, 1.0) == 1.0
 
     def test_nothing_is_known_of_the_view(self):
-        assert Spacing(self.LINE, 2.0).factor(np.nan, np.nan) == 1.0
+        assert Spacing(self.LINE, self.ONE, 2.0).factor(np.nan, np.nan) == 1.0
