@@ -22,7 +22,8 @@ PASSED_ON = {
     'recording': 'Folder of the recording.',
     'pose': 'Topic of poses. Empty: poses from TF.',
     'pose_frame': 'Frame whose pose the topic of poses has.',
-    'depth': 'Topic of depth images, registered or with camera_info beside.',
+    'depth': 'Topic of depth images, registered or with camera_info beside. They make points of '
+    'the map, and refuse poses that they contradict.',
     'camera_info': "Topic of the camera's calibration. Empty: camera_info beside the images.",
     'map_frame': 'Frame of the map.',
     'odom_frame': 'Frame in which odometry gives the pose of the robot.',

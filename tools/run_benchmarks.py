@@ -120,7 +120,7 @@ BENCHMARKS = (
     Benchmark(
         'drift',
         'light-benchmark {data}/textured_worlds/small_house {data}/textured_worlds/small_warehouse '
-        '--environments {data}/hdri --methods aceg,given,sift --drift --seed 777 --budget 60',
+        '--environments {data}/hdri --methods aceg,unadjusted,sift --drift --seed 777 --budget 60',
         output='--json {out}/drift.json',
         figures='drift.json',
     ),

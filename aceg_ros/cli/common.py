@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from aceg_ros.config import Config
 from aceg_ros.datasets import Dataset, images_only, open_dataset, read_camera, rosbag
 from aceg_ros.datasets.bag_poses import PoseChoice
 from aceg_ros.datasets.bag_topics import BagTopics
+from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.conventions import Convention, parse_conventions, reread_dataset
 from aceg_ros.datasets.rig import RigDataset, read_rig
 from aceg_ros.datasets.rig import recognize as recognize_rig
@@ -72,6 +73,12 @@ def add_depth(parser: argparse.ArgumentParser) -> None:
         help='refuse poses that contradict the depth images, such as those of a picture of the '
         'place; images without depth are localized as ever',
     )
+
+
+def warn_without_depth(frames: Sequence[Frame]) -> None:
+    """Say so where `add_depth` was given and no frame has depth."""
+    if not any(frame.load_depth for frame in frames):
+        print(f'aceg: --depth: none of {len(frames)} images has depth', file=sys.stderr)
 
 
 def refuse_depth(arguments: argparse.Namespace) -> None:

@@ -26,6 +26,7 @@ from aceg_ros.cli.common import (
     selected,
     warn_notes,
     warn_skipped,
+    warn_without_depth,
 )
 from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.rig import Moment, recognize
@@ -86,6 +87,8 @@ def run(arguments: argparse.Namespace) -> int:
         moments = _selected_moments(arguments)
     else:
         frames = selected(arguments, arguments.dataset).frames
+        if arguments.depth:
+            warn_without_depth(frames)
     options = configuration(arguments).localization
     engines = Engines(arguments.device)
     localizers = {}

@@ -34,7 +34,8 @@ from aceg_ros.maps.file import write_map
 from aceg_ros.maps.sessions import joined
 
 _SEED = 1
-_HEAD = 'world, method: right / wrong, median of those given'
+_METHODS = 'aceg,sift'
+_HEAD = 'world, method: right / wrong, median of all poses found'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--methods',
-        default='aceg,sift',
-        help='methods, with commas between: aceg, given (aceg with mapping poses as given), sift',
+        default=_METHODS,
+        help='methods, with commas between: aceg, unadjusted (aceg with mapping poses as they '
+        'are), sift',
     )
     parser.add_argument('--spots', type=int, default=1, help='spots in each world')
     parser.add_argument('--seed', type=int, default=_SEED, help='seed of spots, light and views')
@@ -69,6 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print, for each world and method, right and wrong poses of each group, and their error."""
     if arguments.sessions:
+        if arguments.drift or arguments.methods != _METHODS:
+            raise DatasetError('--sessions compares maps of aceg: leave out --drift and --methods')
         return _compare_sessions(arguments)
     methods = _methods(arguments)
     light = read_environments(arguments.environments)
@@ -94,7 +98,7 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
     given = networks(arguments)
     methods: list[Method] = [
         AcegMethod(arguments.device, arguments.budget, given),
-        AcegMethod(arguments.device, arguments.budget, given, 'given', adjust=False),
+        AcegMethod(arguments.device, arguments.budget, given, 'unadjusted', adjust=False),
         SiftMethod(),
     ]
     known = {method.name: method for method in methods}

@@ -20,6 +20,7 @@ from aceg_ros.cli.common import (
     rig_at,
     warn_notes,
     warn_skipped,
+    warn_without_depth,
 )
 from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.rig import Moment, recognize
@@ -96,4 +97,6 @@ def _queries(arguments: argparse.Namespace) -> Sequence[Frame | Moment]:
     images = images_at(arguments.images, arguments.camera, arguments.exif)
     warn_notes(images.notes)
     warn_skipped(images.skipped)
+    if arguments.depth:
+        warn_without_depth(images.frames)
     return images.frames

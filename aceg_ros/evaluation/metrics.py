@@ -168,8 +168,7 @@ def evaluate(
         image = frame.image()
         return lambda: localizer.localize(image, frame.camera)
 
-    asked = [_Asked(frame, frame.world_from_cam, partial(read, frame)) for frame in frames]
-    return _evaluate(asked, monitor)
+    return _evaluate(_of_frames(frames, read), monitor)
 
 
 def evaluate_with_depth(
@@ -181,8 +180,7 @@ def evaluate_with_depth(
         image, depth = frame.image(), frame.registered_depth()
         return lambda: localizer.localize(image, frame.camera, depth=depth)
 
-    asked = [_Asked(frame, frame.world_from_cam, partial(read, frame)) for frame in frames]
-    return _evaluate(asked, monitor)
+    return _evaluate(_of_frames(frames, read), monitor)
 
 
 def evaluate_rig(
@@ -215,6 +213,10 @@ class _Asked:
     frame: Frame
     pose: np.ndarray | None  # the true one
     read: Callable[[], _Question]
+
+
+def _of_frames(frames: Sequence[Frame], read: Callable[[Frame], _Question]) -> list[_Asked]:
+    return [_Asked(frame, frame.world_from_cam, partial(read, frame)) for frame in frames]
 
 
 def _evaluate(asked: Sequence[_Asked], monitor: Monitor | None) -> Evaluation:

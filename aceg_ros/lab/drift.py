@@ -1,4 +1,4 @@
-"""Recordings with poses as a SLAM gives them: they drift by centimeters, and the lens is off."""
+"""Recordings with poses as a SLAM gives them: they drift by centimeters."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from aceg_ros.geometry.poses import so3_exp
 FOCAL_ERROR = 0.005  # standard deviation, as a part of the focal length
 
 _WAVES = (0.5, 1.5, 4.0)  # along the recording
-_SHIFT, _TURN = 0.008, 0.3  # standard deviation of each wave, m and degrees, of each axis
+_SHIFT, _TURN = 0.008, 0.3  # of the amplitude of each wave along each axis, m and degrees
 _USUAL_STEP = 0.05  # m between mapping views
 
 
 def drifting(frames: Sequence[Frame], seed: int, focal_error: float = 0.0) -> list[Frame]:
-    """``frames`` at poses that a few slow waves move and turn, with a focal length that is off.
+    """``frames`` at poses that a few slow waves move and turn.
 
     Shifts are of a recording in meters; those of another are scaled by the length of its steps.
-    ``focal_error`` is the standard deviation of that of the focal length, as a part of it. Raises
-    PoseError for a frame without a pose.
+    The focal length is off as well, by a standard deviation of ``focal_error`` as a part of it.
+    Raises PoseError for a frame without a pose, or fewer than two frames.
     """
+    if len(frames) < 2:
+        raise PoseError('two frames at least are needed for poses that drift')
     rng = np.random.default_rng(seed)
     count = len(frames)
     steps = np.linalg.norm(np.diff([_pose(f)[:3, 3] for f in frames], axis=0), axis=1)

@@ -188,9 +188,8 @@ class GateOptions(Options):
     )
     max_depth_error: float = option(
         0.1,
-        'Largest difference of depth that was measured with the image from the depth at the pose, '
-        'as a part of it, by the median over the inliers. A picture of a place has another depth '
-        'than the place.',
+        'Largest difference between measured depths and those at the pose, relative to the latter: '
+        'the median over the inliers. A picture of a place has another depth than the place.',
         low=0,
     )
     min_depth_points: int = option(

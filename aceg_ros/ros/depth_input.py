@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from threading import Condition
 
@@ -15,6 +16,7 @@ from aceg_ros.datasets.camera_info import camera_from_info, is_rectified, rectif
 from aceg_ros.errors import CameraError, ImageError, TransformError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.depth import register_depth
+from aceg_ros.geometry.motion import CLOCK_SET_BACK
 from aceg_ros.geometry.poses import Array, compose, make_pose
 from aceg_ros.geometry.timeline import SAME_INSTANT
 from aceg_ros.ros.camera_input import CameraImage
@@ -26,6 +28,7 @@ from aceg_ros.ros.middleware.tf import Transforms
 _KEPT = 15  # messages; poses may come that much later than images
 _INFOS_QUEUED = 5
 _PATIENCE = 0.2  # s; depth is computed, and so comes later than images
+_SILENT = 1.0  # s after which no more depth is expected
 
 
 class DepthInput:
@@ -44,12 +47,14 @@ class DepthInput:
         reliability: ReliabilityPolicy | None,
         camera_frame: str = '',
     ) -> None:
-        """Subscribe to `depth`; images at most `tolerance` s apart belong together.
+        """Prepare for the topic `depth`; images at most `tolerance` s apart belong together.
 
         `reliability` as `MatchedSubscription`. `camera_frame` is the camera's frame where images
         name a wrong one.
         """
         self.problem = ''
+        self._node = node
+        self._reliability = reliability
         self._transforms = transforms
         self._tolerance = tolerance
         self._camera_frame = camera_frame
@@ -59,24 +64,39 @@ class DepthInput:
         self._infos: dict[str, CameraInfo] = {}  # by frame
         self.topic = node.resolve_topic_name('depth')
         self.info_topic = f'{self.topic.rpartition("/")[0]}/camera_info'
-        self._subscriptions = (
-            MatchedSubscription(node, CameraInfo, self.info_topic, self._on_info, _INFOS_QUEUED),
-            MatchedSubscription(node, Image, self.topic, self._on_depth, _KEPT, reliability),
-        )
+        self._subscriptions: list[MatchedSubscription] = []
+        self._last = 0.0  # time.monotonic(), when one came, or may first come
 
-    def close(self) -> None:
-        """Unsubscribe."""
+    def start(self) -> None:
+        """Subscribe."""
+        if self._subscriptions:
+            return
+        self._last = time.monotonic()
+        self._subscriptions = [
+            MatchedSubscription(
+                self._node, CameraInfo, self.info_topic, self._on_info, _INFOS_QUEUED
+            ),
+            MatchedSubscription(
+                self._node, Image, self.topic, self._on_depth, _KEPT, self._reliability
+            ),
+        ]
+
+    def stop(self) -> None:
+        """Unsubscribe, and forget the images that came."""
         for subscription in self._subscriptions:
             subscription.close()
+        self._subscriptions = []
+        self.clear()
 
     def find(self, image: CameraImage, camera: Camera) -> NDArray[np.float32] | None:
         """Meters (H, W) as `camera` sees them in an image that it took; None is logged.
 
-        Waits for it; for another thread than the executor's.
+        Waits for it while depth comes; for another thread than the executor's.
         """
         wanted = to_seconds(image.stamp)
         with self._changed:
-            self._changed.wait_for(lambda: self._reach(wanted), _PATIENCE)
+            comes = time.monotonic() - self._last < _SILENT
+            self._changed.wait_for(lambda: self._reach(wanted), _PATIENCE if comes else 0.0)
             near = [m for m in self._messages if self._apart(m, wanted) <= self._tolerance]
         try:
             if not near:
@@ -143,5 +163,9 @@ class DepthInput:
 
     def _on_depth(self, message: Image) -> None:
         with self._changed:
+            newest = self._messages[-1] if self._messages else message
+            if to_seconds(message.header.stamp) < to_seconds(newest.header.stamp) - CLOCK_SET_BACK:
+                self._messages.clear()  # those of another time
             self._messages.append(message)
+            self._last = time.monotonic()
             self._changed.notify_all()

@@ -67,6 +67,26 @@ class TestRecordedFrame:
         own = np.linalg.norm(noisy[10][:3, 3] - LINE[10][:3, 3])
         assert np.linalg.norm(given[:3, 3]) < 0.7 * own
 
+    def test_errors_that_change_every_few_centimeters(self):
+        """Near a keyframe its own counts, where it has a neighbor that is off the other way."""
+        own = [posed(0.04 * index) for index in range(41)]
+        off = [0.02 if index // 4 % 2 else -0.02 for index in range(41)]
+        recorded = [
+            make_pose(p[:3, :3], p[:3, 3] + [0, o, 0]) for p, o in zip(own, off, strict=True)
+        ]
+        frame = RecordedFrame(with_poses(own, recorded))
+        for index in (13, 14, 17, 18):
+            assert np.sign(frame.from_map(own[index])[1, 3]) == np.sign(off[index])
+
+    def test_a_keyframe_alone_counts_from_farther_off(self):
+        own = [posed(0.0), posed(50.0)]
+        alone = RecordedFrame(with_poses(own, [drifted(own[0]), own[1]]))
+        places = [posed(x) for x in (0.0, 0.2, 0.5, 2.0)]
+        moved = [np.linalg.norm((alone.from_map(p) @ p - p)[:3, 3]) for p in places]
+        assert moved[0] > moved[1] > moved[2] > moved[3]
+        assert moved[1] > 0.5 * moved[0]
+        assert moved[3] < 1e-3
+
     def test_drift_that_changes_along_the_way(self):
         recorded = [make_pose(p[:3, :3], p[:3, 3] * [1.02, 1, 1]) for p in LINE]
         frame = RecordedFrame(with_poses(LINE, recorded))

@@ -41,7 +41,7 @@ OF_MAPPER = {'depth', 'pose', 'pose_frame', 'recording'}
 ARGUMENTS = {
     'localize': COMMON
     | OF_LOCALIZER
-    | {'autostart', 'map_frames', 'name', 'rig_file', 'rig_tolerance'},
+    | {'autostart', 'depth', 'map_frames', 'name', 'rig_file', 'rig_tolerance'},
     'map': COMMON | OF_MAPPER | {'name', 'panel', 'pose_source'},
     'session': CAMERA
     | OF_LOCALIZER
@@ -137,6 +137,7 @@ def test_localize(ros, launch, tmp_path):
         'name:=front',
         'map:=[ground.aceg, first.aceg]',
         'map_frames:={name}',
+        'depth:=/camera/depth',
         f'params_file:={parameters}',
     )
     node = '/robot/front'
@@ -146,11 +147,12 @@ def test_localize(ros, launch, tmp_path):
     maps = ['ground.aceg', 'first.aceg']
     assert _values(ros, node, *names) == [maps, 'hall', '{name}', True, 'cpu', 'reliable']
     assert _values(ros, node, 'min_confidence', 'base_frame') == [0.5, 'chassis']
+    assert _values(ros, node, 'use_depth') == [True]
     (result,) = ros.set_parameters(node, map='')
     assert result.successful
     assert ros.change_state(node, 'configure')
     assert ros.change_state(node, 'activate')
-    inputs = {'/camera/image_raw/compressed', '/camera/camera_info'}
+    inputs = {'/camera/image_raw/compressed', '/camera/camera_info', '/camera/depth'}
     # A namespace keeps its transforms to itself.
     wait_until(lambda: _topics(ros, node) >= inputs | {'/robot/tf', '/robot/tf_static'})
     assert not _topics(ros, node) & {'/tf', '/tf_static'}

@@ -103,16 +103,22 @@ class Interface:
         self.outputs.close()
         if self._sender is not None:
             self._sender.close()
-        if self._depth is not None:
-            self._depth.close()
+        self.listen(False)
         self.transforms.close()
+
+    def listen(self, wanted: bool) -> None:
+        """Hear the depth camera, if there is one, or hear it no more."""
+        if self._depth is None:
+            return
+        if wanted:
+            self._depth.start()
+        else:
+            self._depth.stop()
 
     def forget_past(self) -> None:
         """Begin TF and path anew, after a jump in time."""
         self.transforms.clear()
         self.outputs.forget_path()
-        if self._depth is not None:
-            self._depth.clear()
 
     def _send_odometry(self) -> None:
         maps, located = self._maps.current, self._tracker.map_from_odom

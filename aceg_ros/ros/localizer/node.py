@@ -301,6 +301,8 @@ class LocalizerNode(LifecycleNode):
         self._watch()
 
     def _listen(self) -> None:
+        if self._interface is not None:
+            self._interface.listen(self._working)
         if self._working:
             self._cameras.start()
             self._tracker.no_images(f'no image came on {self._cameras.topics} yet')

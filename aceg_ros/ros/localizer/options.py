@@ -74,8 +74,8 @@ GROUPS = (
             Parameter(
                 'use_depth',
                 False,
-                'Refuses poses that the topic `depth` contradicts, as of a picture of the place. '
-                'Other cameras are registered by `camera_info` beside it and TF.',
+                'Refuses poses that the topic `depth` contradicts. Depth of another camera is '
+                'registered to the images by `camera_info` beside it and TF.',
                 read_only=True,
             ),
             DEPTH_TOLERANCE,

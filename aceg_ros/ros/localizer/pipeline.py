@@ -142,8 +142,8 @@ class Pipeline:
             tuple(view.camera for view in views), np.stack([view.rig_from_cam for view in views])
         )
         prior = self._prior(placement)
-        if self._depth is not None and maps.metric:
-            views = [self._with_depth(view, self._depth) for view in views]
+        if self._depth is not None:
+            views = [self._with_depth(view, self._depth, maps.metric) for view in views]
         answer = maps.set.localize_rig(
             [view.rgb for view in views],
             rig,
@@ -171,10 +171,14 @@ class Pipeline:
             return
         self._check(views, answer, maps, placement, epoch)
 
-    def _with_depth(self, view: CameraView, depth: DepthInput) -> CameraView:
-        """The image with the depth that belongs to it, if any came."""
+    def _with_depth(self, view: CameraView, depth: DepthInput, metric: bool) -> CameraView:
+        """The image with the depth that belongs to it, if any came and the maps have meters."""
+        statistics = self._statistics.of_cameras[view.number]
+        if not metric:
+            statistics.without_depth = 'depth is not used: lengths of a map in use are not meters'
+            return view
         measured = depth.find(view.image, view.camera)
-        self._statistics.of_cameras[view.number].without_depth = depth.problem
+        statistics.without_depth = depth.problem
         return replace(view, depth=measured)
 
     def _mounted(self, views: Sequence[CameraView]) -> list[CameraView]:

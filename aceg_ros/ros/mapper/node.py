@@ -112,6 +112,8 @@ class MapperNode(Node):
         )
         self._log_recording()
         self._running = True
+        if self._depth is not None:
+            self._depth.start()
         self._camera.start()
 
     def destroy_node(self) -> None:

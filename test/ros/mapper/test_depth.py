@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
@@ -28,8 +30,11 @@ CAMERA = Camera.pinhole(8, 6, 10.0, 10.0, 3.5, 2.5)
 
 
 @pytest.fixture(scope='module')
-def depth_input(ros) -> module.DepthInput:
-    return module.DepthInput(ros.node, Transforms(ros.node), 0.02, ReliabilityPolicy.RELIABLE)
+def depth_input(ros) -> Iterator[module.DepthInput]:
+    made = module.DepthInput(ros.node, Transforms(ros.node), 0.02, ReliabilityPolicy.RELIABLE)
+    made.start()
+    yield made
+    made.stop()
 
 
 def image(stamp: float, frame: str = 'camera') -> CameraImage:
@@ -47,10 +52,34 @@ def publish(ros, stamp: float, meters: float, frame: str = 'camera') -> None:
 def test_late_one_is_waited_for(ros, depth_input, monkeypatch):
     monkeypatch.setattr(module, '_PATIENCE', 60.0)
     publish(ros, 9.99, 1.0)  # near enough, but not the nearest
+    wait_until(lambda: depth_input._messages)
     with ThreadPoolExecutor() as pool:
         found = pool.submit(depth_input.find, image(10.0), CAMERA)
         publish(ros, 10.001, 2.0)
         assert found.result()[0, 0] == 2.0
+
+
+def test_of_a_camera_that_is_silent_none_is_waited_for(depth_input, monkeypatch):
+    monkeypatch.setattr(module, '_PATIENCE', 60.0)
+    monkeypatch.setattr(module, '_SILENT', 0.0)
+    began = time.monotonic()
+    assert depth_input.find(image(1000.0), CAMERA) is None
+    assert time.monotonic() - began < 10.0
+
+
+def test_depth_of_another_time_is_forgotten_when_stamps_go_back(ros, depth_input):
+    publish(ros, 500.0, 1.0)
+    wait_until(lambda: depth_input.find(image(500.0), CAMERA) is not None)
+    publish(ros, 12.0, 2.0)
+    wait_until(lambda: depth_input.find(image(12.0), CAMERA) is not None)
+    assert depth_input.find(image(500.0), CAMERA) is None
+
+
+def test_nothing_is_heard_after_the_end(ros, depth_input):
+    depth_input.stop()
+    wait_until(lambda: ros.node.count_subscribers('/depth') == 0)
+    depth_input.start()
+    wait_until(lambda: ros.node.count_subscribers('/depth') == 1)
 
 
 def test_none_near(ros, depth_input):
