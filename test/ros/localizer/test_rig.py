@@ -194,9 +194,9 @@ class Bench:
         """Of the cameras in order."""
         self._pipeline(dict(enumerate(images)))
 
-    def _localize(self, images, rig, prior=None, first=None) -> Localization:
+    def _localize(self, images, rig, prior=None, first=None, depths=None) -> Localization:
         """A pose that rests on the last of the images."""
-        assert len(images) == len(rig.cameras)
+        assert len(images) == len(depths) == len(rig.cameras)
         self.asked.append(rig)
         points = np.random.default_rng(0).uniform(1, 3, (20, 3))
         cameras = np.full(20, len(images) - 1)
