@@ -415,3 +415,17 @@ class TestProgram:
             main(arguments)
         assert ended.value.code == 2
         assert 'usage: aceg' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (('--methods', 'aceg,magic'), 'there are aceg, unadjusted, sift'),
+        (('--sessions', '--drift'), 'leave out --drift and --methods'),
+        (('--sessions', '--methods', 'sift'), 'leave out --drift and --methods'),
+    ],
+)
+def test_light_benchmark_refuses_what_it_would_ignore(aceg, tmp_path, options, words):
+    outcome = aceg('light-benchmark', tmp_path, '--environments', tmp_path, *options)
+    assert outcome.status == 1
+    assert words in outcome.err

@@ -252,6 +252,12 @@ class TestBenchmark:
         assert outcome.status == 1
         assert 'name only that one' in outcome.err
 
+    @pytest.mark.parametrize('step', [0, 1, -3])
+    def test_something_is_left_to_map(self, aceg, recording, step):
+        outcome = aceg('benchmark', recording, '--hold-out', step)
+        assert outcome.status == 1
+        assert 'give 2 or more' in outcome.err
+
     @pytest.mark.parametrize(
         'options',
         [
