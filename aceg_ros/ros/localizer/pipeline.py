@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -142,8 +143,11 @@ class Pipeline:
             tuple(view.camera for view in views), np.stack([view.rig_from_cam for view in views])
         )
         prior = self._prior(placement)
+        seconds = {}
         if self._depth is not None:
+            began = time.perf_counter()
             views = [self._with_depth(view, self._depth, maps.metric) for view in views]
+            seconds['depth'] = time.perf_counter() - began
         answer = maps.set.localize_rig(
             [view.rgb for view in views],
             rig,
@@ -153,7 +157,7 @@ class Pipeline:
         )
         if self._hooks.outdated():
             return
-        self._statistics.took(answer.seconds, age)
+        self._statistics.took(seconds | answer.seconds, age)
         self._statistics.confidence = answer.confidence
         try:
             if placement is None or not placement.complete:
