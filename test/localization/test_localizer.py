@@ -20,24 +20,6 @@ from aceg_ros.localization.uncertainty import Spacing
 from aceg_ros.options import configured
 
 
-@pytest.fixture(scope='module')
-def localizer(mapped, engine):
-    return Localizer(mapped.code, engine)
-
-
-@pytest.fixture(scope='module')
-def query(queries):
-    """A view that the map explains well."""
-    return queries[2]
-
-
-@pytest.fixture(scope='module')
-def found(localizer, query):
-    answer = localizer.localize(query.image(), query.camera)
-    assert isinstance(answer, Localization)
-    return answer
-
-
 def reprojection_errors(answer, camera):
     points_cam = transform_points(inverse(answer.world_from_cam), answer.points3d)
     return np.linalg.norm(camera.project(points_cam) - answer.points2d, axis=1)

@@ -13,32 +13,15 @@ from aceg_ros.localization.depth import depth_ratios
 from aceg_ros.localization.gate import with_depth
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import GateOptions
-from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
+from aceg_ros.localization.result import LocalizationFailure, Reason
 from aceg_ros.localization.several import MapSet
 
 ALONE = np.eye(4)[None]
 
 
 @pytest.fixture(scope='module')
-def localizer(mapped, engine):
-    return Localizer(mapped.code, engine)
-
-
-@pytest.fixture(scope='module')
-def query(queries):
-    return queries[2]
-
-
-@pytest.fixture(scope='module')
 def depth(query):
     return query.registered_depth()
-
-
-@pytest.fixture(scope='module')
-def found(localizer, query):
-    answer = localizer.localize(query.image(), query.camera)
-    assert isinstance(answer, Localization)
-    return answer
 
 
 class TestRatios:
