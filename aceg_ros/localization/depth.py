@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aceg_ros.errors import ImageError
+from aceg_ros.errors import ImageError, MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.depth import smooth_depth
 from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.localization.result import Localization
+from aceg_ros.maps.code import MapCode
 
 # Pixels around an inlier, of the image as given.
 _AROUND = np.array([(x, y) for y in (-2.0, 0.0, 2.0) for x in (-2.0, 0.0, 2.0)])
@@ -29,6 +30,15 @@ def check_depth(depth: NDArray[np.floating], camera: Camera) -> None:
         raise ImageError(
             f'depth of shape {depth.shape} does not go with images of {camera.width}x'
             f'{camera.height}: register it to the camera of the images'
+        )
+
+
+def require_meters(code: MapCode, name: str) -> None:
+    """Raise MapCodeError where depth cannot be compared with lengths of a map called ``name``."""
+    if not code.info.metric:
+        raise MapCodeError(
+            f'lengths of {name} are not meters, so that measured depth cannot be compared with '
+            'them: localize without depth, or in maps made with poses in meters'
         )
 
 

@@ -16,14 +16,13 @@ import torch
 
 from aceg_ros.encoder.base import similarity
 from aceg_ros.engine import Engine
-from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera, turned_from_cam
 from aceg_ros.geometry.poses import shifted
 from aceg_ros.geometry.rigs import Rig
 from aceg_ros.landmarks.templates import planar_patches
 from aceg_ros.localization.alignment import AlignedPose, align
 from aceg_ros.localization.clock import Clock
-from aceg_ros.localization.depth import check_depth, depth_ratios
+from aceg_ros.localization.depth import check_depth, depth_ratios, require_meters
 from aceg_ros.localization.encoded import EncodedImage, encoded_patches
 from aceg_ros.localization.gate import refusal, with_depth
 from aceg_ros.localization.options import LocalizationOptions
@@ -192,11 +191,8 @@ class Localizer:
         no others are tried then. Raises MapCodeError as `localize` does.
         """
         clock = Clock()
-        if not self.code.info.metric and any(image.depth is not None for image in images):
-            raise MapCodeError(
-                'lengths of this map are not meters, so that measured depth cannot be compared '
-                'with them: localize without depth, or map with poses in meters'
-            )
+        if any(image.depth is not None for image in images):
+            require_meters(self.code, 'this map')
         clock.seconds['encode'] = sum(image.seconds for image in images)
         shown = [
             index

@@ -21,6 +21,7 @@ from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.geometry.rigs import Rig
+from aceg_ros.localization.depth import require_meters
 from aceg_ros.localization.encoded import EncodedImage
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import LocalizationOptions, SeveralOptions
@@ -141,7 +142,8 @@ class MapSet:
             first = self.last
         query = Query.of(images, rig, now_from_then, depths)
         if any(depth is not None for depth in query.depths):
-            self._require_meters()
+            for name, localizer in self.localizers.items():
+                require_meters(localizer.code, name)
         try:
             return query.named(self._localize(query, prior, first))
         except torch.cuda.OutOfMemoryError:
@@ -156,14 +158,6 @@ class MapSet:
         """Maps by how much one of their keyframes looks like an image, the most alike first."""
         query = Query.of([image], Rig.single(camera))
         return _Question(self.localizers, self._descriptors, query).ranked()
-
-    def _require_meters(self) -> None:
-        for name, localizer in self.localizers.items():
-            if not localizer.code.info.metric:
-                raise MapCodeError(
-                    f'lengths of {name} are not meters, so that measured depth cannot be compared '
-                    'with them: localize without depth, or leave out that map'
-                )
 
     def _localize(
         self, query: Query, prior: np.ndarray | None, first: str
