@@ -131,13 +131,13 @@ BENCHMARKS = (
     ),
     Benchmark(
         'rigs',
-        'rig-benchmark --worlds 2 --queries 15 --budget 40',
+        'rig-benchmark --worlds 2 --queries 15 --budget 60',
         output='--json {out}/rigs.json',
         figures='rigs.json',
     ),
     Benchmark(
         'rig-pairs',
-        'rig-benchmark {data}/euroc_mh05 {data}/tum_fr1_rpy --queries 20 --budget 40',
+        'rig-benchmark {data}/euroc_mh05 {data}/tum_fr1_rpy --queries 20 --budget 60',
         output='--json {out}/rigs.json',
         figures='rigs.json',
     ),
@@ -174,13 +174,13 @@ BENCHMARKS = (
     ),
     Benchmark(
         'traps',
-        'traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 15',
+        'traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 60',
         output='-o {out}',
         figures='traps.json',
     ),
     Benchmark(
         'traps-depth',
-        'traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 15 --depth',
+        'traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 60 --depth',
         output='-o {out}',
         figures='traps.json',
     ),

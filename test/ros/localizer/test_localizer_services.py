@@ -402,7 +402,7 @@ class TestParameters:
         localized.set(min_confidence=1.0)
         with robot.standing(0):
             localized.wait_for('lost', 'with a probability of only')
-            localized.set(min_confidence=0.3)
+            localized.set(min_confidence=0.5)
             localized.wait_for('localized', 'points agree')
 
     def test_max_rate_leaves_images_out(self, localized, robot):
