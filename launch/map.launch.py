@@ -62,7 +62,10 @@ def generate_launch_description() -> LaunchDescription:
                 'Given, it sets use_depth to true.',
             ),
             DeclareLaunchArgument(
-                'image', default_value='image', description="Topic of the camera's images."
+                'image',
+                default_value='image',
+                description="Topic of the camera's images. "
+                'Several cameras of a rig: [/front/image, /rear/image].',
             ),
             DeclareLaunchArgument(
                 'camera_info',
@@ -129,6 +132,14 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
     }
     clock = [{'use_sim_time': parameters['use_sim_time']}] if given('use_sim_time') else []
     image = given('image')
+    if image.startswith('['):
+        for name in ('camera_info', 'depth'):
+            if given(name):
+                raise RuntimeError(f'{name} is for a single camera; leave it out for several')
+        parameters['rig_images'] = ParameterValue(
+            LaunchConfiguration('image'), value_type=list[str]
+        )
+        image = image.strip('[] ').split(',')[0].strip()  # that the panel shows
     beside_image = image[: image.rfind('/') + 1] + 'camera_info'
     remappings = [*TF, ('image', image), ('camera_info', given('camera_info') or beside_image)]
     if given('pose'):

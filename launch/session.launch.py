@@ -48,7 +48,10 @@ def generate_launch_description() -> LaunchDescription:
                 for name, what in PASSED_ON.items()
             ),
             DeclareLaunchArgument(
-                'image', default_value='image', description="Topic of the camera's images."
+                'image',
+                default_value='image',
+                description="Topic of the camera's images. "
+                'Several cameras of a rig: [/front/image, /rear/image].',
             ),
             DeclareLaunchArgument(
                 'record',

@@ -16,6 +16,7 @@ from aceg_ros.datasets import (
     polycam,
     record3d,
     replica,
+    rig_recording,
     rosbag,
     scannet,
     seven_scenes,
@@ -41,10 +42,11 @@ LAYOUTS: dict[str, ModuleType] = {
     'Polycam': polycam,
     'Record3D': record3d,
     'Stray Scanner': stray_scanner,
+    'recording of a rig': rig_recording,
     'plain folder': folder,
 }
-# Their cameras belong to their poses.
-OWN_CAMERAS = ('NeRF', 'COLMAP')
+# Their cameras belong to their poses, or differ.
+OWN_CAMERAS = ('NeRF', 'COLMAP', 'recording of a rig')
 # Layouts of photographs. The images of all others are by definition as they are stored.
 PHOTOGRAPHS = ('NeRF', 'COLMAP', 'plain folder')
 # Files that are taken for datasets, and what to do with them.
@@ -86,9 +88,7 @@ def open_dataset(
     for name, layout in LAYOUTS.items():
         if layout.recognize(path):
             if camera is not None and name in OWN_CAMERAS:
-                raise CameraError(
-                    f'{path}: the cameras of {name} belong to its poses; leave --camera out'
-                )
+                raise CameraError(f'{path}: {name} has cameras of its own; leave --camera out')
             if exif and name not in PHOTOGRAPHS:
                 raise DatasetError(
                     f'{path}: images of {name} are used as they are stored; leave --exif out'

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from aceg_ros.datasets.base import Dataset, Frame
 from aceg_ros.datasets.calibration import read_mapping
 from aceg_ros.datasets.trajectory import Trajectory, read_trajectory
 from aceg_ros.errors import CameraError, DatasetError, PoseError
+from aceg_ros.files import write_atomically
 from aceg_ros.geometry.poses import inverse, pose_from_tum, validate_pose
 from aceg_ros.geometry.rigs import Rig
 
@@ -59,7 +61,7 @@ class RigDataset:
 
     name: str
     recordings: tuple[Dataset, ...]  # of each camera; names of frames begin with its images'
-    rig_from_cam: Array  # (C, 4, 4)
+    rig_from_cam: Array | None  # (C, 4, 4); None where the file does not say, for mapping alone
     poses: Trajectory | None  # world_from_rig; None: the frames' own
     tolerance: float  # s between images of one moment
 
@@ -74,7 +76,13 @@ class RigDataset:
         return [line for recording in self.recordings for line in recording.skipped]
 
     def moments(self) -> list[Moment]:
-        """One for each image of the first camera, with those of the others nearest in time."""
+        """One for each image of the first camera, with those of the others nearest in time.
+
+        Raises DatasetError where the file does not say how the cameras are mounted.
+        """
+        mounts = self.rig_from_cam
+        if mounts is None:
+            raise DatasetError(f'{self.name}: how cameras are mounted is not said; {_EXAMPLE}')
         first, *others = self.recordings
         stamps = [np.array([frame.stamp for frame in other.frames]) for other in others]
         moments = []
@@ -84,27 +92,28 @@ class RigDataset:
                 nearest = int(np.abs(times - frame.stamp).argmin())
                 near = abs(times[nearest] - frame.stamp) <= self.tolerance
                 frames.append(other.frames[nearest] if near else None)
-            pose = self._world_from_rig(frames)
-            moments.append(Moment(frame.stamp, tuple(frames), self.rig_from_cam, pose))
+            pose = self._world_from_rig(frames, mounts)
+            moments.append(Moment(frame.stamp, tuple(frames), mounts, pose))
         return moments
 
     def posed(self) -> Dataset:
         """The images of all cameras with their poses, for mapping."""
         frames = []
-        for recording, rig_from_cam in zip(self.recordings, self.rig_from_cam, strict=True):
+        for number, recording in enumerate(self.recordings):
             for frame in recording.frames:
-                if self.poses is not None:
+                if self.poses is not None and self.rig_from_cam is not None:
                     world_from_rig = _pose_at(self.poses, frame.stamp)
-                    pose = None if world_from_rig is None else world_from_rig @ rig_from_cam
+                    mount = self.rig_from_cam[number]
+                    pose = None if world_from_rig is None else world_from_rig @ mount
                     frame = replace(frame, world_from_cam=pose)
                 frames.append(frame)
         frames.sort(key=lambda frame: frame.stamp)
         metric = self.poses is not None or all(each.metric for each in self.recordings)
         return Dataset(self.name, frames, metric, self.skipped, self.notes)
 
-    def _world_from_rig(self, frames: Sequence[Frame | None]) -> Array | None:
+    def _world_from_rig(self, frames: Sequence[Frame | None], mounts: Array) -> Array | None:
         """The pose when the first of ``frames`` that has one was taken."""
-        for frame, rig_from_cam in zip(frames, self.rig_from_cam, strict=True):
+        for frame, rig_from_cam in zip(frames, mounts, strict=True):
             if frame is None:
                 continue
             if self.poses is not None:
@@ -134,20 +143,21 @@ def read_rig(path: str | Path, open_images: OpenImages) -> RigDataset:
     """
     path = Path(path)
     values = _read(path)
+    poses = values.get('poses')
     recordings, mounts = [], []
-    for camera, mount in _cameras(path, values):
-        mounts.append(mount)
+    for camera, mount in _cameras(path, values, required=poses is not None):
+        if mount is not None:
+            mounts.append(mount)
         images, calibration = str(camera['images']), camera.get('calibration')
         recording = open_images(
             path.parent / images, None if calibration is None else path.parent / str(calibration)
         )
         frames = [replace(frame, name=f'{images}/{frame.name}') for frame in recording.frames]
         recordings.append(replace(recording, frames=frames))
-    poses = values.get('poses')
     return RigDataset(
         path.stem,
         tuple(recordings),
-        np.stack(mounts),
+        np.stack(mounts) if len(mounts) == len(recordings) else None,
         None if poses is None else read_trajectory(path.parent / str(poses))[0],
         _tolerance(path, values.get('tolerance', _TOLERANCE)),
     )
@@ -155,7 +165,23 @@ def read_rig(path: str | Path, open_images: OpenImages) -> RigDataset:
 
 def read_mounts(path: Path) -> Array:
     """rig_from_cam (C, 4, 4) alone, as `read_rig` reads them."""
-    return np.stack([mount for _, mount in _cameras(path, _read(path))])
+    cameras = _cameras(path, _read(path), required=True)
+    return np.stack([mount for _, mount in cameras if mount is not None])
+
+
+def add_to_rig(path: Path, images: Sequence[str]) -> None:
+    """Have a rig's file name these images of cameras too; what it says already stays.
+
+    A file that is not there is made. Raises DatasetError for one that is none of a rig, OSError
+    when the disk does not take it.
+    """
+    values = dict(_read(path)) if path.exists() else {}
+    cameras = [camera for camera, _ in _cameras(path, values, required=False)] if values else []
+    known = {camera['images'] for camera in cameras}
+    new = [{'images': name} for name in images if name not in known]
+    if new:
+        text = yaml.safe_dump(values | {'cameras': [*cameras, *new]}, sort_keys=False)
+        write_atomically(path, text.encode())
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -167,8 +193,13 @@ def _read(path: Path) -> Mapping[str, Any]:
     return values
 
 
-def _cameras(path: Path, values: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Array]]:
-    """The entries of the cameras, and where these are in the rig, (4, 4)."""
+def _cameras(
+    path: Path, values: Mapping[str, Any], required: bool
+) -> Iterator[tuple[Mapping[str, Any], Array | None]]:
+    """The entries of the cameras, and where these are in the rig, (4, 4).
+
+    None where that is neither said nor ``required``.
+    """
     cameras = values.get('cameras')
     if not isinstance(cameras, list) or not cameras:
         raise DatasetError(f'{path} has no list "cameras"; {_EXAMPLE}')
@@ -177,7 +208,8 @@ def _cameras(path: Path, values: Mapping[str, Any]) -> Iterator[tuple[Mapping[st
         if not isinstance(camera, Mapping) or not isinstance(camera.get('images'), str):
             raise DatasetError(f'{where}: has no entry "images"; {_EXAMPLE}')
         _check_entries(where, camera, _CAMERA_ENTRIES)
-        yield camera, _mount(where, camera.get('rig_from_cam'))
+        said = required or 'rig_from_cam' in camera
+        yield camera, _mount(where, camera.get('rig_from_cam')) if said else None
 
 
 def _check_entries(where: str, values: Mapping[str, Any], known: set[str]) -> None:

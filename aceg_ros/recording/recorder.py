@@ -18,6 +18,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.recording.keyframes import KeyframeChooser, KeyframeRules
 
+Array = NDArray[np.float64]
 Decoded = tuple[NDArray[np.uint8], Camera]
 Depth = NDArray[np.float32]
 
@@ -37,7 +38,7 @@ class Keyframe:
     name: str
     image: NDArray[np.uint8]  # RGB (H, W, 3)
     camera: Camera
-    world_from_cam: NDArray[np.float64]  # (4, 4)
+    world_from_cam: Array  # (4, 4)
     depth: Depth | None  # (H, W) m
 
 
@@ -63,7 +64,7 @@ class Recorder:
         self._take_up()
 
     @property
-    def poses(self) -> list[NDArray[np.float64]]:
+    def poses(self) -> list[Array]:
         """world_from_cam (4, 4) of all keyframes."""
         # These do not lock, so as not to wait for an image that is being written.
         writer = self._writer
@@ -122,7 +123,7 @@ class Recorder:
     def offer(
         self,
         stamp: float,
-        world_from_cam: NDArray[np.float64],
+        world_from_cam: Array,
         decode: Callable[[], Decoded],
         depth: Callable[[Camera], Depth | None] | None = None,
         force: bool = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from aceg_ros.mapping.background import BackgroundFit, FitJob, FitReport, FitSta
 from aceg_ros.mapping.options import MIN_KEYFRAMES, MappingOptions
 from aceg_ros.maps.file import holds_map
 from aceg_ros.recording.keyframes import KeyframeRules
-from aceg_ros.recording.recorder import Recorder
+from aceg_ros.recording.recordings import Recordings
 
 # A map that is fitted but not saved lies in the recording, and so outlives a crash.
 FITTED_NAME = 'fitted.aceg'
@@ -50,14 +50,17 @@ class Session:
         settings: Settings,
         on_report: Callable[[FitReport], None],
         on_saved: Callable[[Path], None],
+        cameras: Sequence[str] = (),
     ) -> None:
-        """Take up the recording there is; raises what `Recorder` raises.
+        """Take up the recording there is, `cameras` as `Recordings`; raises what that raises.
 
         `on_report` learns how a fit goes, `on_saved` of a map that `record_and_map` saved; both are
         called from other threads.
         """
         self.settings = settings
-        self.recorder = Recorder(settings.recording, settings.rules, settings.image_suffix)
+        self.recordings = Recordings(
+            settings.recording, settings.rules, settings.image_suffix, cameras
+        )
         self._on_report = on_report
         self._on_saved = on_saved
         self._lock = threading.RLock()
@@ -69,7 +72,7 @@ class Session:
     @property
     def recording(self) -> bool:
         """Whether keyframes are being taken."""
-        return self.recorder.recording
+        return self.recordings.recording
 
     @property
     def fitting(self) -> bool:
@@ -90,14 +93,16 @@ class Session:
     @property
     def count(self) -> int:
         """Keyframes recorded."""
-        return len(self.recorder.poses)
+        return len(self.recordings.poses)
 
     def open(self, recording: Path) -> None:
         """Go to another recording, which is continued if it exists."""
         with self._lock:
             self._refuse_while_busy('another recording cannot be opened')
             settings = self.settings
-            self.recorder = Recorder(recording, settings.rules, settings.image_suffix)
+            self.recordings = Recordings(
+                recording, settings.rules, settings.image_suffix, self.recordings.cameras
+            )
             settings.recording = recording
 
     def record(self, on: bool) -> str:
@@ -106,10 +111,10 @@ class Session:
             if on == self.recording:
                 return f'{"is recording" if on else "was not recording"} already; {self._have}'
             if not on:
-                self.recorder.stop()
+                self.recordings.stop()
                 return f'stopped; {self._have}'
-            self.recorder.start()
-            return f'recording to {self.recorder.path}; {self._have}'
+            self.recordings.start()
+            return f'recording to {self.recordings.path}; {self._have}'
 
     def fit(self) -> str:
         """Begin to fit a map to what is recorded by now."""
@@ -138,7 +143,7 @@ class Session:
         with self._lock:
             if self._fit is not None:
                 raise RefusedError('a fit is running; cancel it first, or wait for its end')
-            backup = self.recorder.reset()
+            backup = self.recordings.reset()
             if backup is None:
                 return 'there was nothing recorded'
             return f'the recording is kept as {backup}; the next one begins anew'
@@ -148,21 +153,21 @@ class Session:
         with self._lock:
             if on:
                 self._refuse_while_busy('a new recording cannot begin')
-                backup = self.recorder.reset()
-                self.recorder.start()
+                backup = self.recordings.reset()
+                self.recordings.start()
                 kept = '' if backup is None else f'; the one before is kept as {backup}'
-                return f'recording to {self.recorder.path}{kept}'
+                return f'recording to {self.recordings.path}{kept}'
             if not self.recording:
                 raise RefusedError(self._why_not_recording)
             if self._fit is not None:
                 raise RefusedError('a fit is running already; cancel it first, or wait for its end')
-            self.recorder.stop()
+            self.recordings.stop()
             return self._begin_fit(save_when_done=True)
 
     def close(self) -> None:
         """Stop all work."""
         with self._lock:
-            self.recorder.stop()
+            self.recordings.stop()
             fit = self._fit
         if fit is not None:
             fit.close()
@@ -173,7 +178,7 @@ class Session:
 
     @property
     def _why_not_recording(self) -> str:
-        problem = self.recorder.problem
+        problem = self.recordings.problem
         words = f'recording stopped: {problem}' if problem else 'nothing is being recorded'
         # Calling with true would set aside what there is.
         if self.count:
@@ -182,7 +187,7 @@ class Session:
 
     @property
     def _fitted_file(self) -> Path:
-        return self.recorder.path / FITTED_NAME
+        return self.recordings.path / FITTED_NAME
 
     def _refuse_while_busy(self, what: str) -> None:
         if self.recording:
@@ -204,7 +209,7 @@ class Session:
         self._saved = None
         self._fitted_anew = False
         job = FitJob(
-            self.recorder.path,
+            self.recordings.path,
             self._fitted_file,
             settings.options,
             settings.device,

@@ -406,3 +406,8 @@ class CameraInput:
             f'images on {self.topic} are of frame {frame_id!r}, calibrations on {self.info_topic} '
             f'of {frames}; have the camera driver publish both with one frame_id'
         )
+
+
+def beside(topic: str) -> str:
+    """The topic of calibrations that belongs to one of images."""
+    return topic[: topic.rfind('/') + 1] + 'camera_info'

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from aceg_ros.ros.parameter_table import Parameter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aceg_ros.ros.parameter_table import Parameter, ParameterError
 
 MATCHED, BEST_EFFORT, RELIABLE = 'auto', 'sensor_data', 'reliable'
 
@@ -49,6 +52,15 @@ DEPTH_TOLERANCE = Parameter(
     read_only=True,
 )
 
+RIG_IMAGES = Parameter(
+    'rig_images',
+    '',
+    'Image topics of cameras that are fixed to each other, as a list, in place of the topic '
+    '`image`. `camera_info` is beside each.',
+    read_only=True,
+    list_too=True,
+)
+
 # What every node that works on images of a camera has.
 CAMERA_PARAMETERS = (
     COMPRESSED,
@@ -68,3 +80,28 @@ CAMERA_PARAMETERS = (
         read_only=True,
     ),
 )
+
+
+def texts(value: str | Sequence[str]) -> tuple[str, ...]:
+    """A text or a list of them, as a list; none for an empty text."""
+    if isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(value)
+
+
+def rig_topics(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Image topics of a rig, none of a single camera.
+
+    Raises ParameterError for parameters that do not go together.
+    """
+    topics = texts(values['rig_images'])
+    if len(set(topics)) < len(topics) or '' in topics:
+        raise ParameterError(f'parameter rig_images = {list(topics)}: name each camera once')
+    if topics and values['camera_frame']:
+        raise ParameterError(
+            'parameter camera_frame is for a single camera: have the drivers of a rig name their '
+            'frames'
+        )
+    if topics and values['use_depth']:
+        raise ParameterError('parameter use_depth is for a single camera: leave out rig_images')
+    return topics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 import time
+from collections.abc import Sequence
 from threading import Lock
 
 import cv2
@@ -80,6 +81,16 @@ def captioned(rgb: NDArray[np.uint8], words: str, good: bool) -> NDArray[np.uint
         corner = base, number * step
         cv2.putText(drawn, line, corner, _FONT, scale, color, thick, cv2.LINE_AA)
     return drawn
+
+
+def side_by_side(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Images (H, W, 3) in a row, with black below those that are less high."""
+    if len(images) == 1:
+        return images[0]
+    height = max(len(image) for image in images)
+    return np.hstack(
+        [np.pad(image, ((0, height - len(image)), (0, 0), (0, 0))) for image in images]
+    )
 
 
 def _wrapped(words: str) -> list[str]:

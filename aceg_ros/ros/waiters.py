@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -35,16 +36,15 @@ class Waiters:
         """Whether a call waits."""
         return bool(self._waiting)
 
-    async def wait(self, timeout: float) -> tuple[bool, str]:
-        """Success and message, as answered; for service callbacks in a group of their own.
+    def wait(self, timeout: float) -> Coroutine[None, None, tuple[bool, str]]:
+        """Begin to wait; to be awaited by service callbacks in a group of their own.
 
-        After `timeout` seconds `expire` answers.
+        Gives success and message, as answered. After `timeout` seconds `expire` answers.
         """
         waiter = _Waiter(time.monotonic() + timeout)
         with self._lock:
             self._waiting.append(waiter)
-        await waiter.done
-        return waiter.success, waiter.message
+        return self._answer_to(waiter)
 
     def close(self) -> None:
         """Remove the guard condition; nobody may be waiting."""
@@ -57,6 +57,11 @@ class Waiters:
     def expire(self, message: str) -> None:
         """Answer the calls whose time is over; to be called regularly."""
         self._answer(False, message, time.monotonic())
+
+    @staticmethod
+    async def _answer_to(waiter: _Waiter) -> tuple[bool, str]:
+        await waiter.done
+        return waiter.success, waiter.message
 
     def _answer(self, success: bool, message: str, deadline: float) -> None:
         with self._lock:

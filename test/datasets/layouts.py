@@ -276,8 +276,16 @@ def stray_scanner(root: Path) -> Path:
     return root
 
 
+def rig_recording(root: Path) -> Path:
+    plain(root / 'front.image_raw')
+    text = 'cameras: [{images: front.image_raw}, {images: rear.image_raw}]'
+    write(root / 'rig.yaml', text)  # nothing was recorded of the rear camera yet
+    return root
+
+
 LAYOUTS: dict[str, Callable[[Path], Path]] = {
     'plain folder': plain,
+    'recording of a rig': rig_recording,
     'TUM RGB-D': tum,
     '7-Scenes': seven_scenes,
     'EuRoC': euroc,

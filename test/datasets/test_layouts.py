@@ -29,6 +29,7 @@ from layouts import (
 )
 
 from aceg_ros.datasets import open_dataset
+from aceg_ros.datasets.detect import OWN_CAMERAS
 from aceg_ros.datasets.replica import PUBLISHED_CAMERA
 from aceg_ros.errors import CameraError, DatasetError, ImageError
 from aceg_ros.geometry.cameras import Camera
@@ -79,7 +80,7 @@ class TestEveryLayout:
 
     @every
     def test_camera_given_by_the_user(self, written, layout):
-        if layout.startswith(('NeRF', 'COLMAP')):
+        if layout.startswith(OWN_CAMERAS):
             with pytest.raises(CameraError, match='leave --camera out'):
                 open_dataset(written, camera=GIVEN)
             return
@@ -87,7 +88,7 @@ class TestEveryLayout:
 
     @every
     def test_camera_of_another_size_is_refused_in_words(self, written, layout):
-        if layout.startswith(('NeRF', 'COLMAP')):
+        if layout.startswith(OWN_CAMERAS):
             return
         with pytest.raises((CameraError, DatasetError), match=r'64x48.*128x96'):
             open_dataset(written, camera=GIVEN.scaled(128, 96))

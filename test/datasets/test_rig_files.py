@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aceg_ros.datasets.base import Dataset, Frame
-from aceg_ros.datasets.rig import read_rig, recognize
+from aceg_ros.datasets.rig import add_to_rig, read_mounts, read_rig, recognize
 from aceg_ros.datasets.trajectory import write_trajectory
 from aceg_ros.errors import DatasetError
 from aceg_ros.geometry.cameras import Camera
@@ -112,6 +112,31 @@ def test_images_keep_their_own_poses(write):
     assert posed.metric
 
 
+def test_mounting_is_not_needed_to_map(write):
+    rig = read_rig(write('cameras: [{images: front}, {images: rear}]'), Opener())
+    assert [frame.stamp for frame in rig.posed().frames] == [1.0, 1.005, 2.0, 3.0, 3.005]
+    with pytest.raises(DatasetError, match='how cameras are mounted is not said'):
+        rig.moments()
+
+
+def test_mounting_alone_is_needed(write):
+    with pytest.raises(DatasetError, match='rig_from_cam is no pose'):
+        read_mounts(write('cameras: [{images: front}]'))
+
+
+def test_names_are_added(tmp_path, write):
+    add_to_rig(tmp_path / 'new.yaml', ['front'])
+    add_to_rig(tmp_path / 'new.yaml', ['front', 'rear'])
+    assert len(read_rig(tmp_path / 'new.yaml', Opener()).recordings) == 2
+    add_to_rig(path := write(extra='tolerance: 0.001\n'), ['rear', 'left'])
+    text = path.read_text()
+    for words in ('tolerance: 0.001', 'calibration: rear.yaml', 'images: left'):
+        assert words in text
+    assert text.count('images: rear') == 1
+    with pytest.raises(DatasetError, match='no list "cameras"'):
+        add_to_rig(write('poses: poses.txt'), ['front'])
+
+
 def test_without_any_pose(write):
     rig = read_rig(write(), Opener(posed=False))
     assert all(moment.world_from_rig is None for moment in rig.moments())
@@ -123,7 +148,7 @@ def test_without_any_pose(write):
         ('cameras: []\n', 'no list "cameras"'),
         ('poses: poses.txt\n', 'no list "cameras"'),
         ('cameras:\n  - rig_from_cam: [0, 0, 0, 0, 0, 0, 1]\n', 'camera 1: has no entry "images"'),
-        ('cameras:\n  - images: front\n', 'rig_from_cam is no pose'),
+        ('cameras:\n  - images: front\nposes: poses.txt\n', 'rig_from_cam is no pose'),
         ('cameras:\n  - images: front\n    rig_from_cam: [0, 0, 1]\n', 'rig_from_cam is no pose'),
         (TEXT.replace('calibration', 'kalibration'), 'the entry "kalibration"'),
         (TEXT + 'tolerance: soon\n', 'tolerance is'),

@@ -66,7 +66,7 @@ def take(session: Session, count: int) -> None:
     """Record so many keyframes."""
     for _ in range(count):
         x = float(session.count)
-        session.recorder.offer(x, make_pose(np.eye(3), [x, 0.0, 0.0]), lambda: (IMAGE, CAMERA))
+        session.recordings.offer(0, x, make_pose(np.eye(3), [x, 0.0, 0.0]), lambda: (IMAGE, CAMERA))
 
 
 def recorded_and_fitting(session: Session) -> ScriptedFit:
@@ -175,7 +175,7 @@ def test_unsaved_map_outlives_a_crash(session, reports, saved):
 def test_fresh_recording_keeps_the_old_one_and_its_map(session):
     recorded_and_fitting(session).end(FitState.DONE)
     words = session.record_and_map(True)
-    backup = session.recorder.path.with_name('r.backup-1')
+    backup = session.recordings.path.with_name('r.backup-1')
     assert str(backup) in words
     assert len(open_dataset(backup)) == 5
     with pytest.raises(RefusedError, match='no map to save'):
@@ -199,7 +199,7 @@ REQUESTS = {
     'begin': lambda session: session.record_and_map(True),
     'finish': lambda session: session.record_and_map(False),
     'reset': lambda session: session.reset(),
-    'open': lambda session: session.open(session.recorder.path / 'other'),
+    'open': lambda session: session.open(session.recordings.path / 'other'),
 }
 # What is refused in which state, and why; anything else is done.
 REFUSALS = {

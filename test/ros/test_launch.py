@@ -192,6 +192,15 @@ def test_map(ros, launch, tmp_path):
     assert _topics(ros, node) >= {'/image', '/calibration', '/camera/depth', '/tf', '/tf_static'}
 
 
+def test_map_with_a_rig(ros, launch, tmp_path):
+    topics = ['/front/image_raw', '/rear/image_raw']
+    recording = tmp_path / 'recording'
+    launch('map', f'image:=[{", ".join(topics)}]', f'recording:={recording}')
+    assert _values(ros, '/aceg_mapper', 'rig_images') == [topics]
+    inputs = {*topics, '/front/camera_info', '/rear/camera_info'}
+    wait_until(lambda: _topics(ros, '/aceg_mapper') >= inputs)
+
+
 def test_session_of_a_camera(ros, launch, tmp_path):
     session = launch(
         'session',

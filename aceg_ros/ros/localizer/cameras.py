@@ -13,7 +13,7 @@ from rclpy.qos import ReliabilityPolicy
 
 from aceg_ros.errors import ImageError
 from aceg_ros.ros.camera_health import CameraHealth
-from aceg_ros.ros.camera_input import CameraImage, CameraInput
+from aceg_ros.ros.camera_input import CameraImage, CameraInput, beside
 from aceg_ros.tracking.moments import Joined, MomentJoiner
 
 # The images of one time by the number of the camera, in order; at least one.
@@ -50,7 +50,7 @@ class Cameras:
         listen = partial(CameraInput, node, compressed, rectified, reliability)
         self.inputs = (
             [
-                listen(topic, _beside(topic), partial(self._came, number))
+                listen(topic, beside(topic), partial(self._came, number))
                 for number, topic in enumerate(topics)
             ]
             if topics
@@ -190,8 +190,3 @@ class Cameras:
             with self._changed:
                 self._joiner.clear()
                 self._apart = {}
-
-
-def _beside(topic: str) -> str:
-    """The topic of calibrations that belongs to one of images."""
-    return topic[: topic.rfind('/') + 1] + 'camera_info'

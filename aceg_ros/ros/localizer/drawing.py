@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -42,16 +40,6 @@ def draw(
             cv2.circle(drawn, there, radius << _SHIFT, color, 1, cv2.LINE_AA, _SHIFT)
             cv2.circle(drawn, here, (radius << _SHIFT) // 2, _SEEN, -1, cv2.LINE_AA, _SHIFT)
     return drawn
-
-
-def side_by_side(images: Sequence[Image]) -> Image:
-    """Images (H, W, 3) in a row, with black below those that are less high."""
-    if len(images) == 1:
-        return images[0]
-    height = max(len(image) for image in images)
-    return np.hstack(
-        [np.pad(image, ((0, height - len(image)), (0, 0), (0, 0))) for image in images]
-    )
 
 
 def _fixed(points2d: NDArray[np.float64]) -> list[tuple[int, int]]:

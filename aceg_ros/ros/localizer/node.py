@@ -15,17 +15,11 @@ from rclpy.parameter import Parameter
 from aceg_ros.errors import AcegError, MapNotFoundError, PoseError
 from aceg_ros.geometry.motion import CLOCK_SET_BACK
 from aceg_ros.geometry.poses import Array
-from aceg_ros.ros.common_options import AUTOSTART
+from aceg_ros.ros.common_options import AUTOSTART, texts
 from aceg_ros.ros.localizer.cameras import Cameras
 from aceg_ros.ros.localizer.interface import Interface
 from aceg_ros.ros.localizer.maps import LoadedMap, LoadedMaps, MapFrames, Maps, map_files
-from aceg_ros.ros.localizer.options import (
-    PARAMETERS,
-    gate_options,
-    initial_pose,
-    rig_of,
-    texts,
-)
+from aceg_ros.ros.localizer.options import PARAMETERS, gate_options, initial_pose, rig_of
 from aceg_ros.ros.localizer.pipeline import Hooks
 from aceg_ros.ros.localizer.report import Reports, Status
 from aceg_ros.ros.localizer.requests import InactiveError, Requests

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,13 @@ from aceg_ros.datasets.rig import read_mounts
 from aceg_ros.geometry.motion import MotionLimits
 from aceg_ros.geometry.poses import Array, make_pose
 from aceg_ros.localization.options import GateOptions as PoseGate
-from aceg_ros.ros.common_options import AUTOSTART, CAMERA_PARAMETERS, DEPTH_TOLERANCE
+from aceg_ros.ros.common_options import (
+    AUTOSTART,
+    CAMERA_PARAMETERS,
+    DEPTH_TOLERANCE,
+    RIG_IMAGES,
+    rig_topics,
+)
 from aceg_ros.ros.middleware.rotations import rotation_from_euler
 from aceg_ros.ros.parameter_table import Group, Parameter, ParameterError, parameters_of
 from aceg_ros.tracking.gate import GateOptions
@@ -93,14 +99,7 @@ GROUPS = (
     Group(
         'Rig of cameras',
         (
-            Parameter(
-                'rig_images',
-                '',
-                'Image topics of cameras that are fixed to each other, as a list, in place of the '
-                'topic `image`. `camera_info` is beside each.',
-                read_only=True,
-                list_too=True,
-            ),
+            RIG_IMAGES,
             Parameter(
                 'rig_file',
                 '',
@@ -309,31 +308,15 @@ GROUPS = (
 PARAMETERS = parameters_of(GROUPS)
 
 
-def texts(value: str | Sequence[str]) -> tuple[str, ...]:
-    """A text or a list of them, as a list; none for an empty text."""
-    if isinstance(value, str):
-        return (value,) if value else ()
-    return tuple(value)
-
-
 def rig_of(values: Mapping[str, Any]) -> tuple[tuple[str, ...], Array | None]:
     """Image topics of a rig, none of a single camera, and base_from_cam (C, 4, 4) of its file.
 
     Without a file that is None. Raises ParameterError for parameters that do not go together,
     DatasetError for a file that cannot be read.
     """
-    topics, file = texts(values['rig_images']), values['rig_file']
-    if len(set(topics)) < len(topics) or '' in topics:
-        raise ParameterError(f'parameter rig_images = {list(topics)}: name each camera once')
+    topics, file = rig_topics(values), values['rig_file']
     if file and not topics:
         raise ParameterError('parameter rig_file is for a rig: give rig_images too')
-    if topics and values['camera_frame']:
-        raise ParameterError(
-            'parameter camera_frame is for a single camera: have the drivers of a rig name their '
-            'frames, or give rig_file'
-        )
-    if topics and values['use_depth']:
-        raise ParameterError('parameter use_depth is for a single camera: leave out rig_images')
     if not file:
         return topics, None
     mounts = read_mounts(Path(file).expanduser())

@@ -22,8 +22,8 @@ from aceg_ros.geometry.poses import Array, pose_error
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.maps.code import world_keyframes, world_points
 from aceg_ros.ros.camera_input import CameraImage
-from aceg_ros.ros.debug_image import DebugImage
-from aceg_ros.ros.localizer.drawing import draw, side_by_side
+from aceg_ros.ros.debug_image import DebugImage, side_by_side
+from aceg_ros.ros.localizer.drawing import draw
 from aceg_ros.ros.localizer.maps import LoadedMap
 from aceg_ros.ros.localizer.tracked_frame import Placement
 from aceg_ros.ros.localizer.views import CameraView

@@ -11,7 +11,7 @@ from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.maps.code import SUFFIX
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.session import Settings
-from aceg_ros.ros.common_options import CAMERA_PARAMETERS, DEPTH_TOLERANCE
+from aceg_ros.ros.common_options import CAMERA_PARAMETERS, DEPTH_TOLERANCE, RIG_IMAGES
 from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
 
 TOPIC, TF = 'topic', 'tf'
@@ -133,6 +133,7 @@ GROUPS = (
         'Camera',
         (
             *CAMERA_PARAMETERS,
+            RIG_IMAGES,
             Parameter(
                 'use_depth',
                 False,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
@@ -17,7 +20,7 @@ from aceg_ros.geometry.poses import Array
 from aceg_ros.mapping.background import FitReport, FitState
 from aceg_ros.maps.code import Rating
 from aceg_ros.recording.preview import ScenePreview
-from aceg_ros.ros.debug_image import DebugImage
+from aceg_ros.ros.debug_image import DebugImage, side_by_side
 from aceg_ros.ros.messages import frusta, point_cloud
 from aceg_ros.ros.middleware.diagnostics import Level, Report
 from aceg_ros.ros.parameters import LATCHED
@@ -26,6 +29,27 @@ from aceg_ros.ros.status_values import FitValues, key_values
 _NEWEST = QoSProfile(depth=1)
 _PERIOD = 1.0  # s between two pictures, and two words on the same state
 _FRUSTUM = 0.1  # m
+_PICTURE = 0.2  # s between two debug images at least
+
+
+class Pictures:
+    """The last image of each camera, side by side, with the state in words; for several threads."""
+
+    def __init__(self, debug_image: DebugImage, words: Callable[[], str]) -> None:
+        self._debug_image = debug_image
+        self._words = words
+        self._last: dict[int, NDArray[np.uint8]] = {}
+
+    @property
+    def wanted(self) -> bool:
+        """Whether someone looks, and it is time for another one."""
+        return self._debug_image.wanted and self._debug_image.age > _PICTURE
+
+    def show(self, number: int, rgb: NDArray[np.uint8], header: Header, good: bool) -> None:
+        """Publish an RGB image (H, W, 3) of a camera beside those of the others."""
+        last = self._last = self._last | {number: rgb}
+        images = side_by_side([last[each] for each in sorted(last)])
+        self._debug_image.show(images, header, self._words(), good)
 
 
 class Outputs:
@@ -41,7 +65,9 @@ class Outputs:
         self._state = self._words = ''
         self._said = self._drawn = 0.0
 
-    def publish_scene(self, frame: str, poses: list[Array], preview: ScenePreview) -> bool:
+    def publish_scene(
+        self, frame: str, poses: list[Array], previews: Sequence[ScenePreview]
+    ) -> bool:
         """Publish keyframes (4, 4) and points in the map's frame; False when it is too early."""
         now = time.monotonic()
         if now - self._drawn < _PERIOD:
@@ -49,7 +75,9 @@ class Outputs:
         self._drawn = now
         header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=frame)
         self._keyframes.publish(frusta(header, poses, _FRUSTUM))
-        self._scene_points.publish(point_cloud(header, *preview.cloud))
+        points, colors = zip(*(preview.cloud for preview in previews), strict=True)
+        cloud = point_cloud(header, np.concatenate(points), np.concatenate(colors))
+        self._scene_points.publish(cloud)
         return True
 
     def publish_status(self, state: str, words: str) -> bool:

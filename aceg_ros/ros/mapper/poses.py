@@ -94,7 +94,8 @@ class TfPoses:
         self.jumps = Jumps()
         self._transforms = transforms
         self._camera_frame = camera_frame
-        self._watch = JumpWatch(limits)
+        self._limits = limits
+        self._watches: dict[str, JumpWatch] = {}  # by the frame of the camera
         self._asked = 0.0  # time.monotonic()
         self._found: float | None = None
 
@@ -116,16 +117,17 @@ class TfPoses:
         finally:
             self._asked = time.monotonic()
         self._found = self._asked
-        self.jumps.note(self._watch.check(to_seconds(image.stamp), world_from_optical))
+        watch = self._watches.setdefault(camera, JumpWatch(self._limits))
+        self.jumps.note(watch.check(to_seconds(image.stamp), world_from_optical))
         return world_from_optical @ inverse(image.camera_from_optical())
 
     def rewind(self, now: float) -> None:
         """See `PoseSource`."""
-        self._watch.clear()
+        self._watches.clear()
 
     def clear(self) -> None:
         """See `PoseSource`."""
-        self._watch.clear()
+        self._watches.clear()
         self.jumps.clear()
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from threading import Lock
 
-from aceg_ros.recording.recorder import Keyframe, Refusal
 from aceg_ros.recording.session import Session
-from aceg_ros.ros.camera_health import CameraHealth
-from aceg_ros.ros.depth_input import DepthInput
 from aceg_ros.ros.mapper.poses import PoseSource
-from aceg_ros.ros.middleware.diagnostics import Level, Report
+from aceg_ros.ros.mapper.stream import CameraStream
+from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
 
-_RECENT = 5.0  # s that the trouble of one image counts
 _LITTLE = 500_000_000  # bytes left on the disk that are worth a warning
 STALE = 1.5  # s without a pose after which its source counts as stopped
 
@@ -26,67 +23,30 @@ def _free(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-class Counters:
-    """Counts of images by outcome; filled by the worker, read by the executor."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._counts: dict[Refusal | str, int] = {}
-        self._trouble = ''
-        self._since = 0.0
-
-    def count(self, outcome: Keyframe | Refusal) -> None:
-        """An image was recorded or not, as it should be."""
-        with self._lock:
-            kind = outcome if isinstance(outcome, Refusal) else 'recorded'
-            self._counts[kind] = self._counts.get(kind, 0) + 1
-            self._trouble = ''
-
-    def fail(self, words: str) -> None:
-        """An image could not be used."""
-        with self._lock:
-            self._counts['unusable'] = self._counts.get('unusable', 0) + 1
-            self._trouble, self._since = words, time.monotonic()
-
-    @property
-    def trouble(self) -> str:
-        """Why images cannot be used at present; empty when they can."""
-        with self._lock:
-            recent = time.monotonic() - self._since < _RECENT
-            return self._trouble if recent else ''
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of images by outcome."""
-        with self._lock:
-            return {
-                kind.value if isinstance(kind, Refusal) else kind: count
-                for kind, count in self._counts.items()
-            }
-
-
 class Reports:
     """The node's state."""
 
     def __init__(
         self,
         session: Session,
-        health: CameraHealth,
+        streams: Sequence[CameraStream],
         poses: PoseSource,
-        depth: DepthInput | None,
-        counters: Counters,
         fit: Callable[[], Report],
-        broken: Callable[[], str],
     ) -> None:
-        """`fit`: how the fit goes, or went; `broken`: why images are given up, or ''."""
-        self._depth = depth
+        """`fit`: how the fit goes, or went."""
         self._session = session
-        self._health = health
+        self._streams = streams
         self._poses = poses
-        self._counters = counters
         self.fit = fit
         self.localizers: Sequence[str] = ()  # that may send the poses; full names of nodes
-        self._broken = broken
+
+    def join(self, diagnostics: Diagnostics) -> None:
+        """Have them published."""
+        for stream in self._streams:
+            name = f'camera {stream.name}' if stream.name else 'camera'
+            diagnostics.add(name, partial(self.camera, stream))
+        for name in ('poses', 'recording', 'fit'):
+            diagnostics.add(name, getattr(self, name))
 
     @property
     def state(self) -> str:
@@ -104,14 +64,15 @@ class Reports:
     @property
     def words(self) -> str:
         """Number of keyframes, progress of the fit, and problems."""
-        recorder = self._session.recorder
-        said = [f'{self._session.count} keyframes in {recorder.path}']
+        recordings = self._session.recordings
+        said = [f'{self._session.count} keyframes in {recordings.path}']
         if self._session.fitting:
             said.append(self.fit().message)
-        if recorder.problem:
-            said.append(f'recording stopped: {recorder.problem}')
+        if recordings.problem:
+            said.append(f'recording stopped: {recordings.problem}')
         elif self._session.recording:
-            said += [self._health.silence, self._trouble, self._poses.jumps.last, self.circle]
+            said += [stream.health.silence for stream in self._streams]
+            said += [self._trouble, self._poses.jumps.last, self.circle]
         return '; '.join(filter(None, said))
 
     @property
@@ -124,9 +85,9 @@ class Reports:
             'the map: end it, or set its tf_mode to none'
         )
 
-    def camera(self) -> Report:
-        """Whether usable images arrive."""
-        return self._health.report()
+    def camera(self, stream: CameraStream) -> Report:
+        """Whether usable images of a camera arrive."""
+        return stream.health.report()
 
     def poses(self) -> Report:
         """Whether poses arrive, as far as they are looked up."""
@@ -147,15 +108,17 @@ class Reports:
 
     def recording(self) -> Report:
         """The recording on disk."""
-        recorder = self._session.recorder
+        recordings = self._session.recordings
+        counts = sum((Counter(stream.counters.counts) for stream in self._streams), Counter())
+        free = _free(recordings.path)
         values: dict[str, object] = {
-            'folder': recorder.path,
+            'folder': recordings.path,
             'keyframes': self._session.count,
-            **self._counters.counts,
+            **counts,
+            'free_mb': round(free / 1e6),
         }
-        free = _free(recorder.path)
-        values['free_mb'] = round(free / 1e6)
-        problem = recorder.problem or self._broken()
+        broken = [stream.broken for stream in self._streams]
+        problem = recordings.problem or next(filter(None, broken), '')
         if problem:
             return Report(Level.ERROR, problem, values)
         if self._session.recording and self._trouble:
@@ -168,5 +131,4 @@ class Reports:
     @property
     def _trouble(self) -> str:
         """What is wrong with the last images; empty when nothing is."""
-        without_depth = '' if self._depth is None else self._depth.problem
-        return self._counters.trouble or without_depth
+        return '; '.join(filter(None, (stream.trouble for stream in self._streams)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
@@ -14,17 +14,21 @@ from aceg_ros.ros.waiters import Waiters
 
 
 class Services:
-    """Passes calls on to the session; `wanted` are the calls that wait for a keyframe."""
+    """Passes calls on to the session."""
 
     def __init__(
         self,
         node: Node,
         session: Session,
+        wanted: Sequence[Waiters],
         on_new_recording: Callable[[], None],
         timeout: Callable[[], float],
     ) -> None:
-        """`timeout`: seconds that `add_keyframe` waits for an image with a pose."""
-        self.wanted = Waiters(node)
+        """`wanted` has the calls of `add_keyframe` to each camera.
+
+        `timeout`: seconds that they wait for an image with a pose.
+        """
+        self._wanted = wanted
         self._logger = node.get_logger()
         self._session = session
         self._on_new_recording = on_new_recording
@@ -79,7 +83,11 @@ class Services:
     async def _add_keyframe(
         self, request: Trigger.Request, response: Trigger.Response
     ) -> Trigger.Response:
-        response.success, response.message = await self.wanted.wait(self._timeout())
+        # Of all cameras at the same time.
+        waits = [wanted.wait(self._timeout()) for wanted in self._wanted]
+        answers = [await wait for wait in waits]
+        response.success = any(success for success, _ in answers)
+        response.message = '; '.join(words for _, words in answers)
         self._note('add_keyframe', response)
         return response
 

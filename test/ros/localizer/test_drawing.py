@@ -10,7 +10,8 @@ import pytest
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, make_pose, so3_exp
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
-from aceg_ros.ros.localizer.drawing import draw, side_by_side
+from aceg_ros.ros.debug_image import side_by_side
+from aceg_ros.ros.localizer.drawing import draw
 
 CAMERA = Camera.pinhole(320, 240, 260.0, 260.0, 160.0, 120.0)
 POSE = make_pose(so3_exp([0.1, -0.2, 0.3]), [1.0, 2.0, 3.0])
