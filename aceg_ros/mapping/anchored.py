@@ -22,6 +22,7 @@ from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes, pose_of
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions, MappingOptions
 from aceg_ros.mapping.origin import local_frames
+from aceg_ros.mapping.placement import place_candidates
 from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
@@ -82,6 +83,17 @@ def map_anchored(
         keyframes = adjusted.keyframes
         notes.append(adjusted.note)
         start = start_code(keyframes, options, generator, monitor, start)
+    start = start.at(
+        place_candidates(
+            keyframes,
+            start.candidates,
+            start.chosen,
+            start.pairs,
+            options.landmarks,
+            options.sweep.good_parallax,
+            monitor,
+        )
+    )
     landmarks = make_landmarks(
         keyframes,
         start.candidates,
@@ -127,6 +139,12 @@ class CodeStart:
     candidates: Candidates
     chosen: torch.Tensor  # (n,) which candidates became tokens
     fit: FitStart
+
+    def at(self, candidates: Candidates) -> CodeStart:
+        """The same, with the candidates elsewhere."""
+        anchors = candidates.points3d[self.chosen].clone()
+        fit = replace(self.fit, code=replace(self.fit.code, anchors=anchors))
+        return replace(self, candidates=candidates, fit=fit)
 
 
 def start_code(
