@@ -132,8 +132,6 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
     if image.startswith('['):
         if given('camera_info'):
             raise RuntimeError('camera_info is for a single camera; of several it is beside each')
-        if given('depth'):
-            raise RuntimeError('depth is for a single camera; leave it out for several')
         parameters['rig_images'] = ParameterValue(
             LaunchConfiguration('image'), value_type=list[str]
         )
@@ -142,8 +140,13 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
         beside_image = image[: image.rfind('/') + 1] + 'camera_info'
         inputs = [('image', image), ('camera_info', given('camera_info') or beside_image)]
     if given('depth'):
-        inputs.append(('depth', given('depth')))
         parameters['use_depth'] = True
+        if image.startswith('['):
+            parameters['rig_depth'] = ParameterValue(
+                LaunchConfiguration('depth'), value_type=list[str]
+            )
+        else:
+            inputs.append(('depth', given('depth')))
     # rviz comes first: where it is not installed, nothing has been started yet.
     return [
         Node(

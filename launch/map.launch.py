@@ -133,9 +133,8 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
     clock = [{'use_sim_time': parameters['use_sim_time']}] if given('use_sim_time') else []
     image = given('image')
     if image.startswith('['):
-        for name in ('camera_info', 'depth'):
-            if given(name):
-                raise RuntimeError(f'{name} is for a single camera; leave it out for several')
+        if given('camera_info'):
+            raise RuntimeError('camera_info is for a single camera; of several it is beside each')
         parameters['rig_images'] = ParameterValue(
             LaunchConfiguration('image'), value_type=list[str]
         )
@@ -146,8 +145,13 @@ def launch_nodes(context: LaunchContext) -> list[Node]:
         remappings.append(('pose', given('pose')))
         parameters['pose_source'] = 'topic'
     if given('depth'):
-        remappings.append(('depth', given('depth')))
         parameters['use_depth'] = True
+        if given('image').startswith('['):
+            parameters['rig_depth'] = ParameterValue(
+                LaunchConfiguration('depth'), value_type=list[str]
+            )
+        else:
+            remappings.append(('depth', given('depth')))
     of_panel = {name: parameters[name] for name in OF_PANEL if name in parameters}
     of_panel['mapper'] = LaunchConfiguration('name')
     # rviz comes first: where it is not installed, nothing has been started yet.

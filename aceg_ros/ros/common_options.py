@@ -61,6 +61,15 @@ RIG_IMAGES = Parameter(
     list_too=True,
 )
 
+RIG_DEPTH = Parameter(
+    'rig_depth',
+    '',
+    'Depth topics of the cameras of `rig_images`, in the same order, with `use_depth`. An empty '
+    'one is of a camera without depth.',
+    read_only=True,
+    list_too=True,
+)
+
 # What every node that works on images of a camera has.
 CAMERA_PARAMETERS = (
     COMPRESSED,
@@ -102,6 +111,24 @@ def rig_topics(values: Mapping[str, Any]) -> tuple[str, ...]:
             'parameter camera_frame is for a single camera: have the drivers of a rig name their '
             'frames'
         )
-    if topics and values['use_depth']:
-        raise ParameterError('parameter use_depth is for a single camera: leave out rig_images')
     return topics
+
+
+def depth_topics(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Topic of the depth images of each camera; empty for one without.
+
+    Raises ParameterError for parameters that do not go together.
+    """
+    images, depths = rig_topics(values), texts(values['rig_depth'])
+    if not images and depths:
+        raise ParameterError('parameter rig_depth is for a rig: give rig_images too')
+    if not values['use_depth'] and depths:
+        raise ParameterError('parameter rig_depth is not used: set use_depth to true')
+    if not images:
+        return ('depth' if values['use_depth'] else '',)
+    if values['use_depth'] and len(depths) != len(images):
+        raise ParameterError(
+            f'parameter rig_images names {len(images)} topics, and rig_depth {len(depths)}: with '
+            "use_depth give one for each, '' for a camera without depth"
+        )
+    return depths or ('',) * len(images)

@@ -43,11 +43,12 @@ class DepthInput:
         self,
         node: Node,
         transforms: Transforms,
+        topic: str,
         tolerance: float,
         reliability: ReliabilityPolicy | None,
         camera_frame: str = '',
     ) -> None:
-        """Prepare for the topic `depth`; images at most `tolerance` s apart belong together.
+        """Prepare for a `topic`; images at most `tolerance` s apart belong together.
 
         `reliability` as `MatchedSubscription`. `camera_frame` is the camera's frame where images
         name a wrong one.
@@ -62,7 +63,7 @@ class DepthInput:
         self._changed = Condition()
         self._messages: deque[Image] = deque(maxlen=_KEPT)
         self._infos: dict[str, CameraInfo] = {}  # by frame
-        self.topic = node.resolve_topic_name('depth')
+        self.topic = node.resolve_topic_name(topic)
         self.info_topic = f'{self.topic.rpartition("/")[0]}/camera_info'
         self._subscriptions: list[MatchedSubscription] = []
         self._last = 0.0  # time.monotonic(), when one came, or may first come

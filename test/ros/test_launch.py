@@ -195,9 +195,15 @@ def test_map(ros, launch, tmp_path):
 def test_map_with_a_rig(ros, launch, tmp_path):
     topics = ['/front/image_raw', '/rear/image_raw']
     recording = tmp_path / 'recording'
-    launch('map', f'image:=[{", ".join(topics)}]', f'recording:={recording}')
-    assert _values(ros, '/aceg_mapper', 'rig_images') == [topics]
-    inputs = {*topics, '/front/camera_info', '/rear/camera_info'}
+    depths = ['/front/depth', '/rear/depth']
+    launch(
+        'map',
+        f'image:=[{", ".join(topics)}]',
+        f'depth:=[{", ".join(depths)}]',
+        f'recording:={recording}',
+    )
+    assert _values(ros, '/aceg_mapper', 'rig_images', 'rig_depth') == [topics, depths]
+    inputs = {*topics, *depths, '/front/camera_info', '/rear/camera_info'}
     wait_until(lambda: _topics(ros, '/aceg_mapper') >= inputs)
 
 

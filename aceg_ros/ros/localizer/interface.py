@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rclpy.lifecycle import LifecycleNode
 
 from aceg_ros.geometry.poses import Array
@@ -34,13 +36,14 @@ class Interface:
         settings: Parameters,
         cameras: Cameras,
         mounts: Array | None,
+        depths: Sequence[str],
         maps: Maps,
         tracker: Tracker,
         statistics: Statistics,
         localizer: Localizer,
         hooks: Hooks,
     ) -> None:
-        """``mounts`` are those of a rig's file, see `RigMounting`.
+        """``mounts`` are those of a rig's file, see `RigMounting`; ``depths`` as `depth_topics`.
 
         ``localizer`` does what is asked for, ``hooks`` connect the pipeline with the node.
         """
@@ -66,17 +69,19 @@ class Interface:
             lambda: settings['path_length'],
         )
         self.requests = Requests(node, localizer, lambda: settings['relocalize_timeout'])
-        self._depth = (
+        self._depths = [
             DepthInput(
                 node,
                 self.transforms,
+                topic,
                 settings['depth_tolerance'],
                 image_reliability(settings['image_qos']),
                 settings['camera_frame'],
             )
-            if settings['use_depth']
+            if topic
             else None
-        )
+            for topic in depths
+        ]
         pipeline = Pipeline(
             maps,
             tracker,
@@ -87,7 +92,7 @@ class Interface:
             node.get_clock(),
             node.get_logger(),
             cameras.names,
-            self._depth,
+            self._depths,
         )
         self.worker = Worker(cameras, pipeline, self._min_interval, node.get_logger(), 'localize')
         # By the clock of the stamps, as TF.
@@ -107,13 +112,12 @@ class Interface:
         self.transforms.close()
 
     def listen(self, wanted: bool) -> None:
-        """Hear the depth camera, if there is one, or hear it no more."""
-        if self._depth is None:
-            return
-        if wanted:
-            self._depth.start()
-        else:
-            self._depth.stop()
+        """Hear the depth cameras, if there are any, or hear them no more."""
+        for depth in filter(None, self._depths):
+            if wanted:
+                depth.start()
+            else:
+                depth.stop()
 
     def forget_past(self) -> None:
         """Begin TF and path anew, after a jump in time."""

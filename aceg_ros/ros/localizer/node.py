@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 from aceg_ros.errors import AcegError, MapNotFoundError, PoseError
 from aceg_ros.geometry.motion import CLOCK_SET_BACK
 from aceg_ros.geometry.poses import Array
-from aceg_ros.ros.common_options import AUTOSTART, texts
+from aceg_ros.ros.common_options import AUTOSTART, depth_topics, texts
 from aceg_ros.ros.localizer.cameras import Cameras
 from aceg_ros.ros.localizer.interface import Interface
 from aceg_ros.ros.localizer.maps import LoadedMap, LoadedMaps, MapFrames, Maps, map_files
@@ -67,6 +67,7 @@ class LocalizerNode(LifecycleNode):
         self._tracker = Tracker(gate_options(self._values()), settings['lost_after'])
         self._tracker.map_missing(_UNCONFIGURED)
         topics, self._mounts = rig_of(self._values())
+        self._depths = depth_topics(self._values())
         self._cameras = Cameras(
             self,
             topics,
@@ -130,6 +131,7 @@ class LocalizerNode(LifecycleNode):
             self._settings,
             self._cameras,
             self._mounts,
+            self._depths,
             self._maps,
             self._tracker,
             self._statistics,

@@ -16,6 +16,7 @@ from aceg_ros.ros.common_options import (
     AUTOSTART,
     CAMERA_PARAMETERS,
     DEPTH_TOLERANCE,
+    RIG_DEPTH,
     RIG_IMAGES,
     rig_topics,
 )
@@ -100,6 +101,7 @@ GROUPS = (
         'Rig of cameras',
         (
             RIG_IMAGES,
+            RIG_DEPTH,
             Parameter(
                 'rig_file',
                 '',

@@ -54,10 +54,10 @@ class Pipeline:
         hooks: Hooks,
         clock: Clock,
         logger: RcutilsLogger,
-        names: Sequence[str] = (),
-        depth: DepthInput | None = None,
+        names: Sequence[str],
+        depths: Sequence[DepthInput | None],
     ) -> None:
-        """``names`` of the cameras of a rig; a single one needs none, and may have ``depth``."""
+        """``names`` of the cameras of a rig; a single one needs none. ``depths`` of each camera."""
         self._maps = maps
         self._tracker = tracker
         self._tracked_frames = tracked_frames
@@ -69,7 +69,7 @@ class Pipeline:
         self._body = ''
         self._odometry_problem = ''
         self._names = names
-        self._depth = depth
+        self._depths = depths
         self._repeated = [RepeatedImage() for _ in statistics.of_cameras]
         self._cameras: dict[int, Camera] = {}
 
@@ -144,9 +144,9 @@ class Pipeline:
         )
         prior = self._prior(placement)
         seconds = {}
-        if self._depth is not None:
+        if any(self._depths):
             began = time.perf_counter()
-            views = [self._with_depth(view, self._depth, maps.metric) for view in views]
+            views = [self._with_depth(view, maps.metric) for view in views]
             seconds['depth'] = time.perf_counter() - began
         answer = maps.set.localize_rig(
             [view.rgb for view in views],
@@ -175,8 +175,11 @@ class Pipeline:
             return
         self._check(views, answer, maps, placement, epoch)
 
-    def _with_depth(self, view: CameraView, depth: DepthInput, metric: bool) -> CameraView:
+    def _with_depth(self, view: CameraView, metric: bool) -> CameraView:
         """The image with the depth that belongs to it, if any came and the maps have meters."""
+        depth = self._depths[view.number]
+        if depth is None:
+            return view
         statistics = self._statistics.of_cameras[view.number]
         if not metric:
             statistics.without_depth = 'depth is not used: lengths of a map in use are not meters'

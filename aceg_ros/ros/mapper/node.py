@@ -17,7 +17,7 @@ from aceg_ros.mapping.background import FitReport, FitState
 from aceg_ros.recording.pose_track import PoseTrack
 from aceg_ros.recording.session import Session
 from aceg_ros.ros.camera_input import CameraInput, beside
-from aceg_ros.ros.common_options import rig_topics
+from aceg_ros.ros.common_options import depth_topics, rig_topics
 from aceg_ros.ros.depth_input import DepthInput
 from aceg_ros.ros.mapper.localizer_client import LocalizerClient
 from aceg_ros.ros.mapper.options import PARAMETERS, TF, limits_of, settings_of
@@ -118,7 +118,8 @@ class MapperNode(Node):
         settings = self._settings
         reliability = image_reliability(settings['image_qos'])
         streams = []
-        for number, topic in enumerate(topics or ['image']):
+        depths = depth_topics(self._values())
+        for number, (topic, of_depth) in enumerate(zip(topics or ['image'], depths, strict=True)):
             camera = CameraInput(
                 self,
                 settings['compressed'],
@@ -131,11 +132,12 @@ class MapperNode(Node):
                 DepthInput(
                     self,
                     self._transforms,
+                    of_depth,
                     settings['depth_tolerance'],
                     reliability,
                     settings['camera_frame'],
                 )
-                if settings['use_depth']
+                if of_depth
                 else None
             )
             streams.append(

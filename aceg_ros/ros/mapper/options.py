@@ -11,7 +11,7 @@ from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.maps.code import SUFFIX
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.session import Settings
-from aceg_ros.ros.common_options import CAMERA_PARAMETERS, DEPTH_TOLERANCE, RIG_IMAGES
+from aceg_ros.ros.common_options import CAMERA_PARAMETERS, DEPTH_TOLERANCE, RIG_DEPTH, RIG_IMAGES
 from aceg_ros.ros.parameter_table import Group, Parameter, parameters_of
 
 TOPIC, TF = 'topic', 'tf'
@@ -134,6 +134,7 @@ GROUPS = (
         (
             *CAMERA_PARAMETERS,
             RIG_IMAGES,
+            RIG_DEPTH,
             Parameter(
                 'use_depth',
                 False,

@@ -6,8 +6,9 @@ import pytest
 
 from aceg_ros.errors import MapNotFoundError
 from aceg_ros.localization.options import GateOptions as PoseGateOptions
+from aceg_ros.ros.common_options import texts
 from aceg_ros.ros.localizer.maps import MapFrames, map_files, map_path
-from aceg_ros.ros.localizer.options import PARAMETERS, gate_options, texts
+from aceg_ros.ros.localizer.options import PARAMETERS, gate_options
 from aceg_ros.tracking.gate import GateOptions
 
 DEFAULTS = {entry.name: entry.default for entry in PARAMETERS}

@@ -149,13 +149,17 @@ class Bench:
         self.asked: list[Any] = []  # rigs
         self.fixes: list[Any] = []
         self.drawn: list[Any] = []
+        self.depths: list[Any] = [None, None]  # inputs of the cameras
+        self.given: list[Any] = []  # depths of the images
         self.statistics = Statistics(2)
         tracker = Tracker()
         tracker.map_loaded('loaded')
         loaded = SimpleNamespace(name='hall', place='hall', frame='map')
         maps = SimpleNamespace(
             current=SimpleNamespace(
-                set=SimpleNamespace(localize_rig=self._localize, note=''), by_name={'hall': loaded}
+                metric=True,
+                set=SimpleNamespace(localize_rig=self._localize, note=''),
+                by_name={'hall': loaded},
             ),
             problem='',
         )
@@ -185,6 +189,7 @@ class Bench:
                 warning=lambda words, **_: self.warned.append(words), info=lambda words: None
             ),
             NAMES,
+            self.depths,
         )
         health = SimpleNamespace(report=lambda unusable: Report(Level.OK, 'images come'))
         cameras = SimpleNamespace(health=[health] * 2, names=NAMES, apart=lambda number: '')
@@ -198,6 +203,7 @@ class Bench:
         """A pose that rests on the last of the images."""
         assert len(images) == len(depths) == len(rig.cameras)
         self.asked.append(rig)
+        self.given += depths
         points = np.random.default_rng(0).uniform(1, 3, (20, 3))
         cameras = np.full(20, len(images) - 1)
         return Localization(
@@ -227,6 +233,13 @@ class TestPipeline:
         assert fix.stamp == NOW
         np.testing.assert_allclose(fix.map_from_body, np.eye(4), atol=1e-12)
         np.testing.assert_allclose(fix.covariance, np.eye(6) * 1e-4, atol=1e-12)
+
+    def test_depth_of_those_cameras_that_have_it(self, bench):
+        depth = np.ones((4, 4), np.float32)
+        bench.depths[1] = SimpleNamespace(find=lambda image, camera: depth, problem='')
+        bench.show(image('front'), image('rear', shade=1))
+        assert bench.given[0] is None
+        assert bench.given[1] is depth
 
     def test_takes_the_motion_between_images_into_account(self, bench):
         bench.show(image('front'), image('rear', NOW + 0.01))
@@ -305,7 +318,6 @@ class TestParameters:
             ({'rig_images': (NAMES[0], NAMES[0])}, 'name each camera once'),
             ({'rig_file': 'rig.yaml'}, 'give rig_images too'),
             ({'rig_images': NAMES, 'camera_frame': 'eye'}, 'for a single camera'),
-            ({'rig_images': NAMES, 'use_depth': True}, 'for a single camera'),
         ],
     )
     def test_what_does_not_go_together(self, given, words):

@@ -60,6 +60,8 @@ class Bench:
             self._hooks(),
             SimpleNamespace(now=lambda: Time(nanoseconds=round(self.now * 1e9))),
             SimpleNamespace(warning=lambda words, **_: self.warned.append(words)),
+            (),
+            [None],
         )
         health = SimpleNamespace(report=lambda unusable: Report(Level.OK, 'images come'))
         cameras = SimpleNamespace(health=[health], names=(), apart=lambda number: '')

@@ -31,7 +31,9 @@ CAMERA = Camera.pinhole(8, 6, 10.0, 10.0, 3.5, 2.5)
 
 @pytest.fixture(scope='module')
 def depth_input(ros) -> Iterator[module.DepthInput]:
-    made = module.DepthInput(ros.node, Transforms(ros.node), 0.02, ReliabilityPolicy.RELIABLE)
+    made = module.DepthInput(
+        ros.node, Transforms(ros.node), 'depth', 0.02, ReliabilityPolicy.RELIABLE
+    )
     made.start()
     yield made
     made.stop()
