@@ -227,15 +227,19 @@ class MapperNode(Node):
     def _show_scene(self) -> None:
         again = self._show_again is not None and time.monotonic() > self._show_again
         changed = [stream for stream in self._streams if stream.scene_changed]
-        if (changed or again) and self._outputs.publish_scene(
+        if not (changed or again):
+            return
+        for stream in changed:
+            stream.scene_changed = False  # first, as the next keyframe may come meanwhile
+        shown = self._outputs.publish_scene(
             self._poses.frame or self._settings['map_frame'],
             self._session.recordings.poses,
             [stream.preview for stream in self._streams],
-        ):
-            for stream in changed:
-                stream.scene_changed = False
-            if again:
-                self._show_again = None
+        )
+        if shown and again:
+            self._show_again = None
+        for stream in changed:
+            stream.scene_changed |= not shown
 
     def _say(self, silence: str) -> None:
         """Tell the state where no image comes that could have it; a fit needs none."""
