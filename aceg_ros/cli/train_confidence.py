@@ -25,7 +25,6 @@ from aceg_ros.lab.confidence.scenes import (
     procedural_scenes,
     recorded_scenes,
     textured_scenes,
-    walked_scenes,
     with_drift,
 )
 from aceg_ros.lab.confidence.training import calibration_error, curve, fit, held_out
@@ -60,12 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--first', type=int, default=_FIRST, help='seed of the first procedural world'
     )
     parser.add_argument(
-        '--walks',
-        type=int,
-        default=0,
-        help='number of procedural worlds walked through, and asked from beside the path',
-    )
-    parser.add_argument(
         '--buildings', type=int, default=0, help='number of generated floors of look-alike rooms'
     )
     parser.add_argument(
@@ -93,7 +86,6 @@ def run(arguments: argparse.Namespace) -> int:
         recorded_scenes(arguments.datasets),
         textured,
         procedural_scenes(arguments.worlds, arguments.first),
-        walked_scenes(arguments.walks, arguments.first),
         building_scenes(folder / 'buildings', arguments.buildings),
     ):
         if arguments.drift:

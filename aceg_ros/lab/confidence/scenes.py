@@ -15,7 +15,6 @@ from aceg_ros.lab.encoder_training.spots import read_environments
 from aceg_ros.lab.light_scenes import light_scenes
 from aceg_ros.lab.pretraining.poses import VIEWS, query_groups
 from aceg_ros.lab.pretraining.sources.worlds import ProceduralWorlds
-from aceg_ros.lab.rig_scenes import procedural_scene
 from aceg_ros.lab.worlds.building import BuildingOptions, building_rooms, record_building
 
 _STRANGERS = 12  # images of each other dataset
@@ -23,7 +22,6 @@ _TEXTURED_SEED = 100
 _FIRST_BUILDING = 310  # its worlds are from 310000 on
 _FLOOR = BuildingOptions(rooms=6, floors=1, makes=2, twins=0.35)
 _ROOM_VIEWS, _ROOM_QUERIES = 40, 8
-_WALK_QUERIES, _ALL_AROUND = 15, '4 cameras'
 
 
 def procedural_scenes(count: int, first: int) -> Iterator[SceneQueries]:
@@ -35,19 +33,6 @@ def procedural_scenes(count: int, first: int) -> Iterator[SceneQueries]:
         mapping = source.scene(index).mapping
         name = source.name(index)
         yield SceneQueries(name, mapping, {**groups, 'elsewhere': elsewhere}, place=name)
-
-
-def walked_scenes(count: int, first: int) -> Iterator[SceneQueries]:
-    """Procedural worlds that were walked through, asked from beside the path in all directions.
-
-    Much of what is seen there was never mapped, or from afar.
-    """
-    for seed in range(first, first + count):
-        scene = procedural_scene(seed, _WALK_QUERIES)
-        moments = scene.rigs[_ALL_AROUND]
-        beside = [frame for moment in moments for frame in moment.frames if frame is not None]
-        name = f'walk-{seed}'
-        yield SceneQueries(name, scene.mapping, {'beside': beside}, place=name)
 
 
 def recorded_scenes(paths: Sequence[Path]) -> Iterator[SceneQueries]:

@@ -7,7 +7,7 @@ import pytest
 from fakes import CAMERA, numbered_frames
 
 from aceg_ros.lab.confidence.samples import SceneQueries
-from aceg_ros.lab.confidence.scenes import walked_scenes, with_drift
+from aceg_ros.lab.confidence.scenes import with_drift
 
 
 @pytest.fixture(scope='module')
@@ -24,16 +24,3 @@ def test_drift_moves_the_map_and_not_the_queries(scene):
     assert 0.001 < np.median(moved) < 0.1
     assert drifting.groups is scene.groups
     assert drifting.mapping[0].camera.focal != CAMERA.focal
-
-
-def test_walks_are_asked_from_beside(monkeypatch):
-    from aceg_ros.lab import rig_scenes
-
-    monkeypatch.setattr(rig_scenes, '_VIEWS', 4)
-    monkeypatch.setattr('aceg_ros.lab.confidence.scenes._WALK_QUERIES', 2)
-    (scene,) = walked_scenes(1, 306100)
-    assert (scene.name, scene.place, len(scene.mapping)) == ('walk-306100', 'walk-306100', 4)
-    (beside,) = scene.groups.values()
-    assert len(beside) == 2 * 4
-    centers = {tuple(frame.world_from_cam[:3, 3].round(6)) for frame in beside}
-    assert len(centers) == 8
