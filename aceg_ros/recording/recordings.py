@@ -77,14 +77,15 @@ class Recordings:
 
     def reset(self) -> Path | None:
         """As `Recorder.reset`; what a rig recorded is renamed as a whole."""
-        backup = None
-        if self.cameras:
-            self.stop()
-            if any(is_recording(recorder.path) for recorder in self._recorders):
-                backup = set_aside(self.path)
-            self._named = False
-        backups = [recorder.reset() for recorder in self._recorders]
-        return backup if self.cameras else backups[0]
+        if not self.cameras:
+            return self._recorders[0].reset()
+        self.stop()
+        recorded = any(is_recording(recorder.path) for recorder in self._recorders)
+        backup = set_aside(self.path) if recorded else None
+        for recorder in self._recorders:
+            recorder.reset()
+        self._named, self._problem = False, None
+        return backup
 
     def offer(
         self,

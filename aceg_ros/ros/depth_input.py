@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from threading import Condition
 
 import numpy as np
@@ -24,6 +25,7 @@ from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.bridge import to_depth
 from aceg_ros.ros.middleware.subscriptions import MatchedSubscription
 from aceg_ros.ros.middleware.tf import Transforms
+from aceg_ros.ros.parameters import Parameters, image_reliability
 
 _KEPT = 15  # messages; poses may come that much later than images
 _INFOS_QUEUED = 5
@@ -67,6 +69,18 @@ class DepthInput:
         self.info_topic = f'{self.topic.rpartition("/")[0]}/camera_info'
         self._subscriptions: list[MatchedSubscription] = []
         self._last = 0.0  # time.monotonic(), when one came, or may first come
+
+    @classmethod
+    def of_cameras(
+        cls, node: Node, transforms: Transforms, settings: Parameters, topics: Sequence[str]
+    ) -> list[DepthInput | None]:
+        """Of each camera, as the node's parameters say; ``topics`` as `depth_topics`."""
+        reliability = image_reliability(settings['image_qos'])
+        tolerance, frame = settings['depth_tolerance'], settings['camera_frame']
+        return [
+            cls(node, transforms, topic, tolerance, reliability, frame) if topic else None
+            for topic in topics
+        ]
 
     def start(self) -> None:
         """Subscribe."""

@@ -63,3 +63,17 @@ def swept(keyframes, error=DEPTH_ERROR, score=0.8, each=300, deviation=np.inf):
         torch.zeros(count),
         torch.full((count,), deviation),
     )
+
+
+def of_gray(keyframes, gray):
+    """The keyframes with blank images of one gray value."""
+    blank = np.full((240, 320), gray, np.uint8)
+    return [SimpleNamespace(**vars(keyframe) | {'gray': blank}) for keyframe in keyframes]
+
+
+def rolled(keyframes):
+    """The keyframes with images that do not belong together."""
+    return [
+        SimpleNamespace(**vars(keyframe) | {'gray': np.roll(keyframe.gray, 60 * index, axis=1)})
+        for index, keyframe in enumerate(keyframes)
+    ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from plane_keyframes import views_of
+from textured_plane import TexturedPlane
 
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.monitor import Monitor
@@ -16,3 +18,15 @@ def keyframes(views, engine) -> list[Keyframe]:
     encoded, skipped = encode_keyframes(views, engine.encoder, 600, rng, False, Monitor())
     assert not skipped
     return encoded
+
+
+@pytest.fixture(scope='session')
+def plane() -> TexturedPlane:
+    """A surface that is known."""
+    return TexturedPlane()
+
+
+@pytest.fixture(scope='session')
+def sights(plane: TexturedPlane) -> list:
+    """As much of keyframes that show it as points are placed with."""
+    return views_of(plane)

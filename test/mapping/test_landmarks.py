@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from plane_keyframes import CAMERA, FISHEYE, POSES, swept, views_of
-from textured_plane import TexturedPlane, above
+from plane_keyframes import CAMERA, FISHEYE, POSES, of_gray, rolled, swept, views_of
+from textured_plane import above
 
 from aceg_ros.errors import FitCancelled
 from aceg_ros.geometry.poses import inverse, transform_points
@@ -31,16 +31,6 @@ def made(keyframes, candidates=None, count=300, seed=0, **calls):
 def off_plane(landmarks):
     """Distances from the plane as part of the distance from the keyframe."""
     return np.abs(landmarks.points3d[:, 2]) / 2.0
-
-
-@pytest.fixture(scope='module')
-def plane():
-    return TexturedPlane()
-
-
-@pytest.fixture(scope='module')
-def sights(plane):
-    return views_of(plane)
 
 
 @pytest.fixture(scope='module')
@@ -170,9 +160,7 @@ class TestNumber:
 class TestNone:
     @pytest.mark.parametrize('gray', [0, 90, 255])
     def test_blank_images(self, sights, gray):
-        blank = np.full((240, 320), gray, np.uint8)
-        empty = [SimpleNamespace(**vars(view) | {'gray': blank}) for view in sights]
-        assert len(made(empty, swept(sights))) == 0
+        assert len(made(of_gray(sights, gray), swept(sights))) == 0
 
     def test_faint_noise(self, sights):
         rng = np.random.default_rng(0)
@@ -186,11 +174,7 @@ class TestNone:
 
     def test_images_that_do_not_belong_together(self, sights):
         """What other keyframes do not confirm is none."""
-        rolled = [
-            SimpleNamespace(**vars(view) | {'gray': np.roll(view.gray, 60 * index, axis=1)})
-            for index, view in enumerate(sights)
-        ]
-        assert len(made(rolled)) < 5
+        assert len(made(rolled(sights))) < 5
 
     def test_no_good_candidates(self, sights):
         assert len(made(sights, swept(sights, score=0.2))) == 0

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
-from plane_keyframes import DEPTH_ERROR, FISHEYE, swept, views_of
-from textured_plane import TexturedPlane, above
+from plane_keyframes import DEPTH_ERROR, FISHEYE, of_gray, rolled, swept, views_of
+from textured_plane import above
 
 from aceg_ros.errors import FitCancelled
 from aceg_ros.geometry.poses import inverse, transform_points
@@ -32,16 +30,6 @@ def placed(keyframes, candidates, chosen=None, **calls):
 def off_plane(points3d):
     """Distances from the plane as part of the distance from the keyframe."""
     return np.abs(points3d[:, 2]) / 2.0
-
-
-@pytest.fixture(scope='module')
-def plane():
-    return TexturedPlane()
-
-
-@pytest.fixture(scope='module')
-def sights(plane):
-    return views_of(plane)
 
 
 class TestPlaces:
@@ -102,18 +90,13 @@ class TestPlaces:
 class TestNone:
     @pytest.mark.parametrize('gray', [0, 90, 255])
     def test_blank_images(self, sights, gray):
-        blank = np.full((240, 320), gray, np.uint8)
-        empty = [SimpleNamespace(**vars(view) | {'gray': blank}) for view in sights]
         candidates = swept(sights)
-        np.testing.assert_array_equal(placed(empty, candidates), candidates.points3d.numpy())
+        after = placed(of_gray(sights, gray), candidates)
+        np.testing.assert_array_equal(after, candidates.points3d.numpy())
 
     def test_images_that_do_not_belong_together(self, sights):
-        rolled = [
-            SimpleNamespace(**vars(view) | {'gray': np.roll(view.gray, 60 * index, axis=1)})
-            for index, view in enumerate(sights)
-        ]
         candidates = swept(sights)
-        moved = (placed(rolled, candidates) != candidates.points3d.numpy()).any(axis=1)
+        moved = (placed(rolled(sights), candidates) != candidates.points3d.numpy()).any(axis=1)
         assert moved.mean() < 0.02
 
     def test_no_candidates(self, sights):

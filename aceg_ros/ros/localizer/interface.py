@@ -18,7 +18,7 @@ from aceg_ros.ros.localizer.rig_mounting import RigMounting
 from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.localizer.tracked_frame import FrameNames, TrackedFrames
 from aceg_ros.ros.middleware.tf import Transforms, TransformSender
-from aceg_ros.ros.parameters import Parameters, image_reliability
+from aceg_ros.ros.parameters import Parameters
 from aceg_ros.ros.worker import Worker
 from aceg_ros.tracking.modes import TfMode
 from aceg_ros.tracking.tracker import Tracker
@@ -69,19 +69,7 @@ class Interface:
             lambda: settings['path_length'],
         )
         self.requests = Requests(node, localizer, lambda: settings['relocalize_timeout'])
-        self._depths = [
-            DepthInput(
-                node,
-                self.transforms,
-                topic,
-                settings['depth_tolerance'],
-                image_reliability(settings['image_qos']),
-                settings['camera_frame'],
-            )
-            if topic
-            else None
-            for topic in depths
-        ]
+        self._depths = DepthInput.of_cameras(node, self.transforms, settings, depths)
         pipeline = Pipeline(
             maps,
             tracker,

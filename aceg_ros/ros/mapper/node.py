@@ -118,8 +118,10 @@ class MapperNode(Node):
         settings = self._settings
         reliability = image_reliability(settings['image_qos'])
         streams = []
-        depths = depth_topics(self._values())
-        for number, (topic, of_depth) in enumerate(zip(topics or ['image'], depths, strict=True)):
+        depths = DepthInput.of_cameras(
+            self, self._transforms, settings, depth_topics(self._values())
+        )
+        for number, (topic, depth) in enumerate(zip(topics or ['image'], depths, strict=True)):
             camera = CameraInput(
                 self,
                 settings['compressed'],
@@ -127,18 +129,6 @@ class MapperNode(Node):
                 reliability,
                 topic,
                 beside(topic) if topics else 'camera_info',
-            )
-            depth = (
-                DepthInput(
-                    self,
-                    self._transforms,
-                    of_depth,
-                    settings['depth_tolerance'],
-                    reliability,
-                    settings['camera_frame'],
-                )
-                if of_depth
-                else None
             )
             streams.append(
                 CameraStream(
