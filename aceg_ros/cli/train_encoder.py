@@ -15,10 +15,11 @@ from aceg_ros.engine import COMPACT, WIDE, resolve_device
 from aceg_ros.errors import AcegError
 from aceg_ros.lab.encoder_training.ensemble import EdgePoint, Ensemble
 from aceg_ros.lab.encoder_training.loop import TrainingOptions, TrainingStep, train
+from aceg_ros.lab.encoder_training.rendering import Rendered, TexturedArea, rendering
 from aceg_ros.lab.encoder_training.sources import collect
 from aceg_ros.lab.encoder_training.teacher import Teacher
 from aceg_ros.lab.encoder_training.wide_loop import Source, WideOptions, WideStep, train_wide
-from aceg_ros.lab.encoder_training.wide_sources import Rendered, TexturedArea, collect_groups
+from aceg_ros.lab.encoder_training.wide_sources import collect_groups
 from aceg_ros.lab.encoder_training.wide_start import read_trunk, starting_network
 from aceg_ros.models import model_path
 
@@ -29,7 +30,7 @@ _MULTIPLE = 32  # px, of the sides of pictures that the start is fitted to
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    defaults = TrainingOptions()
+    defaults, wide_defaults = TrainingOptions(), WideOptions()
     parser.add_argument('datasets', type=Path, nargs='*', help='datasets or folders of pictures')
     parser.add_argument(
         '-o', '--output', type=Path, required=True, help='file for the weights, .safetensors'
@@ -73,6 +74,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     wide.add_argument(
         '--groups-per-world', type=int, default=3, help='groups of views per procedural world'
     )
+    wide.add_argument(
+        '--workers',
+        type=int,
+        default=0,
+        help='processes that render groups while the encoder learns; 0 renders them before',
+    )
+    wide.add_argument(
+        '--groups-per-step', type=int, default=wide_defaults.groups, help='groups in a step'
+    )
+    wide.add_argument(
+        '--loaders',
+        type=int,
+        default=wide_defaults.loaders,
+        help='threads that read groups ahead',
+    )
+    wide.add_argument(
+        '--learning-rate', type=float, default=wide_defaults.learning_rate, help='of the head'
+    )
+    wide.add_argument(
+        '--trunk-share',
+        type=float,
+        default=wide_defaults.trunk_share,
+        help="the trunk's part of the learning rate",
+    )
+    wide.add_argument('--whole-trunk', action='store_true', help='train all layers of the trunk')
     wide.add_argument(
         '--cache', type=Path, help='folder for rendered views; by default beside the output'
     )
@@ -118,7 +144,16 @@ def _train_wide(arguments: argparse.Namespace, device: torch.device) -> None:
         arguments.groups,
         arguments.seed + 100_000,
     )
-    sources = collect_groups(arguments.datasets, rendered, compact, print)
+    options = WideOptions(
+        minutes=arguments.minutes,
+        groups=arguments.groups_per_step,
+        learning_rate=arguments.learning_rate,
+        trunk_share=arguments.trunk_share,
+        whole_trunk=arguments.whole_trunk,
+        whiten=arguments.init is None,
+        loaders=arguments.loaders,
+        seed=arguments.seed,
+    )
     teacher = None
     if arguments.teacher and arguments.edgepoint:
         xfeat, edgepoint = (
@@ -126,16 +161,15 @@ def _train_wide(arguments: argparse.Namespace, device: torch.device) -> None:
             EdgePoint(arguments.edgepoint, device),
         )
         teacher = Ensemble(xfeat, edgepoint, read_trunk(arguments.trunk).to(device))
-    start: WideNetwork
-    if arguments.init:
-        start = WideEncoder.load(arguments.init).network
-    else:
-        torch.manual_seed(arguments.seed)
-        start = starting_network(compact, trunk, _some_pictures(sources, arguments.seed))
-    options = WideOptions(
-        minutes=arguments.minutes, whiten=arguments.init is None, seed=arguments.seed
-    )
-    train_wide(sources, start, arguments.output, options, device, _report_wide, teacher)
+    with rendering(rendered, arguments.workers, print):
+        sources = collect_groups(arguments.datasets, rendered, compact, print)
+        start: WideNetwork
+        if arguments.init:
+            start = WideEncoder.load(arguments.init).network
+        else:
+            torch.manual_seed(arguments.seed)
+            start = starting_network(compact, trunk, _some_pictures(sources, arguments.seed))
+        train_wide(sources, start, arguments.output, options, device, _report_wide, teacher)
 
 
 def _some_pictures(sources: list[Source], seed: int) -> list[np.ndarray]:

@@ -33,7 +33,8 @@ class Patches:
         points = torch.from_numpy(group.points).to(device)
         known = torch.isfinite(footprint) & torch.isfinite(points).all(dim=3)
         index = known.flatten().nonzero()[:, 0]
-        index = index[torch.randperm(len(index), generator=generator)[:count].to(device)]
+        order = torch.randperm(len(index), generator=generator, device=device)
+        index = index[order[:count]]
         view = index // known[0].numel()
         return cls(points.view(-1, 3)[index], footprint.view(-1)[index], view, index)
 
@@ -43,8 +44,8 @@ class Patches:
         A relation is 1 to a patch of another view that shows the same, 0 to one that shows
         something else, -1 where neither is sure and within the patch's own view.
         """
-        order = torch.randperm(len(self.view), generator=generator)[: 2 * count]
-        order = order.to(self.view.device)
+        device = self.view.device
+        order = torch.randperm(len(self.view), generator=generator, device=device)[: 2 * count]
         # the frame's origin may be far away, and squares are subtracted
         center = self.points.mean(dim=0)
         points, size = self.points - center, self.footprint
@@ -55,6 +56,14 @@ class Patches:
         relation.masked_fill_(self.view[order, None] == self.view[None], -1)
         paired = (relation == 1).any(dim=1).nonzero()[:count, 0]
         return order[paired], relation[paired]
+
+    def pairs_of_views(
+        self, queries: torch.Tensor, relation: torch.Tensor, views: int
+    ) -> torch.Tensor:
+        """How many ordered pairs of the ``views`` have a patch in common, as `queries` found."""
+        of_view = F.one_hot(self.view, views).float()
+        meets = ((relation == 1).float() @ of_view).clamp_max(1)
+        return ((of_view[queries].T @ meets) > 0).sum()
 
 
 def reading(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
 from dataclasses import replace
 
 import cv2
@@ -19,14 +21,16 @@ from aceg_ros.errors import DatasetError, WeightsError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.lab.encoder_training.ensemble import EdgePoint, Ensemble
 from aceg_ros.lab.encoder_training.groups import StoredGroups, ViewGroup, surface
+from aceg_ros.lab.encoder_training.light import relight, relight_batch
 from aceg_ros.lab.encoder_training.real import HomographyGroups, PosedCrops, PosedSequence
+from aceg_ros.lab.encoder_training.rendering import Rendered, TexturedArea, rendering
 from aceg_ros.lab.encoder_training.spots import ProceduralSpots, draw_group, read_environments
 from aceg_ros.lab.encoder_training.teacher import Teacher
 from aceg_ros.lab.encoder_training.textured import clip_from_world, environment_light
 from aceg_ros.lab.encoder_training.whitening import whitened
 from aceg_ros.lab.encoder_training.wide_loop import Source, WideOptions, train_wide
 from aceg_ros.lab.encoder_training.wide_losses import Patches, reading, relational
-from aceg_ros.lab.encoder_training.wide_sources import Rendered, TexturedArea, collect_groups
+from aceg_ros.lab.encoder_training.wide_sources import collect_groups
 from aceg_ros.lab.encoder_training.wide_start import read_trunk, starting_network
 from aceg_ros.lab.worlds import look
 from aceg_ros.models import model_path
@@ -119,6 +123,13 @@ class TestReading:
         queries, relation = patches.queries(100, torch.Generator().manual_seed(0))
         _, probability = reading(torch.eye(1, 8).expand(8, 8), queries, relation)
         torch.testing.assert_close(probability, torch.full((8,), 0.25))
+
+    def test_pairs_of_views(self):
+        patches = self.patches()
+        queries, relation = patches.queries(100, torch.Generator().manual_seed(0))
+        assert int(patches.pairs_of_views(queries, relation, 2)) == 2
+        one_way = patches.view[queries] == 0
+        assert int(patches.pairs_of_views(queries[one_way], relation[one_way], 2)) == 1
 
     def test_far_origins_change_nothing(self):
         patches = self.patches()
@@ -281,6 +292,68 @@ class TestTraining:
         with pytest.raises(WeightsError, match='cannot be resumed'):
             start = WideEncoder.load(output).network
             train_wide(sources, start, copy, SMALL, CPU, lambda _: None)
+
+
+class TestLight:
+    def test_on_the_device_as_beside_it(self, rng):
+        images = np.stack([cloudy(96, seed) for seed in range(100)])
+        plain = np.stack([relight(image, rng) for image in images]).astype(float)
+        torch.manual_seed(0)
+        batch = relight_batch(image_tensor(images), rng)
+        assert batch.shape == (100, 3, 96, 96)
+        assert batch.min() >= 0
+        assert batch.max() <= 255
+        mean, spread = batch.mean(dim=(1, 2, 3)), batch.std(dim=(1, 2, 3))
+        expected, contrast = plain.mean(axis=(1, 2, 3)), plain.std(axis=(1, 2, 3))
+        assert float(mean.mean()) == pytest.approx(expected.mean(), abs=12)
+        assert float(mean.std()) == pytest.approx(expected.std(), rel=0.3)
+        assert float(spread.mean()) == pytest.approx(contrast.mean(), rel=0.15)
+
+    def test_follows_its_seeds(self):
+        images = image_tensor(np.stack([cloudy(64, seed) for seed in range(4)]))
+        found = []
+        for _ in range(2):
+            torch.manual_seed(1)
+            found.append(relight_batch(images, np.random.default_rng(2)))
+        assert torch.equal(*found)
+
+
+class TestRendering:
+    def test_before_the_training(self, tmp_path):
+        said = []
+        rendered = Rendered(tmp_path, 1, 1, [], None, 0, 100_000)
+        with rendering(rendered, 0, said.append):
+            assert StoredGroups(tmp_path, 'world-*.npz').draw(np.random.default_rng(0), 8)
+        assert said == ['1 of 1 parts rendered']
+
+    def test_while_it_runs(self, tmp_path):
+        rendered = Rendered(tmp_path, 300, 1, [], None, 0, 100_000)
+        began = time.monotonic()
+        with rendering(rendered, 1, print):
+            first = list(tmp_path.glob('world-*.npz'))
+            assert first
+        # it does not wait for hundreds of worlds
+        assert time.monotonic() - began < 240
+        ended = len(list(tmp_path.glob('world-*.npz')))
+        assert len(first) <= ended < 300
+        assert not multiprocessing.active_children()
+
+    def test_a_world_that_cannot_be_read(self, tmp_path):
+        (tmp_path / 'day.hdr').write_bytes(b'nothing')
+        rendered = Rendered(tmp_path, 0, 0, [TexturedArea(tmp_path / 'flat')], tmp_path, 4, 0)
+        with (
+            pytest.raises(DatasetError, match='no environment maps'),
+            rendering(rendered, 1, print),
+        ):
+            pass
+
+    def test_no_light(self, tmp_path):
+        rendered = Rendered(tmp_path, 0, 0, [TexturedArea(tmp_path / 'flat')], None, 4, 0)
+        with (
+            pytest.raises(DatasetError, match='give --environments'),
+            rendering(rendered, 1, print),
+        ):
+            pass
 
 
 class TestCollecting:
