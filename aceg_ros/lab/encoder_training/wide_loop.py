@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from aceg_ros.encoder.base import image_tensor
-from aceg_ros.encoder.wide import WideNetwork, save_weights
+from aceg_ros.encoder.wide import WideNetwork, layout, save_weights
 from aceg_ros.lab.checkpoints import resumed, save_checkpoint
 from aceg_ros.lab.encoder_training.groups import GroupSource, ViewGroup
 from aceg_ros.lab.encoder_training.light import relight_batch
@@ -106,7 +106,7 @@ def train_wide(
     a run may be stopped and started again. Raises WeightsError for a checkpoint that does not fit.
     """
     network = start.to(device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=layout(device))  # type: ignore[call-overload]
     own, stem, trunk = _parts(network, options.whole_trunk)
     optimizer = torch.optim.AdamW(
         [{'params': own}, {'params': stem}, {'params': trunk}],
@@ -190,7 +190,7 @@ class _Learner:
         """Sums (5,) of what `learn` gives."""
         seen = relight_batch(torch.cat([one.images for one in drawn]), self._rng)
         with half_precision(self._device):
-            maps, logits = self._network(seen.contiguous(memory_format=torch.channels_last))
+            maps, logits = self._network(seen)
         sizes = [len(one.images) for one in drawn]
         sums = torch.zeros(5, device=self._device)
         total = torch.zeros((), device=self._device)
