@@ -16,7 +16,7 @@ from aceg_ros.datasets.calibration import read_mapping
 from aceg_ros.datasets.trajectory import Trajectory, read_trajectory
 from aceg_ros.errors import CameraError, DatasetError, PoseError
 from aceg_ros.files import write_atomically
-from aceg_ros.geometry.poses import inverse, pose_from_tum, validate_pose
+from aceg_ros.geometry.poses import inverse, pose_error, pose_from_tum, validate_pose
 from aceg_ros.geometry.rigs import Rig
 
 Array = NDArray[np.float64]
@@ -27,6 +27,9 @@ _SUFFIXES = ('.yaml', '.yml')
 _ENTRIES = {'cameras', 'poses', 'tolerance'}
 _CAMERA_ENTRIES = {'images', 'calibration', 'rig_from_cam'}
 _TOLERANCE = 0.02  # s
+# For mounts by the cameras' own poses: how many are needed and used, and how much they may differ.
+_MIN_PAIRS, _MAX_PAIRS = 3, 100
+_MAX_SHIFT, _MAX_TURN = 0.05, 2.0  # m, degrees
 _EXAMPLE = (
     'write for each camera "images", "rig_from_cam" as [x, y, z, qx, qy, qz, qw], and if need be '
     '"calibration" (docs/datasets.md)'
@@ -61,7 +64,7 @@ class RigDataset:
 
     name: str
     recordings: tuple[Dataset, ...]  # of each camera; names of frames begin with its images'
-    rig_from_cam: Array | None  # (C, 4, 4); None where the file does not say, for mapping alone
+    rig_from_cam: Array | None  # (C, 4, 4); None where the file does not say
     poses: Trajectory | None  # world_from_rig; None: the frames' own
     tolerance: float  # s between images of one moment
 
@@ -78,11 +81,9 @@ class RigDataset:
     def moments(self) -> list[Moment]:
         """One for each image of the first camera, with those of the others nearest in time.
 
-        Raises DatasetError where the file does not say how the cameras are mounted.
+        Raises DatasetError where neither the file nor the cameras' poses say how they are mounted.
         """
-        mounts = self.rig_from_cam
-        if mounts is None:
-            raise DatasetError(f'{self.name}: how cameras are mounted is not said; {_EXAMPLE}')
+        mounts = self._mounts_by_poses() if self.rig_from_cam is None else self.rig_from_cam
         first, *others = self.recordings
         stamps = [np.array([frame.stamp for frame in other.frames]) for other in others]
         moments = []
@@ -111,6 +112,28 @@ class RigDataset:
         metric = self.poses is not None or all(each.metric for each in self.recordings)
         return Dataset(self.name, frames, metric, self.skipped, self.notes)
 
+    def _mounts_by_poses(self) -> Array:
+        """rig_from_cam (C, 4, 4) by poses of one time; the rig's frame is the first camera."""
+        first, *others = self.recordings
+        mounts = [np.eye(4)]
+        for other in others:
+            found = [
+                inverse(frame.world_from_cam) @ near.world_from_cam
+                for frame in first.frames
+                if frame.world_from_cam is not None
+                for near in other.frames
+                if near.world_from_cam is not None
+                and abs(near.stamp - frame.stamp) <= self.tolerance
+            ]
+            if len(found) < _MIN_PAIRS:
+                raise DatasetError(
+                    f'{self.name}: how {other.name} is mounted is not said, and it has '
+                    f'{len(found)} poses of the times of those of {first.name}, of at least '
+                    f'{_MIN_PAIRS} needed; {_EXAMPLE}'
+                )
+            mounts.append(_middle(np.stack(found), f'{self.name}: {first.name} and {other.name}'))
+        return np.stack(mounts)
+
     def _world_from_rig(self, frames: Sequence[Frame | None], mounts: Array) -> Array | None:
         """The pose when the first of ``frames`` that has one was taken."""
         for frame, rig_from_cam in zip(frames, mounts, strict=True):
@@ -121,6 +144,22 @@ class RigDataset:
             if frame.world_from_cam is not None:
                 return np.asarray(frame.world_from_cam @ inverse(rig_from_cam))
         return None
+
+
+def _middle(found: Array, names: str) -> Array:
+    """The pose (4, 4) of N that the others are nearest to; DatasetError where they differ much."""
+    found = found[:: -(-len(found) // _MAX_PAIRS)]
+    far, turned = pose_error(found[:, None], found[None])
+    # both limits weigh the same
+    middle = np.median(np.maximum(far / _MAX_SHIFT, turned / _MAX_TURN), axis=1)
+    best = int(middle.argmin())
+    if middle[best] > 1:
+        raise DatasetError(
+            f'{names} do not keep their places to each other: by their poses these differ by '
+            f'{100 * np.median(far[best]):.0f} cm and {np.median(turned[best]):.1f} degrees; '
+            f'{_EXAMPLE}'
+        )
+    return np.asarray(found[best])
 
 
 def _pose_at(poses: Trajectory, stamp: float) -> Array | None:

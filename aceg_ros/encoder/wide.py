@@ -104,7 +104,8 @@ def standardized(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def layout(device: torch.device) -> torch.memory_format:
     """How tensors lie in memory where `WideNetwork` is quick.
 
-    With channels last, cuDNN takes a hundred times as long for filters of one channel each.
+    With channels last, cuDNN takes a hundred times as long for the gradients of filters of one
+    channel each. Without gradients the difference is a tenth.
     """
     return torch.contiguous_format if device.type == 'cuda' else torch.channels_last
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aceg_ros.datasets.base import Dataset, Frame
-from aceg_ros.datasets.rig import add_to_rig, read_mounts, read_rig, recognize
+from aceg_ros.datasets.rig import RigDataset, add_to_rig, read_mounts, read_rig, recognize
 from aceg_ros.datasets.trajectory import write_trajectory
 from aceg_ros.errors import DatasetError
 from aceg_ros.geometry.cameras import Camera
@@ -115,8 +115,34 @@ def test_images_keep_their_own_poses(write):
 def test_mounting_is_not_needed_to_map(write):
     rig = read_rig(write('cameras: [{images: front}, {images: rear}]'), Opener())
     assert [frame.stamp for frame in rig.posed().frames] == [1.0, 1.005, 2.0, 3.0, 3.005]
-    with pytest.raises(DatasetError, match='how cameras are mounted is not said'):
+    with pytest.raises(DatasetError, match='how rear is mounted is not said, and it has 2 poses'):
         rig.moments()
+
+
+def recorded(name, mount, count=8, wrong=0):
+    """Poses of a camera on a rig that moves, the first ``wrong`` of them at random."""
+    rng = np.random.default_rng(len(name))
+    frames = []
+    for index in range(count):
+        pose = world_from_rig(float(index)) @ mount
+        if index < wrong:
+            pose = pose @ make_pose(so3_exp(rng.normal(size=3)), rng.normal(size=3))
+        frames.append(Frame(f'{index}.png', CAMERA, None, pose, float(index)))
+    return Dataset(name, frames, metric=True)
+
+
+def test_mounting_by_the_cameras_own_poses():
+    recordings = (recorded('front', np.eye(4)), recorded('rear', REAR, wrong=2))
+    rig = RigDataset('rig', recordings, None, None, 0.02)
+    for index, moment in enumerate(rig.moments()):
+        np.testing.assert_allclose(moment.rig_from_cam, [np.eye(4), REAR], atol=1e-9)
+        np.testing.assert_allclose(moment.world_from_rig, world_from_rig(index), atol=1e-9)
+
+
+def test_cameras_that_are_not_fixed_to_each_other():
+    recordings = (recorded('front', np.eye(4)), recorded('rear', REAR, wrong=6))
+    with pytest.raises(DatasetError, match='front and rear do not keep their places'):
+        RigDataset('rig', recordings, None, None, 0.02).moments()
 
 
 def test_mounting_alone_is_needed(write):
