@@ -16,7 +16,9 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from aceg_ros.datasets import open_dataset
-from aceg_ros.geometry.poses import make_pose, so3_exp
+from aceg_ros.datasets.rig import read_rig
+from aceg_ros.datasets.rig_recording import RIG_NAME
+from aceg_ros.geometry.poses import inverse, make_pose, so3_exp
 from aceg_ros.lab.worlds import record
 from aceg_ros.maps.file import read_map
 from aceg_ros.ros.messages import camera_info, to_stamp
@@ -95,6 +97,10 @@ def test_records_each_camera(mapper, robot, ros):
     for index, frame in enumerate(dataset.frames[:6]):
         expected = pose_at(index // 2) @ BASE_FROM_CAMERA[SIDES[index % 2]]
         np.testing.assert_allclose(frame.world_from_cam, expected, atol=1e-6)
+    rig = read_rig(mapper.folder / RIG_NAME, lambda path, _: open_dataset(path))
+    rear_in_front = inverse(BASE_FROM_CAMERA['front']) @ BASE_FROM_CAMERA['rear']
+    for moment in rig.moments():
+        np.testing.assert_allclose(moment.rig_from_cam, [np.eye(4), rear_in_front], atol=1e-6)
     mapper.wait_for_status('no image on /rear/image_raw', lambda: time.sleep(0.1))
     mapper.diagnostics.clear()
     mapper.wait_for_report('camera /rear/image_raw', 'no image on /rear/image_raw')
