@@ -107,9 +107,10 @@ def rig_topics(values: Mapping[str, Any]) -> tuple[str, ...]:
     if len(set(topics)) < len(topics) or '' in topics:
         raise ParameterError(f'parameter rig_images = {list(topics)}: name each camera once')
     if topics and values['camera_frame']:
+        file = ', or set rig_file' if 'rig_file' in values else ''  # the mapper has none
         raise ParameterError(
             'parameter camera_frame is for a single camera: have the drivers of a rig name their '
-            'frames'
+            f'frames{file}'
         )
     return topics
 

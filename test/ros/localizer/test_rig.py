@@ -317,7 +317,7 @@ class TestParameters:
         [
             ({'rig_images': (NAMES[0], NAMES[0])}, 'name each camera once'),
             ({'rig_file': 'rig.yaml'}, 'give rig_images too'),
-            ({'rig_images': NAMES, 'camera_frame': 'eye'}, 'for a single camera'),
+            ({'rig_images': NAMES, 'camera_frame': 'eye'}, 'or set rig_file'),
         ],
     )
     def test_what_does_not_go_together(self, given, words):
