@@ -95,9 +95,9 @@ BENCHMARKS = (
         '--methods aceg,sift --budget 60',
     ),
     _compared(
-        'one-pass',
+        'first-map',
         'redkitchen',
-        '--map-split seq-01 --every 3 --query-split seq-02 --methods aceg --budget 12',
+        '--map-split seq-01 --every 3 --query-split seq-02 --methods first,sift --budget 60',
     ),
     _compared('between', 'redkitchen', '--map-split seq-01 --hold-out 2 --budget 90'),
     _compared(

@@ -26,7 +26,7 @@ from aceg_ros.mapping.options import FreeOptions
 from aceg_ros.monitor import Monitor
 
 _HOLD_OUT = 5
-_WITH_ENCODER = ('aceg', 'depth', 'blocks', 'nearest')
+_WITH_ENCODER = ('aceg', 'first', 'depth', 'blocks', 'nearest')
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--methods',
         default='aceg,sift',
-        help='with commas between: aceg, depth (aceg with depth images), sift, nearest, published, '
-        'blocks (aceg with --blocks)',
+        help='with commas between: aceg, first (its first map), depth (aceg with depth images), '
+        'sift, nearest, published, blocks (aceg with --blocks)',
     )
     parser.add_argument(
         '--encoders',
@@ -141,6 +141,9 @@ def _methods(arguments: argparse.Namespace) -> list[Method]:
     for encoder in encoders:
         known: dict[str, Method] = {
             'aceg': AcegMethod(arguments.device, arguments.budget, Networks(encoder)),
+            'first': AcegMethod(
+                arguments.device, arguments.budget, Networks(encoder), 'first map', first=True
+            ),
             'depth': AcegMethod(
                 arguments.device,
                 arguments.budget,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +12,7 @@ from typing import Protocol
 from aceg_ros.datasets import Frame
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.engine import Engine, Networks
+from aceg_ros.errors import FitCancelled
 from aceg_ros.evaluation.baselines.nearest import NearestLocalizer
 from aceg_ros.evaluation.baselines.sift import SiftLocalizer, SiftOptions
 from aceg_ros.localization.localizer import Localizer
@@ -19,6 +21,7 @@ from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import AdjustmentOptions, FreeOptions, MappingOptions
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map, write_map
+from aceg_ros.monitor import Monitor
 
 
 class Method(Protocol):
@@ -46,6 +49,7 @@ class AcegMethod:
     name: str = 'aceg'
     use_depth: bool = False  # take points from depth images
     adjust: bool = True  # adjust mapping poses where they do not fit the images
+    first: bool = False  # only the first, coarser map
 
     def build(self, frames: Sequence[Frame]) -> tuple[Localizes, int]:
         """See `Method.build`."""
@@ -55,8 +59,13 @@ class AcegMethod:
             use_depth=self.use_depth,
             adjustment=AdjustmentOptions(enabled=self.adjust),
         )
-        code = map_scene(frames, engine, options).code
-        return _stored(code, engine)
+        if not self.first:
+            return _stored(map_scene(frames, engine, options).code, engine)
+        maps: list[MapCode] = []
+        with suppress(FitCancelled):
+            monitor = Monitor(cancelled=lambda: bool(maps))
+            map_scene(frames, engine, options, monitor=monitor, on_first_map=maps.append)
+        return _stored(maps[0], engine)
 
 
 @dataclass(frozen=True)

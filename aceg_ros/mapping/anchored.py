@@ -18,7 +18,12 @@ from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.consistency import consistent_frames
 from aceg_ros.mapping.fit import FitStart, fit_code
 from aceg_ros.mapping.info import new_map_info
-from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes, pose_of
+from aceg_ros.mapping.keyframes import (
+    Keyframe,
+    encode_changed_copies,
+    encode_keyframes,
+    pose_of,
+)
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions, MappingOptions
 from aceg_ros.mapping.origin import local_frames
@@ -58,18 +63,36 @@ def map_anchored(
     chosen, lost, notes = consistent_frames(_spread(frames, options.max_keyframes), monitor)
     mapped, kept_out = held_out_frames(chosen, options.validation)
     mapped, origin = local_frames(mapped)
-    keyframes, skipped = encode_keyframes(
-        mapped,
-        encoder,
-        options.fit.buffer_patches // max(len(mapped), 1),
-        np.random.default_rng(options.seed),
-        options.use_depth,
-        monitor,
-    )
+    keyframes, skipped = encode_keyframes(mapped, encoder, options.use_depth, monitor)
     skipped = lost + skipped
     if options.use_depth:
         notes.append(_depth_note(keyframes))
     start = start_code(keyframes, options, generator, monitor)
+
+    def fit(deadline: float, how: FitOptions) -> tuple[AnchoredTensors, FitHistory]:
+        buffer = fill_buffer(keyframes, how.buffer_patches, how.augmented)
+        return fit_code(
+            start.fit.to(encoder.device),
+            buffer.to(encoder.device),
+            regressor.to(encoder.device),
+            how,
+            options.seed,
+            deadline,
+            monitor,
+        )
+
+    def finished(fitted: AnchoredTensors, landmarks: Landmarks, skipped: list[str]) -> AnchoredCode:
+        code = _assemble(fitted, start, landmarks, keyframes, engine, metric, origin, session)
+        if base is not None:
+            code = joined(base, code)
+        return validate_map(
+            code, kept_out, start.depths, engine, options.validation, skipped, monitor
+        )
+
+    if on_first_map is not None:
+        # before all that only makes poses more exact
+        quick, _ = fit(began + options.budget, replace(options.fit, epochs=1))
+        on_first_map(finished(quick, Landmarks.none(), []))
     adjusted = adjust_poses(
         keyframes,
         start.candidates,
@@ -103,30 +126,18 @@ def map_anchored(
         options.seed,
         monitor,
     )
-    buffer = fill_buffer(keyframes, options.fit.buffer_patches, options.fit.augmented)
+    keyframes = encode_changed_copies(
+        keyframes,
+        encoder,
+        options.fit.buffer_patches // len(keyframes),
+        np.random.default_rng(options.seed),
+        monitor,
+    )
     deadline = max(
         began + options.budget * (1 - _RESERVE), time.monotonic() + _LEAST_FIT * options.budget
     )
-    buffer, regressor = buffer.to(encoder.device), regressor.to(encoder.device)
-    fit_start = start.fit.to(encoder.device)
-
-    def fit(which: FitStart, how: FitOptions) -> tuple[AnchoredTensors, FitHistory]:
-        return fit_code(which, buffer, regressor, how, options.seed, deadline, monitor)
-
-    def finished(fitted: AnchoredTensors, skipped: list[str]) -> AnchoredCode:
-        code = _assemble(fitted, start, landmarks, keyframes, engine, metric, origin, session)
-        if base is not None:
-            code = joined(base, code)
-        return validate_map(
-            code, kept_out, start.depths, engine, options.validation, skipped, monitor
-        )
-
-    if on_first_map is not None:
-        quick, _ = fit(fit_start, replace(options.fit, epochs=1))
-        on_first_map(finished(quick, []))
-        fit_start = replace(fit_start, code=quick)
-    fitted, history = fit(fit_start, options.fit)
-    code = finished(fitted, skipped)
+    fitted, history = fit(deadline, options.fit)
+    code = finished(fitted, landmarks, skipped)
     return MappingResult(code, history, skipped, time.monotonic() - began, notes)
 
 

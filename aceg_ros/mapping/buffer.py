@@ -34,13 +34,19 @@ class PatchBuffer:
 
 
 def fill_buffer(keyframes: Sequence[Keyframe], size: int, augmented: float) -> PatchBuffer:
-    """The most reliable patches of each keyframe and of its changed copy, ``size`` at most."""
+    """The most reliable patches of each keyframe and of its changed copy, ``size`` at most.
+
+    ``augmented`` is the copies' part of them. Keyframes without a copy have no such part.
+    """
     per_keyframe = max(size // len(keyframes), 1)
-    changed = round(per_keyframe * augmented)
     parts = []
     for index, keyframe in enumerate(keyframes):
-        copies = (keyframe.patches.best(per_keyframe - changed), keyframe.augmented.best(changed))
-        for copy, patches in enumerate(copies):
+        copy = keyframe.augmented
+        changed = 0 if copy is None else round(per_keyframe * augmented)
+        chosen = [keyframe.patches.best(per_keyframe - changed)]
+        if copy is not None:
+            chosen.append(copy.best(changed))
+        for number, patches in enumerate(chosen):
             axes = torch.from_numpy(tangent_frames(patches.rays.double().numpy())).permute(2, 1, 0)
             rotation = torch.from_numpy(keyframe.world_from_cam[:3, :3])
             count = len(patches.features)
@@ -48,7 +54,7 @@ def fill_buffer(keyframes: Sequence[Keyframe], size: int, augmented: float) -> P
             parts.append(
                 (
                     patches.features,
-                    torch.full((count,), 2 * index + copy),
+                    torch.full((count,), 2 * index + number),
                     (axes @ rotation.T).float(),
                     center.expand(count, 3),
                     torch.full((count,), keyframe.camera.focal),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -58,8 +58,9 @@ class Keyframe:
     patches: Patches  # all of them, row by row
     colors: np.ndarray  # (P, 3) uint8, at the patch centers
     gray: np.ndarray  # (H, W) uint8, the working image
-    augmented: Patches  # most reliable patches of a changed copy
     descriptor: np.ndarray  # (G,) of the whole image
+    # Most reliable patches of a changed copy; None before `encode_changed_copies`.
+    augmented: Patches | None = None
     # (P,) distances along the rays that were measured, 0 where none was; None without depth images
     measured: torch.Tensor | None = None
 
@@ -77,8 +78,6 @@ class Keyframe:
 def encode_keyframes(
     frames: Sequence[Frame],
     encoder: Encoder,
-    patches_per_image: int,
-    rng: np.random.Generator,
     use_depth: bool,
     monitor: Monitor,
 ) -> tuple[list[Keyframe], list[str]]:
@@ -92,7 +91,7 @@ def encode_keyframes(
     for index, frame in enumerate(frames):
         monitor.report('encode', index / len(frames), f'keyframe {index + 1} of {len(frames)}')
         try:
-            keyframes.append(_encode(frame, encoder, patches_per_image, rng, use_depth))
+            keyframes.append(_encode(frame, encoder, use_depth))
         except (ImageError, PoseError) as error:
             skipped.append(f'{frame.name}: {error}')
     if len(keyframes) < MIN_KEYFRAMES:
@@ -103,6 +102,27 @@ def encode_keyframes(
             + (f' ({reasons})' if reasons else '')
         )
     return keyframes, skipped
+
+
+def encode_changed_copies(
+    keyframes: Sequence[Keyframe],
+    encoder: Encoder,
+    patches_per_image: int,
+    rng: np.random.Generator,
+    monitor: Monitor,
+) -> list[Keyframe]:
+    """The keyframes with patches of a turned, scaled and relit copy of each.
+
+    Raises ImageError for an image that can no longer be read.
+    """
+    changed = []
+    for index, keyframe in enumerate(keyframes):
+        words = f'changed copy {index + 1} of {len(keyframes)}'
+        monitor.report('encode copies', index / len(keyframes), words)
+        image, camera = encoder.view(keyframe.frame.image(), keyframe.frame.camera)
+        patches = _encode_changed(image, camera, encoder, patches_per_image, rng)
+        changed.append(replace(keyframe, augmented=patches))
+    return changed
 
 
 def pose_of(frame: Frame) -> np.ndarray:
@@ -123,13 +143,7 @@ def patches_of(encoded: PatchFeatures, camera: Camera) -> Patches:
     )
 
 
-def _encode(
-    frame: Frame,
-    encoder: Encoder,
-    patches_per_image: int,
-    rng: np.random.Generator,
-    use_depth: bool,
-) -> Keyframe:
+def _encode(frame: Frame, encoder: Encoder, use_depth: bool) -> Keyframe:
     pose = pose_of(frame)
     image, camera = encoder.view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
@@ -146,7 +160,6 @@ def _encode(
         patches=patches,
         colors=image[rows, columns],
         gray=np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)),
-        augmented=_encode_changed(image, camera, encoder, patches_per_image, rng),
         descriptor=global_descriptor(best).numpy(),
         measured=_measured(frame, camera, patches) if use_depth else None,
     )

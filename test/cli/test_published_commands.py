@@ -219,7 +219,7 @@ class TestBenchmark:
     ):
         monkeypatch.setattr('aceg_ros.evaluation.benchmark.run_isolated', run_here)
         command = ['benchmark', recording, '--every', 2, '--budget', 2, '--device', 'cpu']
-        command += ['--methods', 'published,aceg,sift', '--encoders', 'compact,dinov2']
+        command += ['--methods', 'published,aceg,first,sift', '--encoders', 'compact,dinov2']
         command += ['-o', tmp_path / 'out']
         outcome = aceg(*command)
         assert outcome.status == 0, outcome.err
@@ -227,15 +227,17 @@ class TestBenchmark:
         assert [row['method'] for row in rows] == [
             'published',
             'aceg compact',
+            'first map compact',
             'sift',
             'aceg dinov2',
+            'first map dinov2',
         ]
-        assert all(row['error'] is None for row in rows[:3])
+        assert all(row['error'] is None for row in rows[:4])
 
     def test_an_unknown_method(self, aceg, recording):
         outcome = aceg('benchmark', recording, '--methods', 'magic')
         assert outcome.status == 1
-        assert 'there are aceg, depth, blocks, published, sift, nearest' in outcome.err
+        assert 'there are aceg, first, depth, blocks, published, sift, nearest' in outcome.err
 
     def test_queries_of_another_dataset(self, aceg, recording, questions, tmp_path, monkeypatch):
         monkeypatch.setattr('aceg_ros.evaluation.benchmark.run_isolated', run_here)

@@ -7,17 +7,17 @@ import pytest
 from plane_keyframes import views_of
 from textured_plane import TexturedPlane
 
-from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
+from aceg_ros.mapping.keyframes import Keyframe, encode_changed_copies, encode_keyframes
 from aceg_ros.monitor import Monitor
 
 
 @pytest.fixture(scope='session')
 def keyframes(views, engine) -> list[Keyframe]:
     """`views`, encoded."""
-    rng = np.random.default_rng(0)
-    encoded, skipped = encode_keyframes(views, engine.encoder, 600, rng, False, Monitor())
+    encoded, skipped = encode_keyframes(views, engine.encoder, False, Monitor())
     assert not skipped
-    return encoded
+    rng = np.random.default_rng(0)
+    return encode_changed_copies(encoded, engine.encoder, 600, rng, Monitor())
 
 
 @pytest.fixture(scope='session')

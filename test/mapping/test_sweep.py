@@ -26,8 +26,7 @@ def swept_from(keyframes) -> tuple[Candidates, SceneDepths]:
 
 def with_depth(frames, engine) -> list[Keyframe]:
     """Encoded, their depth images read too."""
-    rng = np.random.default_rng(0)
-    return encode_keyframes(frames, engine.encoder, 600, rng, True, Monitor())[0]
+    return encode_keyframes(frames, engine.encoder, True, Monitor())[0]
 
 
 @pytest.fixture(scope='module')

@@ -37,8 +37,7 @@ class PosedSequence:
     @classmethod
     def of(cls, frames: Sequence[Frame], encoder: Encoder) -> PosedSequence:
         """Depths by plane sweep with ``encoder``; raises FitError where that fails."""
-        rng = np.random.default_rng(0)
-        keyframes, _ = encode_keyframes(frames, encoder, 16, rng, False, Monitor())
+        keyframes, _ = encode_keyframes(frames, encoder, False, Monitor())
         depths = scene_depths(keyframes, SweepOptions(), Monitor())
         pairs = compare_views(keyframes, depths.median)
         found = sweep(keyframes, depths, pairs, _SWEPT, SweepOptions(), Monitor())

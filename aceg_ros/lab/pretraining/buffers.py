@@ -22,7 +22,12 @@ from aceg_ros.lab.pretraining.shards import SceneBuffer, ViewBuffer, write_scene
 from aceg_ros.mapping.anchored import start_code
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.fit import fit_code
-from aceg_ros.mapping.keyframes import encode_keyframes, patches_of, pose_of
+from aceg_ros.mapping.keyframes import (
+    encode_changed_copies,
+    encode_keyframes,
+    patches_of,
+    pose_of,
+)
 from aceg_ros.mapping.options import FitOptions, MappingOptions
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.anchored import AnchoredConfig, AnchoredRegressor
@@ -94,7 +99,8 @@ def scene_buffer(scene: Scene, encoder: Encoder, options: BufferOptions) -> Scen
     rng, monitor = np.random.default_rng(options.seed), Monitor()
     generator = torch.Generator().manual_seed(options.seed)
     per_image = options.mapping_patches // max(len(scene.mapping), 1)
-    keyframes, _ = encode_keyframes(scene.mapping, encoder, per_image, rng, False, monitor)
+    keyframes, _ = encode_keyframes(scene.mapping, encoder, False, monitor)
+    keyframes = encode_changed_copies(keyframes, encoder, per_image, rng, monitor)
     fit = FitOptions(epochs=options.fit_epochs, buffer_patches=options.mapping_patches)
     mapping_options = MappingOptions(tokens=options.tokens, seed=options.seed, fit=fit)
     started = start_code(keyframes, mapping_options, generator, monitor)
