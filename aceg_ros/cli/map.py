@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--first',
         action='store_true',
-        help='write a first, coarser map in a third of the time; the refined map replaces it',
+        help='write a first, coarser map in half of the time; the refined map replaces it',
     )
     parser.add_argument(
         '--extend',

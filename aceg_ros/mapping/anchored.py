@@ -89,10 +89,6 @@ def map_anchored(
             code, kept_out, start.depths, engine, options.validation, skipped, monitor
         )
 
-    if on_first_map is not None:
-        # before all that only makes poses more exact
-        quick, _ = fit(began + options.budget, replace(options.fit, epochs=1))
-        on_first_map(finished(quick, Landmarks.none(), []))
     adjusted = adjust_poses(
         keyframes,
         start.candidates,
@@ -106,6 +102,10 @@ def map_anchored(
         keyframes = adjusted.keyframes
         notes.append(adjusted.note)
         start = start_code(keyframes, options, generator, monitor, start)
+    if on_first_map is not None:
+        # before what only makes poses more exact; without adjusting, it would give wrong ones
+        quick, _ = fit(began + options.budget, replace(options.fit, epochs=1))
+        on_first_map(finished(quick, Landmarks.none(), []))
     start = start.at(
         place_candidates(
             keyframes,

@@ -265,7 +265,7 @@ class TestLenses:
 
 
 def test_a_first_map_comes_before_the_sharp_one(views, engine, queries):
-    """One pass of the fit makes a map that finds views, before its poses are made exact."""
+    """One pass of the fit makes a map that finds views, before landmarks make poses exact."""
     first = []
     options = replace(ROUGH, tokens=1024, fit=FitOptions(epochs=3, buffer_patches=20_000))
     result = map_scene(views, engine, options, on_first_map=first.append)
