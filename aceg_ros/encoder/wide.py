@@ -154,15 +154,16 @@ class WideEncoder:
     name = 'wide'
     stride = STRIDE
     dim = DIM
-    # Of real images at most 0.31, of rendered ones 0.40, of rendered 160x120 ones 0.51. Blank,
-    # noisy, black or white ones have 0.49 to 0.85. Those that pass are refused later, for want of
-    # evidence.
+    # Of real images at most 0.38, of rendered ones 0.32, of rendered 160x120 ones 0.53: a ninth of
+    # those is refused. Blank, noisy, black or white ones have 0.50 to 0.86. Those that pass are
+    # refused later, for want of evidence.
     max_similarity = 0.50
 
     def __init__(self, network: WideNetwork, identity: str, device: torch.device):
+        network.to(device).to(memory_format=layout(device))  # type: ignore[call-overload]
         self.network = network.eval()
         self.identity = identity
-        self.to(device)
+        self.device = device
 
     @classmethod
     def load(cls, path: Path, device: torch.device | str = 'cpu') -> WideEncoder:

@@ -57,7 +57,6 @@ def given_at(keyframes, poses, measured=np.inf):
             keyframe.patches,
             None,
             keyframe.gray,
-            None,
             keyframe.descriptor,
         )
         for keyframe, pose in zip(keyframes, poses, strict=True)

@@ -46,11 +46,9 @@ def _light_field(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray
 
 
 def relight_batch(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """`relight` for images (B, 3, H, W) of 0..255 on their own device, each in its own way.
-
-    Noise comes from the device's own generator.
-    """
+    """`relight` for images (B, 3, H, W) of 0..255 on their own device, each in its own way."""
     device = images.device
+    generator = torch.Generator(device).manual_seed(int(rng.integers(2**31)))
 
     def each(values: np.ndarray) -> torch.Tensor:
         flat = torch.from_numpy(np.asarray(values, np.float32)).to(device)
@@ -71,7 +69,8 @@ def relight_batch(images: torch.Tensor, rng: np.random.Generator) -> torch.Tenso
     if len(soft):
         chosen = torch.from_numpy(soft).to(device)
         x = x.index_copy(0, chosen, _blurred(x[chosen], rng.uniform(0.4, 1.6, len(soft))))
-    x = x + torch.randn_like(x) * each(rng.uniform(0, 0.03, count))
+    noise = torch.randn(x.shape, generator=generator, device=device)
+    x = x + noise * each(rng.uniform(0, 0.03, count))
     return (x.clamp(0, 1) * 255).floor()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -92,16 +93,24 @@ def rendering(rendered: Rendered, workers: int, report: Callable[[str], None]) -
     failures: list[BaseException] = []
     # forked processes would share the device and the threads of PyTorch
     context = multiprocessing.get_context('spawn')
-    with context.Pool(workers, use_threads, (1,)) as pool:
-        for task in tasks:
-            pool.apply_async(_render, (task,), error_callback=failures.append)
-        while not _begun(rendered):
-            if failures:
-                raise failures[0]
+    with context.Pool(workers, _begin_work) as pool:
+        parts = [
+            pool.apply_async(_render, (task,), error_callback=failures.append) for task in tasks
+        ]
+        # a world without room has fewer groups than asked for
+        while not (failures or all(part.ready() for part in parts) or _begun(rendered)):
             time.sleep(_POLL)
+        if failures:
+            raise failures[0]
         yield
         for failure in failures:
             report(f'not rendered: {failure}')
+
+
+def _begin_work() -> None:
+    # who started the training ends it, and the workers with it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    use_threads(1)
 
 
 def _begun(rendered: Rendered) -> bool:

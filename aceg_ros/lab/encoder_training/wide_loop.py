@@ -182,7 +182,6 @@ class _Learner:
                 for shape in shapes
             ]
         ).sum(dim=0)
-        # the only wait for the device
         *losses, met = found.tolist()
         return [value / len(groups) for value in losses], int(met)
 

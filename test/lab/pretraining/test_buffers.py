@@ -17,7 +17,7 @@ from aceg_ros.lab.pretraining.shards import read_scene
 from aceg_ros.lab.pretraining.sources import ProceduralWorlds
 
 SMALL = BufferOptions(tokens=300, mapping_patches=2000, query_patches=100, fit_epochs=2)
-WORLDS = ProceduralWorlds(2, 13, mapping_views=12, query_views=3, width=160, height=120)
+WORLDS = ProceduralWorlds(2, 13, mapping_views=12, query_views=3, width=208, height=160)
 
 
 @cache
