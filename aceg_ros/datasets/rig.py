@@ -84,18 +84,10 @@ class RigDataset:
         Raises DatasetError where neither the file nor the cameras' poses say how they are mounted.
         """
         mounts = self._mounts_by_poses() if self.rig_from_cam is None else self.rig_from_cam
-        first, *others = self.recordings
-        stamps = [np.array([frame.stamp for frame in other.frames]) for other in others]
-        moments = []
-        for frame in first.frames:
-            frames: list[Frame | None] = [frame]
-            for other, times in zip(others, stamps, strict=True):
-                nearest = int(np.abs(times - frame.stamp).argmin())
-                near = abs(times[nearest] - frame.stamp) <= self.tolerance
-                frames.append(other.frames[nearest] if near else None)
-            pose = self._world_from_rig(frames, mounts)
-            moments.append(Moment(frame.stamp, tuple(frames), mounts, pose))
-        return moments
+        return [
+            Moment(frame.stamp, frames, mounts, self._world_from_rig(frames, mounts))
+            for frame, frames in zip(self.recordings[0].frames, self._joined(), strict=True)
+        ]
 
     def posed(self) -> Dataset:
         """The images of all cameras with their poses, for mapping."""
@@ -112,19 +104,29 @@ class RigDataset:
         metric = self.poses is not None or all(each.metric for each in self.recordings)
         return Dataset(self.name, frames, metric, self.skipped, self.notes)
 
+    def _joined(self) -> Iterator[tuple[Frame | None, ...]]:
+        """Frames of each moment: one of each camera, None where it has none."""
+        first, *others = self.recordings
+        stamps = [np.array([frame.stamp for frame in other.frames]) for other in others]
+        for frame in first.frames:
+            frames: list[Frame | None] = [frame]
+            for other, times in zip(others, stamps, strict=True):
+                nearest = int(np.abs(times - frame.stamp).argmin())
+                near = abs(times[nearest] - frame.stamp) <= self.tolerance
+                frames.append(other.frames[nearest] if near else None)
+            yield tuple(frames)
+
     def _mounts_by_poses(self) -> Array:
         """rig_from_cam (C, 4, 4) by poses of one time; the rig's frame is the first camera."""
         first, *others = self.recordings
+        poses = [
+            [None if frame is None else frame.world_from_cam for frame in frames]
+            for frames in self._joined()
+        ]
         mounts = [np.eye(4)]
-        for other in others:
-            found = [
-                inverse(frame.world_from_cam) @ near.world_from_cam
-                for frame in first.frames
-                if frame.world_from_cam is not None
-                for near in other.frames
-                if near.world_from_cam is not None
-                and abs(near.stamp - frame.stamp) <= self.tolerance
-            ]
+        for number, other in enumerate(others, start=1):
+            pairs = [(row[0], row[number]) for row in poses]
+            found = [inverse(a) @ b for a, b in pairs if a is not None and b is not None]
             if len(found) < _MIN_PAIRS:
                 raise DatasetError(
                     f'{self.name}: how {other.name} is mounted is not said, and it has '

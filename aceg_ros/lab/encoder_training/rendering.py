@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,8 +72,7 @@ class _Task:
 
     missing: Sequence[Path]
     seed: int
-    area: TexturedArea | None = None  # None for the procedural world of this seed
-    environments: Path | None = None
+    make_spots: Callable[[], Spots]  # in the process that renders
 
 
 @contextmanager
@@ -130,13 +130,14 @@ def _tasks(rendered: Rendered) -> list[_Task]:
         seed = rendered.seed + index
         missing = _missing(rendered.cache, f'world-{seed:06d}', rendered.groups_per_world)
         if missing:
-            kinds[0].append(_Task(missing, seed))
+            kinds[0].append(_Task(missing, seed, partial(ProceduralSpots, seed)))
     for area in rendered.textured:
         if rendered.environments is None:
             raise DatasetError('textured worlds need light: give --environments, a folder of .hdr')
         missing = _missing(rendered.cache, area.folder.name, rendered.groups_per_area)
         chunks = (missing[i : i + _CHUNK] for i in range(0, len(missing), _CHUNK))
-        kinds.append([_Task(c, rendered.seed, area, rendered.environments) for c in chunks])
+        make_spots = partial(_textured_spots, area, rendered.environments)
+        kinds.append([_Task(chunk, rendered.seed, make_spots) for chunk in chunks])
     placed = [
         (number / len(tasks), kind, task)
         for kind, tasks in enumerate(kinds)
@@ -150,22 +151,16 @@ def _missing(cache: Path, name: str, count: int) -> list[Path]:
     return [path for path in paths if not path.exists()]
 
 
+def _textured_spots(area: TexturedArea, environments: Path) -> Spots:
+    return TexturedSpots(area.folder, read_environments(environments), area.low, area.high)
+
+
 def _render(task: _Task) -> None:
-    spots: Spots
-    if task.area is None:
-        spots = ProceduralSpots(task.seed)
-    else:
-        assert task.environments is not None
-        lights = read_environments(task.environments)
-        spots = TexturedSpots(task.area.folder, lights, task.area.low, task.area.high)
-    _fill(spots, task.missing, task.seed)
-
-
-def _fill(spots: Spots, missing: Sequence[Path], seed: int) -> None:
     """Draw a group for every path; a world without room gives fewer."""
-    for path in missing:
+    spots = task.make_spots()
+    for path in task.missing:
         # each by itself, so that a stop loses nothing and changes nothing
-        rng = np.random.default_rng([seed, 31, int(path.stem.rsplit('-', 1)[1])])
+        rng = np.random.default_rng([task.seed, 31, int(path.stem.rsplit('-', 1)[1])])
         for _ in range(_TRIES):
             spots.arrange(rng)
             group = draw_group(spots, rng)
