@@ -18,7 +18,7 @@ from aceg_ros.landmarks.templates import (
 from aceg_ros.localization.options import LandmarkOptions
 from aceg_ros.localization.views import View, together
 from aceg_ros.pose.matches import Matches, RigMatches
-from aceg_ros.pose.refine import RefinedPose, refine_pose
+from aceg_ros.pose.refine import MIN_SCALE, RefinedPose, refine_pose
 
 _FEW_LANDMARKS = 50  # fewer say little about a pose
 _MOST_SESSIONS = 3  # that an image is measured in
@@ -143,6 +143,8 @@ def _aligned(
         joined.mounting,
         options.threshold_px,
         floor_px=_FLOOR_PX,
+        # The sigma of patches may be too large, that of landmarks is known.
+        least_scale=np.where(np.concatenate(keyframe) < 0, MIN_SCALE, 1.0),
     )
     if refined is None:
         return AlignedPose.by_patches(pose, matches, 0.0)

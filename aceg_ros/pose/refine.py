@@ -64,12 +64,14 @@ def refine_pose(
     cameras: float | Mounting,
     threshold_px: float = 10.0,
     floor_px: float = 1.0,
+    least_scale: Array | float = MIN_SCALE,
 ) -> RefinedPose | None:
     """Fit the pose to all matches, starting from one within about `threshold_px` of them.
 
     `rays` (N, 3) are unit bearings in the camera frame, `points3d` (N, 3) meters, `sigma_px` (N,)
     the deviation per axis expected of each residual in pixels, to which `floor_px` is added in
-    squares; a factor common to all is measured from the residuals. `cameras` is the focal length of
+    squares; a factor common to all is measured from the residuals. `least_scale` (N,) is the least
+    factor believed of each: 1 where the deviation is known. `cameras` is the focal length of
     one camera in pixels, or how several are mounted: the pose is then the rig's, as are the axes of
     its fit. Rows that are not finite are outliers. An inlier's residual is below `threshold_px` and
     in keeping with its sigma.
@@ -87,7 +89,8 @@ def refine_pose(
     mounting = Mounting.of(cameras, len(rays)).rows(usable)
     problem = Reprojection(rays[usable], points3d[usable], mounting)
     start = make_pose(project_rotation(world_from_cam[:3, :3]), world_from_cam[:3, 3])
-    fit = fit_pose(start, problem, sigma, threshold_px, reach_px=threshold_px)
+    least_scale = np.broadcast_to(least_scale, usable.shape)[usable]
+    fit = fit_pose(start, problem, sigma, threshold_px, threshold_px, least_scale)
     if fit.inliers.sum() < MIN_INLIERS:
         return None
     linearized = _linearized(fit, problem, sigma)
@@ -112,35 +115,42 @@ class RobustFit:
     """A pose, the width of the kernel it was fitted with and the matches in keeping with it."""
 
     world_from_cam: Array  # (4, 4)
-    width: float  # in expected deviations
+    width: Array  # (N,) of each match's kernel, in expected deviations
     inliers: Mask  # (N,)
 
 
 def fit_pose(
-    start: Array, problem: Reprojection, sigma: Array, threshold_px: float, reach_px: float
+    start: Array,
+    problem: Reprojection,
+    sigma: Array,
+    threshold_px: float,
+    reach_px: float,
+    least_scale: Array | float = MIN_SCALE,
 ) -> RobustFit:
     """Minimize the robust cost from `start`, where true matches are up to about `reach_px` off.
 
-    `sigma` (N,) is the deviation expected of each residual in pixels. Never raises the cost at the
-    final width; without enough matches in reach that is `start` itself.
+    `sigma` (N,) is the deviation expected of each residual in pixels, `least_scale` (N,) the least
+    factor believed of it. Never raises the cost at the final width; without enough matches in reach
+    that is `start` itself.
     """
     pose, inliers = start, np.zeros(len(sigma), dtype=bool)
     in_sigmas = problem.scaled(1.0 / sigma)
-    width = reach_px / float(np.median(sigma))
+    least_scale = np.broadcast_to(least_scale, sigma.shape)
+    width = np.maximum(reach_px / np.median(sigma), KERNEL_WIDTH * least_scale)
     settled = False
     for _ in range(MAX_ROUNDS):
         active = problem.errors(pose) < reach_px
         if active.sum() < MIN_INLIERS:
             break
         steps = MAX_STEPS if settled else ROUND_STEPS
-        pose = _descend(pose, in_sigmas.subset(active), width, steps)
+        pose = _descend(pose, in_sigmas.subset(active), width[active], steps)
         before = inliers
-        scale, inliers = _scale_and_inliers(problem.errors(pose), sigma, reach_px)
+        scale, inliers = _scale_and_inliers(problem.errors(pose), sigma, reach_px, least_scale)
         if settled and np.array_equal(before, inliers):
             break
         narrowest = KERNEL_WIDTH * scale
-        settled = width / 2.0 <= narrowest and reach_px / 2.0 <= threshold_px
-        width = max(width / 2.0, narrowest)
+        settled = bool((width / 2.0 <= narrowest).all()) and reach_px / 2.0 <= threshold_px
+        width = np.maximum(width / 2.0, narrowest)
         reach_px = max(reach_px / 2.0, threshold_px)
 
     costs = [
@@ -149,46 +159,49 @@ def fit_pose(
     ]
     if costs[0] < costs[1]:
         pose = start
-    _, inliers = _scale_and_inliers(problem.errors(pose), sigma, threshold_px)
+    _, inliers = _scale_and_inliers(problem.errors(pose), sigma, threshold_px, least_scale)
     return RobustFit(pose, width, inliers)
 
 
-def robust_cost(errors_px: Array, sigma: Array, width: float, threshold_px: float) -> float:
+def robust_cost(errors_px: Array, sigma: Array, width: Array | float, threshold_px: float) -> float:
     """Sum of s^2 / (1 + s^2 / width^2), s = error / sigma; errors (N,) past the threshold saturate.
 
-    Errors may be infinite.
+    Errors may be infinite. Each may have a width (N,) of its own.
     """
     return _cost(np.where(errors_px < threshold_px, (errors_px / sigma) ** 2, np.inf), width)
 
 
-def _cost(squared: Array, width: float) -> float:
+def _cost(squared: Array, width: Array | float) -> float:
     """`robust_cost` of squared lengths (N,) in expected deviations."""
-    return float(width**2 * (1.0 - _kernel_root(squared, width)).sum())
+    return float((width**2 * (1.0 - _kernel_root(squared, width))).sum())
 
 
-def _kernel_root(squared: Array, width: float) -> Array:
+def _kernel_root(squared: Array, width: Array | float) -> Array:
     """1 / (1 + s^2 / width^2) of squared lengths (N,); the weight of a residual is its square."""
     return 1.0 / (1.0 + squared / width**2)
 
 
-def _scale_and_inliers(errors_px: Array, sigma: Array, threshold_px: float) -> tuple[float, Mask]:
-    """Scale of the errors (N,) within the threshold, relative to sigma, and which are inliers."""
+def _scale_and_inliers(
+    errors_px: Array, sigma: Array, threshold_px: float, least_scale: Array
+) -> tuple[Array, Mask]:
+    """Scale (N,) of the errors within the threshold, relative to sigma, and which are inliers."""
     near = errors_px < threshold_px
     if not near.any():
-        return MIN_SCALE, near
+        return least_scale, near
     lengths = errors_px / sigma
-    scale = max(float(np.median(lengths[near])) / RAYLEIGH_MEDIAN, MIN_SCALE)
+    scale = np.maximum(np.median(lengths[near]) / RAYLEIGH_MEDIAN, least_scale)
     return scale, near & (lengths < INLIER_LIMIT * scale)
 
 
-def _descend(pose: Array, problem: Reprojection, width: float, max_steps: int) -> Array:
+def _descend(pose: Array, problem: Reprojection, width: Array, max_steps: int) -> Array:
     """Levenberg-Marquardt steps on the robust cost, none of which raises it.
 
-    Residuals of `problem` are in expected deviations. The normal matrix has the kernel's curvature
-    along each residual (Triggs et al., "Bundle Adjustment: A Modern Synthesis", 2000, section 4.3),
-    but never a negative one.
+    Residuals of `problem` are in expected deviations, as is the `width` (N,) of their kernels. The
+    normal matrix has the kernel's curvature along each residual (Triggs et al., "Bundle Adjustment:
+    A Modern Synthesis", 2000, section 4.3), but never a negative one.
     """
     now, damping = _Step.at(pose, problem, width), 1e-4
+    converged = CONVERGED * float(np.min(width)) ** 2
     for _ in range(max_steps):
         residuals, jacobian = now.residuals.plane, now.residuals.jacobian()
         squared = (residuals**2).sum(axis=0)
@@ -205,7 +218,7 @@ def _descend(pose: Array, problem: Reprojection, width: float, max_steps: int) -
             except np.linalg.LinAlgError:
                 return now.pose
             promised = -gradient @ step
-            if not promised > CONVERGED * width**2:  # also stops at nan
+            if not promised > converged:  # also stops at nan
                 return now.pose
             candidate = _Step.at(moved(now.pose, step), problem, width)
             if candidate.cost < now.cost:
@@ -232,7 +245,7 @@ class _Step:
     cost: float
 
     @classmethod
-    def at(cls, pose: Array, problem: Reprojection, width: float) -> _Step:
+    def at(cls, pose: Array, problem: Reprojection, width: Array) -> _Step:
         residuals = problem.at(pose)
         return cls(pose, residuals, _cost(residuals.squared(), width))
 
@@ -242,7 +255,7 @@ def _linearized(fit: RobustFit, problem: Reprojection, sigma: Array) -> Lineariz
     sigma = sigma[fit.inliers]
     residuals, jacobian = problem.subset(fit.inliers).linearized(fit.world_from_cam)
     residuals, jacobian = residuals / sigma, jacobian / sigma
-    root = _kernel_root((residuals**2).sum(axis=0), fit.width)
+    root = _kernel_root((residuals**2).sum(axis=0), fit.width[fit.inliers])
     weights = root**2
     # Of the weighted residual w(s^2) s: w + s^2 dw/d(s^2), averaged over directions.
     slope = max(float(np.average(2.0 * root - 1.0, weights=weights)), MIN_SLOPE)

@@ -19,7 +19,7 @@ from aceg_ros.geometry.poses import (
 from aceg_ros.landmarks.templates import find_planar_patches, planar_patches
 from aceg_ros.localization import alignment
 from aceg_ros.localization.alignment import align
-from aceg_ros.localization.options import LandmarkOptions
+from aceg_ros.localization.options import LandmarkOptions, UncertaintyOptions
 from aceg_ros.localization.views import View, first_matches
 from aceg_ros.pose.covariance import Linearized
 from aceg_ros.pose.matches import Matches
@@ -83,10 +83,17 @@ def test_a_pose_beyond_the_first_reach_is_found_too(queries, landmarks, truth):
     assert pose_error(found.pose.world_from_cam, truth)[0] < 0.03
 
 
-def test_a_pose_elsewhere_stays_as_it_is(queries, landmarks, truth):
+def test_a_pose_elsewhere_agrees_with_no_more_than_chance(queries, landmarks, truth):
     start = turned(truth, queries, 300.0)
     found = aligned(queries, landmarks, start)
-    assert found.redetected_ratio < 0.1
+    assert found.redetected_ratio < UncertaintyOptions().chance_redetected
+
+
+def test_a_pose_stays_as_it_is_where_too_few_agree(queries, landmarks, truth):
+    start = turned(truth, queries, 300.0)
+    strict = replace(OPTIONS, min_redetected=UncertaintyOptions().chance_redetected)
+    found = aligned(queries, landmarks, start, strict)
+    assert not found.aligned
     assert found.pose.world_from_cam == pytest.approx(start)
 
 

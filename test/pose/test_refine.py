@@ -10,7 +10,7 @@ from pose_scenes import CAMERAS, error_vector, matches, normalized_error_squared
 
 from aceg_ros.geometry.poses import compose, inverse, make_pose, pose_error, so3_exp
 from aceg_ros.pose.ransac import ransac_pose
-from aceg_ros.pose.refine import MIN_INLIERS, refine_pose, robust_cost
+from aceg_ros.pose.refine import MIN_INLIERS, MIN_SCALE, refine_pose, robust_cost
 from aceg_ros.pose.reprojection import Reprojection
 
 PINHOLE = CAMERAS['pinhole']
@@ -96,6 +96,17 @@ class TestInliers:
             view.world_from_cam, view.rays, shifted, np.full(400, 0.5), 525.0, 40.0
         )
         assert not result.inliers[:5].any() and result.inliers[5:].mean() > 0.97
+
+    def test_known_sigmas_are_not_narrowed_by_others_that_are_too_large(self, rng):
+        view = matches(PINHOLE, rng, noise_px=0.5)
+        known = np.arange(400) < 100
+        sigma = np.where(known, 0.5, 4.0)
+        narrowed, result = (
+            refined(view, view.world_from_cam, sigma, floor_px=0.1, least_scale=least).inliers
+            for least in (MIN_SCALE, np.where(known, 1.0, MIN_SCALE))
+        )
+        assert narrowed[known].mean() < 0.5
+        assert result[known].mean() > 0.97
 
     def test_unusable_rows_are_outliers(self, rng):
         view = matches(PINHOLE, rng)
