@@ -1,6 +1,17 @@
 """How this process shares the cores with others."""
 
+from __future__ import annotations
+
 import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+
+Item = TypeVar('Item')
+Result = TypeVar('Result')
 
 
 def wait_idly() -> None:
@@ -13,11 +24,16 @@ def wait_idly() -> None:
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 
+_asked = 0  # threads, by the last call of `use_threads`
+
+
 def use_threads(count: int) -> None:
     """Have networks and OpenCV work with ``count`` threads, in this process from now on.
 
-    0 leaves it to them: OMP_NUM_THREADS, or else one for each core.
+    0 leaves it to them: OMP_NUM_THREADS, or else one for each core; but see `for_one_image`.
     """
+    global _asked
+    _asked = count
     if not count:
         return
     # Not above: `wait_idly` comes before PyTorch.
@@ -26,3 +42,42 @@ def use_threads(count: int) -> None:
 
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
+
+
+@contextmanager
+def for_one_image() -> Iterator[None]:
+    """Have networks work with the threads asked for, or else with one; also a decorator.
+
+    One image has hundreds of short steps. Waking a second thread for each may take longer than it
+    saves (docs/design/small-machines.md).
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(_asked or 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """What ``work`` gives for each of the items, in their order.
+
+    As many threads as networks have work on an item each, by themselves. So none waits for another
+    within an item. A few items ahead of the one asked for are worked on. Raises what ``work`` does.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    waiting: deque[Future[Result]] = deque()
+    try:
+        with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        torch.set_num_threads(threads)  # threads begun later have as many as the last call said

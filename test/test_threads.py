@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 
+import cv2
 import pytest
+import torch
+
+from aceg_ros.threads import for_one_image, side_by_side, use_threads
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='other OpenMP libraries say nothing of this')
@@ -55,3 +61,59 @@ def test_computes_with_the_threads_asked_for(asked):
         check=True,
     )
     assert [int(number) for number in done.stdout.split()] == [asked, asked - 1, asked]
+
+
+class TestForOneImage:
+    @pytest.mark.parametrize(('asked', 'used'), [(0, 1), (2, 2)])
+    def test_one_thread_unless_more_are_asked_for(self, torch_threads, asked, used):
+        torch_threads(3)
+        use_threads(asked)
+        before = torch.get_num_threads()
+        with for_one_image():
+            assert torch.get_num_threads() == used
+        assert torch.get_num_threads() == before
+
+
+class TestSideBySide:
+    def test_gives_results_in_order(self, torch_threads):
+        torch_threads(3)
+
+        def work(seconds):
+            time.sleep(seconds)
+            return seconds
+
+        delays = [0.05, 0.0, 0.02, 0.0, 0.03, 0.01]
+        assert list(side_by_side(work, delays)) == delays
+
+    def test_each_item_has_one_thread_and_the_others_come_back(self, torch_threads):
+        torch_threads(2)
+        assert set(side_by_side(lambda _: torch.get_num_threads(), range(4))) == {1}
+        seen = []
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert seen == [2] and torch.get_num_threads() == 2
+
+    def test_raises_what_work_raises(self, torch_threads):
+        torch_threads(2)
+        with pytest.raises(ZeroDivisionError):
+            list(side_by_side(lambda item: 1 / item, [1, 0]))
+        assert torch.get_num_threads() == 2
+
+    def test_hardly_works_ahead_of_who_stops(self, torch_threads):
+        torch_threads(2)
+        begun = []
+        results = side_by_side(begun.append, range(100))
+        next(results)
+        results.close()
+        assert len(begun) < 10
+
+
+@pytest.fixture
+def torch_threads():
+    """Sets how many threads PyTorch has, until the test ends."""
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    yield torch.set_num_threads
+    use_threads(0)
+    torch.set_num_threads(before[0])
+    cv2.setNumThreads(before[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from aceg_ros.inspection.agreement import Pair, make_pair
 from aceg_ros.inspection.looks import Look, look_at
 from aceg_ros.inspection.matching import Features, find_features
 from aceg_ros.monitor import Monitor
+from aceg_ros.threads import side_by_side
 
 Array = NDArray[np.float64]
 
@@ -45,25 +47,19 @@ def compare_neighbors(frames: Sequence[Frame], monitor: Monitor) -> Views:
     features: list[Features] = []
     looks: list[Look] = []
     skipped: list[str] = []
-    for index, frame in enumerate(frames):
+    for index, (frame, seen) in enumerate(zip(frames, side_by_side(_see, frames), strict=True)):
         monitor.report('compare', index / len(frames), frame.name)
-        try:
-            if frame.world_from_cam is None:
-                raise PoseError('has no pose')
-            pose = validate_pose(frame.world_from_cam)
-            image = frame.image()
-            found = find_features(image, frame.camera)
-        except (ImageError, PoseError) as error:
-            skipped.append(f'{frame.name}: {error}')
+        if isinstance(seen, str):
+            skipped.append(seen)
             continue
         usable.append(frame)
-        poses.append(pose)
-        features.append(found)
-        looks.append(look_at(image))
+        poses.append(seen[0])
+        features.append(seen[1])
+        looks.append(seen[2])
     pairs = []
-    for first in range(len(usable)):
+    for found in side_by_side(partial(_pairs, features, steps=_NEXT), range(len(usable))):
         monitor.check()
-        pairs += _pairs(features, first, _NEXT)
+        pairs += found
     anchors = np.unique(np.linspace(0, len(usable) - 1, _WIDE_PAIRS).round().astype(int))
     wide = []
     for anchor in anchors.tolist() if usable else []:
@@ -71,6 +67,17 @@ def compare_neighbors(frames: Sequence[Frame], monitor: Monitor) -> Views:
         found_wide = _pairs(features, anchor, _WIDE, first_only=True)
         wide += found_wide or [pair for pair in pairs if pair.first == anchor][-1:]
     return Views(usable, np.array(poses).reshape(-1, 4, 4), pairs, wide, looks, skipped)
+
+
+def _see(frame: Frame) -> tuple[Array, Features, Look] | str:
+    """Pose, features and look of a frame, or why it is left out."""
+    try:
+        if frame.world_from_cam is None:
+            raise PoseError('has no pose')
+        pose, image = validate_pose(frame.world_from_cam), frame.image()
+        return pose, find_features(image, frame.camera), look_at(image)
+    except (ImageError, PoseError) as error:
+        return f'{frame.name}: {error}'
 
 
 def _pairs(

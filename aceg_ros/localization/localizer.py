@@ -39,6 +39,7 @@ from aceg_ros.maps.file import read_map
 from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.memory import ON_THE_CPU
 from aceg_ros.readers.registry import reader_of
+from aceg_ros.threads import for_one_image
 
 _LOG = logging.getLogger(__name__)
 _NOT_FOUND = {
@@ -121,6 +122,7 @@ class Localizer:
         torch.cuda.empty_cache()
         self._begin_reading()
 
+    @for_one_image()
     def encode(
         self, image: np.ndarray, camera: Camera, depth: np.ndarray | None = None
     ) -> EncodedImage:
@@ -177,6 +179,7 @@ class Localizer:
 
         return query.named(self._with_memory(localize))
 
+    @for_one_image()
     def localize_encoded_rig(
         self,
         images: Sequence[EncodedImage],

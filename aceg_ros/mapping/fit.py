@@ -19,6 +19,7 @@ from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.result import FitHistory
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
+from aceg_ros.threads import side_by_side
 
 _WARM_UP, _DECAY_FROM = 0.08, 0.5  # parts of the fit
 _LEAST_PX = 0.5  # no token is known better
@@ -137,13 +138,18 @@ def _search(
     monitor: Monitor,
 ) -> torch.Tensor:
     """The tokens (N, rivals) most like each patch of the buffer, none of those hidden from it."""
-    found = []
     counts = buffer.group.bincount(minlength=len(start.hidden)).tolist()
-    features = buffer.features.split(counts)
-    for group, patches in enumerate(features):
+
+    def similar(part: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        patches, hidden = part
+        own = hidden[start.owner]
+        return regressor.similar_tokens(patches.float(), code, rivals, own)
+
+    found = []
+    groups = zip(buffer.features.split(counts), start.hidden, strict=True)
+    for tokens in side_by_side(similar, groups):
         monitor.check()
-        own = start.hidden[group][start.owner]
-        found.append(regressor.similar_tokens(patches.float(), code, rivals, own))
+        found.append(tokens)
     return torch.cat(found)
 
 

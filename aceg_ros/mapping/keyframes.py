@@ -19,6 +19,7 @@ from aceg_ros.geometry.depth import smooth_depth
 from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.mapping.options import MIN_KEYFRAMES
 from aceg_ros.monitor import Monitor
+from aceg_ros.threads import side_by_side
 
 # Turn, zoom and light of an augmented copy; the ranges are the paper's.
 _TURN_DEG = 15.0
@@ -86,14 +87,21 @@ def encode_keyframes(
     With ``use_depth`` the frames' depth images are read as well. Raises FitError when fewer than
     `MIN_KEYFRAMES` remain.
     """
+
+    def encoded(frame: Frame) -> Keyframe | str:
+        try:
+            return _encode(frame, encoder, use_depth)
+        except (ImageError, PoseError) as error:
+            return f'{frame.name}: {error}'
+
     keyframes: list[Keyframe] = []
     skipped: list[str] = []
-    for index, frame in enumerate(frames):
+    for index, found in enumerate(side_by_side(encoded, frames)):
         monitor.report('encode', index / len(frames), f'keyframe {index + 1} of {len(frames)}')
-        try:
-            keyframes.append(_encode(frame, encoder, use_depth))
-        except (ImageError, PoseError) as error:
-            skipped.append(f'{frame.name}: {error}')
+        if isinstance(found, Keyframe):
+            keyframes.append(found)
+        else:
+            skipped.append(found)
     if len(keyframes) < MIN_KEYFRAMES:
         reasons = '; '.join(skipped[:3])
         raise FitError(
@@ -115,13 +123,19 @@ def encode_changed_copies(
 
     Raises ImageError for an image that can no longer be read.
     """
-    changed = []
-    for index, keyframe in enumerate(keyframes):
-        words = f'changed copy {index + 1} of {len(keyframes)}'
-        monitor.report('encode copies', index / len(keyframes), words)
+
+    def changed_copy(part: tuple[Keyframe, _Change]) -> Keyframe:
+        keyframe, change = part
         image, camera = encoder.view(keyframe.frame.image(), keyframe.frame.camera)
-        patches = _encode_changed(image, camera, encoder, patches_per_image, rng)
-        changed.append(replace(keyframe, augmented=patches))
+        patches = _encode_changed(image, camera, encoder, patches_per_image, change)
+        return replace(keyframe, augmented=patches)
+
+    changes = [_Change.random(rng) for _ in keyframes]
+    changed: list[Keyframe] = []
+    for copy in side_by_side(changed_copy, zip(keyframes, changes, strict=True)):
+        words = f'changed copy {len(changed) + 1} of {len(keyframes)}'
+        monitor.report('encode copies', len(changed) / len(keyframes), words)
+        changed.append(copy)
     return changed
 
 
@@ -176,23 +190,37 @@ def _measured(frame: Frame, camera: Camera, patches: Patches) -> torch.Tensor | 
     return torch.nan_to_num(distances / patches.rays[:, 2].clamp_min(1e-3))
 
 
+@dataclass(frozen=True)
+class _Change:
+    """What a changed copy of an image is made by."""
+
+    zoom: float
+    turn: float  # degrees
+    gain: float
+    offset: float
+
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> _Change:
+        zoom = np.exp(rng.uniform(-np.log(_ZOOM), np.log(_ZOOM)))
+        turn = rng.uniform(-_TURN_DEG, _TURN_DEG)
+        gain, offset = 1 + rng.uniform(-_LIGHT, _LIGHT), 255 * rng.uniform(-_LIGHT, _LIGHT)
+        return cls(float(zoom), float(turn), float(gain), float(offset))
+
+
 def _encode_changed(
     image: np.ndarray,
     camera: Camera,
     encoder: Encoder,
     count: int,
-    rng: np.random.Generator,
+    change: _Change,
 ) -> Patches:
     """Patches of a turned, scaled and relit copy, with their places and rays in the original."""
-    zoom = float(np.exp(rng.uniform(-np.log(_ZOOM), np.log(_ZOOM))))
-    turn = float(rng.uniform(-_TURN_DEG, _TURN_DEG))
     height, width = image.shape[:2]
     center = ((width - 1) / 2, (height - 1) / 2)
-    affine = cv2.getRotationMatrix2D(center, turn, zoom)
-    gain, offset = 1 + rng.uniform(-_LIGHT, _LIGHT), 255 * rng.uniform(-_LIGHT, _LIGHT)
-    smoothing = cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR
+    affine = cv2.getRotationMatrix2D(center, change.turn, change.zoom)
+    smoothing = cv2.INTER_AREA if change.zoom < 1 else cv2.INTER_LINEAR
     changed = cv2.warpAffine(image, affine, (width, height), flags=smoothing)
-    changed = np.clip(changed * gain + offset, 0, 255).astype(np.uint8)
+    changed = np.clip(changed * change.gain + change.offset, 0, 255).astype(np.uint8)
 
     encoded = encoder.encode(image_tensor(changed, encoder.device))
     backward = cv2.invertAffineTransform(affine)

@@ -19,6 +19,7 @@ from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.options import SweepOptions
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
 from aceg_ros.monitor import Monitor
+from aceg_ros.threads import side_by_side
 
 _QUANTILES = (0.03, 0.5, 0.97)
 _COARSE_RANGE = (3.0, 3000.0)  # nearest and farthest first guess, in median steps between keyframes
@@ -88,15 +89,18 @@ def scene_depths(
     planes = torch.logspace(-np.log10(farthest), -np.log10(nearest), options.coarse_planes)
     others = neighbors(compare_views(keyframes, 10 * unit), options.views, options.good_parallax)
     patches = max(options.coarse_patches // len(keyframes), _MIN_COARSE_PATCHES)
-    distances, ratios, tried = [], [], 0
-    for index, keyframe in enumerate(keyframes):
-        monitor.check()
-        if len(others[index]) < 2 and not keyframe.has_depth:
-            continue
-        chosen = _scattered(keyframe, patches)
+    usable = [i for i, k in enumerate(keyframes) if len(others[i]) >= 2 or k.has_depth]
+
+    def swept_one(index: int) -> tuple[torch.Tensor, _Found]:
+        chosen = _scattered(keyframes[index], patches)
         views = [keyframes[j] for j in others[index]]
+        return chosen, _swept(keyframes[index], chosen, views, planes)
+
+    distances, ratios, tried = [], [], 0
+    for index, (chosen, swept) in zip(usable, side_by_side(swept_one, usable), strict=True):
+        monitor.check()
+        keyframe = keyframes[index]
         tried += len(chosen)
-        swept = _swept(keyframe, chosen, views, planes)
         if keyframe.measured is not None:
             measured = keyframe.measured[chosen]
             ratios.append((measured / swept[0])[_is_sure(swept) & (measured > 0)])
@@ -128,36 +132,36 @@ def sweep(
     others = neighbors(pairs, options.views, options.good_parallax)
     _require_parallax(keyframes, pairs.parallax, others, depths, options.min_parallax)
     planes = torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), options.planes)
-    found = []
-    for index, keyframe in enumerate(keyframes):
-        monitor.report(
-            'triangulate', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}'
-        )
+    usable = [i for i, k in enumerate(keyframes) if len(others[i]) >= 2 or k.has_depth]
+
+    def candidates_of(index: int) -> Candidates:
+        keyframe = keyframes[index]
         chosen = _scattered(keyframe, patches_per_image)
-        views = [keyframes[j] for j in others[index]]
-        if len(views) < 2 and not keyframe.has_depth:
-            continue
-        swept = _swept(keyframe, chosen, views, planes)
+        swept = _swept(keyframe, chosen, [keyframes[j] for j in others[index]], planes)
         distance, score, ambiguity = _or_measured(keyframe, chosen, swept)
         points3d = _points(keyframe, keyframe.patches.rays[chosen], distance)
         good = score > 0
-        found.append(
-            (
-                torch.full((int(good.sum()),), index),
-                keyframe.patches.features[chosen][good],
-                points3d[good],
-                torch.from_numpy(keyframe.colors)[chosen][good],
-                score[good],
-                ambiguity[good],
-                _deviation(keyframe, chosen, options.depth_noise)[good],
-            )
+        return Candidates(
+            torch.full((int(good.sum()),), index),
+            keyframe.patches.features[chosen][good],
+            points3d[good],
+            torch.from_numpy(keyframe.colors)[chosen][good],
+            score[good],
+            ambiguity[good],
+            _deviation(keyframe, chosen, options.depth_noise)[good],
         )
+
+    found = []
+    for done, part in enumerate(side_by_side(candidates_of, usable)):
+        monitor.report('triangulate', done / len(usable), f'keyframe {done + 1} of {len(usable)}')
+        found.append(part)
     if not found:
         raise FitError(
             'no keyframe shares its view with two others: record the place in one slow sweep, with '
             'neighboring images showing mostly the same things'
         )
-    return Candidates(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+    columns = zip(*(vars(part).values() for part in found), strict=True)
+    return Candidates(*(torch.cat(column) for column in columns))
 
 
 def _is_sure(found: _Found) -> torch.Tensor:

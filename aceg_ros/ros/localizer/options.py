@@ -52,8 +52,8 @@ GROUPS = (
             Parameter(
                 'threads',
                 0,
-                'Leaves cores to other programs: threads that networks and OpenCV compute with. 0 '
-                'takes `OMP_NUM_THREADS` of the environment, or else all cores.',
+                'Threads that networks and OpenCV compute with. 0: one for networks, which is '
+                'quick and leaves cores to other programs, and for OpenCV all cores.',
                 minimum=0,
                 maximum=1024,
                 read_only=True,
