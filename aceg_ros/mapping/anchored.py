@@ -102,10 +102,19 @@ def map_anchored(
         keyframes = adjusted.keyframes
         notes.append(adjusted.note)
         start = start_code(keyframes, options, generator, monitor, start)
+    landmarks = make_landmarks(
+        keyframes,
+        start.candidates,
+        start.pairs,
+        options.landmarks,
+        options.sweep.good_parallax,
+        options.seed,
+        monitor,
+    )
     if on_first_map is not None:
-        # before what only makes poses more exact; without adjusting, it would give wrong ones
+        # without adjusted poses it would give wrong ones, without landmarks inexact ones
         quick, _ = fit(began + options.budget, replace(options.fit, epochs=1))
-        on_first_map(finished(quick, Landmarks.none(), []))
+        on_first_map(finished(quick, landmarks, []))
     start = start.at(
         place_candidates(
             keyframes,
@@ -116,15 +125,6 @@ def map_anchored(
             options.sweep.good_parallax,
             monitor,
         )
-    )
-    landmarks = make_landmarks(
-        keyframes,
-        start.candidates,
-        start.pairs,
-        options.landmarks,
-        options.sweep.good_parallax,
-        options.seed,
-        monitor,
     )
     keyframes = encode_changed_copies(
         keyframes,
