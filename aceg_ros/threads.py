@@ -44,6 +44,11 @@ def use_threads(count: int) -> None:
     cv2.setNumThreads(count)
 
 
+def threads_for_one_image() -> int:
+    """How many threads networks have within `for_one_image`."""
+    return _asked or 1
+
+
 @contextmanager
 def for_one_image() -> Iterator[None]:
     """Have networks work with the threads asked for, or else with one; also a decorator.
@@ -54,7 +59,7 @@ def for_one_image() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(_asked or 1)
+    torch.set_num_threads(threads_for_one_image())
     try:
         yield
     finally:

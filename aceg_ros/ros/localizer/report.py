@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 
-import torch
 from rclpy.node import Node
 from std_msgs.msg import String
 
@@ -17,6 +16,7 @@ from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
 from aceg_ros.ros.parameters import LATCHED
 from aceg_ros.ros.status_values import LocalizationValues
+from aceg_ros.threads import threads_for_one_image
 from aceg_ros.tracking.tracker import State, Tracker
 
 # Seconds between two words on the same state.
@@ -146,7 +146,7 @@ class Reports:
                 'points': len(code.anchors),
                 'quality': code.info.quality.rating.value,
                 'device': loaded.localizer.device,
-                'threads': torch.get_num_threads(),
+                'threads': threads_for_one_image(),
             }
             prefix = f'{name}.' if len(maps.by_name) > 1 else ''
             values |= {f'{prefix}{key}': value for key, value in told.items()}
