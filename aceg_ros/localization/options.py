@@ -138,6 +138,12 @@ class UncertaintyOptions(Options):
         'points side by side. It shows in views from elsewhere.',
         low=0,
     )
+    bend: float = option(
+        0.01,
+        'The same error, but growing evenly across a mapping image, and the same for all of them: '
+        'the map is bent. It is that at 30 degrees from the axis. It comes from lenses and paths.',
+        low=0,
+    )
     patch_part: float = option(
         0.5,
         'Part of the standard deviation of a scene coordinate that is the same for all patches of '

@@ -1,10 +1,11 @@
 """How uncertain a pose is, and in which directions.
 
-Four things make a pose uncertain. The residuals of its matches scatter; they are grouped by part of
+Five things make a pose uncertain. The residuals of its matches scatter; they are grouped by part of
 the image, and by the keyframe that landmarks were placed from. Keyframes, and the distances of
 points, are off; points carry that into the pose, the more the farther the view is from the mapped
-ones. Patches are off together with their neighbors. Landmarks that were found again by chance pull
-a pose towards where it was before, so that its error before counts as well.
+ones. The map as a whole may be bent. Patches are off together with their neighbors. Landmarks that
+were found again by chance pull a pose towards where it was before, so that its error before counts
+as well.
 
 How large these errors are is in `UncertaintyOptions`, which docs/reliability.md tells about.
 """
@@ -30,6 +31,8 @@ Array = NDArray[np.float64]
 
 # How fast the error before alignment loses its weight, as more landmarks are found than by chance.
 _CHANCE_POWER = 4
+_BEND_AT = 0.5  # sine of the angle from a keyframe's axis, where `UncertaintyOptions.bend` is
+_TINY = np.finfo(float).tiny
 _ASKED = 200  # keyframes that the usual spacing is that of, at most
 _NEAREST, _FARTHEST = 0.25, 3.0  # bounds of the distance, in spacings
 
@@ -80,6 +83,7 @@ class _Inliers:
     blocks: NDArray[np.int64]  # (M,) part of the image, of each image parts of its own
     keyframe: NDArray[np.int64]  # (M,) that placed the point; -1 for patches
     towards: Array  # (M, 3) m from the point's keyframe, of patches from the nearest one
+    across: Array  # (M, 2) x and y of the unit ray from the point's keyframe, along its axes
     sigma: Array  # (M,) m of patches, of landmarks 0
 
     @property
@@ -139,6 +143,7 @@ def _covariance(
         return pose.covariance
     turned = np.cross(np.eye(3), seen.towards[:, None]).transpose(0, 2, 1)
     along = seen.towards[:, :, None]
+    bent = along * np.column_stack([np.ones(len(along)), seen.across / _BEND_AT])[:, None]
     off = options.patch_part * seen.sigma[:, None, None] * np.eye(3)
     everything = np.zeros(len(seen.blocks), np.int64)
     covariance = (
@@ -146,6 +151,7 @@ def _covariance(
         + shared_errors(pose.fit, options.keyframe_angle * turned, seen.groups)
         + shared_errors(pose.fit, options.common_angle * turned, everything)
         + shared_errors(pose.fit, options.depth * along, seen.neighbors)
+        + shared_errors(pose.fit, options.bend * bent, everything)
         + shared_errors(pose.fit, off, seen.blocks)
     )
     return about_world_axes(covariance, pose.world_from_cam)
@@ -166,9 +172,12 @@ def _inliers(
         ]
     )
     owner = np.where(patches, nearest[mounting.camera], keyframe)
+    towards = points3d - keyframes[owner, :3, 3]
+    rays = towards / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), _TINY)
     return _Inliers(
         image_blocks(inliers.rays, mounting.camera),
         keyframe,
-        (points3d - keyframes[owner, :3, 3]) @ pose.world_from_cam[:3, :3],
+        towards @ pose.world_from_cam[:3, :3],
+        np.einsum('mij,mi->mj', keyframes[owner, :3, :2], rays),
         np.where(patches, inliers.sigma, 0.0),
     )

@@ -23,10 +23,20 @@ CAMERA = Camera.pinhole(640, 480, 525.0, 525.0, 319.5, 239.5)
 KEYFRAMES = 8
 NOISE_PX = 0.5
 ERRORS = UncertaintyOptions(
-    keyframe_angle=2e-3, common_angle=1e-3, depth=0.02, patch_part=0.5, chance_redetected=0.2
+    keyframe_angle=2e-3,
+    common_angle=1e-3,
+    depth=0.02,
+    bend=0.02,
+    patch_part=0.5,
+    chance_redetected=0.2,
 )
 NONE = UncertaintyOptions(
-    keyframe_angle=0.0, common_angle=0.0, depth=0.0, patch_part=0.0, chance_redetected=0.0
+    keyframe_angle=0.0,
+    common_angle=0.0,
+    depth=0.0,
+    bend=0.0,
+    patch_part=0.0,
+    chance_redetected=0.0,
 )
 # Part of the image that has matches (left, top, right, bottom), distances, matches, meters from
 # the mapped views.
@@ -63,7 +73,11 @@ def scene(rng, geometry, options):
     common = rng.normal(size=3) * options.common_angle
     turns = rng.normal(size=(KEYFRAMES, 3)) * options.keyframe_angle + common
     scales = rng.normal(size=(KEYFRAMES, blocks.max() + 1)) * options.depth
-    wrong = points3d + np.cross(turns[owner], towards) + towards * scales[owner, blocks][:, None]
+    # The keyframes' axes are the world's.
+    across = towards[:, :2] / np.linalg.norm(towards, axis=1, keepdims=True)
+    bend = np.column_stack([np.ones(count), 2 * across]) @ rng.normal(size=3) * options.bend
+    farther = (scales[owner, blocks] + bend)[:, None]
+    wrong = points3d + np.cross(turns[owner], towards) + towards * farther
     measured = CAMERA.rays(pixels + rng.normal(size=pixels.shape) * NOISE_PX)
     return seen(measured, pixels, wrong, np.full(count, 1e-3)), owner, keyframes
 
