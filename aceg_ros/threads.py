@@ -30,7 +30,7 @@ _asked = 0  # threads, by the last call of `use_threads`
 def use_threads(count: int) -> None:
     """Have networks and OpenCV work with ``count`` threads, in this process from now on.
 
-    0 leaves it to them: OMP_NUM_THREADS, or else one for each core; but see `for_one_image`.
+    0 leaves it to them: OMP_NUM_THREADS, or else one for each core; but see `query_threads`.
     """
     global _asked
     _asked = count
@@ -44,22 +44,23 @@ def use_threads(count: int) -> None:
     cv2.setNumThreads(count)
 
 
-def threads_for_one_image() -> int:
-    """How many threads networks have within `for_one_image`."""
-    return _asked or 1
+def query_threads(short_steps: bool) -> int:
+    """How many threads networks should have for one image: those asked for, or else what is quick.
 
-
-@contextmanager
-def for_one_image() -> Iterator[None]:
-    """Have networks work with the threads asked for, or else with one; also a decorator.
-
-    One image has hundreds of short steps. Waking a second thread for each may take longer than it
-    saves (docs/design/small-machines.md).
+    A network with hundreds of ``short_steps`` is quickest with one (docs/design/small-machines.md).
     """
     import torch
 
+    return _asked or (1 if short_steps else torch.get_num_threads())
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Have networks work with ``count`` threads meanwhile."""
+    import torch
+
     before = torch.get_num_threads()
-    torch.set_num_threads(threads_for_one_image())
+    torch.set_num_threads(count)
     try:
         yield
     finally:
@@ -74,15 +75,15 @@ def side_by_side(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
     """
     import torch
 
-    threads = torch.get_num_threads()
+    count = torch.get_num_threads()
     waiting: deque[Future[Result]] = deque()
     try:
-        with ThreadPoolExecutor(threads, initializer=partial(torch.set_num_threads, 1)) as pool:
+        with ThreadPoolExecutor(count, initializer=partial(torch.set_num_threads, 1)) as pool:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > 2 * threads:
+                if len(waiting) > 2 * count:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
     finally:
-        torch.set_num_threads(threads)  # threads begun later have as many as the last call said
+        torch.set_num_threads(count)  # threads begun later have as many as the last call said

@@ -12,7 +12,7 @@ import cv2
 import pytest
 import torch
 
-from aceg_ros.threads import for_one_image, side_by_side, use_threads
+from aceg_ros.threads import query_threads, side_by_side, threads, use_threads
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='other OpenMP libraries say nothing of this')
@@ -63,15 +63,18 @@ def test_computes_with_the_threads_asked_for(asked):
     assert [int(number) for number in done.stdout.split()] == [asked, asked - 1, asked]
 
 
-class TestForOneImage:
-    @pytest.mark.parametrize(('asked', 'used'), [(0, 1), (2, 2)])
-    def test_one_thread_unless_more_are_asked_for(self, torch_threads, asked, used):
+class TestQueryThreads:
+    @pytest.mark.parametrize(('asked', 'short', 'long'), [(0, 1, 3), (2, 2, 2)])
+    def test_one_for_short_steps_unless_more_are_asked_for(self, torch_threads, asked, short, long):
         torch_threads(3)
         use_threads(asked)
-        before = torch.get_num_threads()
-        with for_one_image():
-            assert torch.get_num_threads() == used
-        assert torch.get_num_threads() == before
+        assert (query_threads(True), query_threads(False)) == (short, long)
+
+    def test_the_others_come_back(self, torch_threads):
+        torch_threads(3)
+        with threads(2):
+            assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 3
 
 
 class TestSideBySide:

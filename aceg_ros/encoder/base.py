@@ -46,6 +46,8 @@ class Encoder(Protocol):
     device: torch.device
     # An image whose patches are more alike (see `similarity`) shows nothing to be recognized by.
     max_similarity: float
+    # Whether its layers are so quick that waking threads for each takes longer than they save.
+    short_steps: bool
 
     def view(self, image: np.ndarray, camera: Camera) -> tuple[np.ndarray, Camera]:
         """``image`` (H, W, 3) uint8 RGB at the size the encoder works at, and its camera there.

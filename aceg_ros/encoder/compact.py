@@ -110,6 +110,7 @@ class CompactEncoder:
     dim = DIM
     # Of real images at most 0.4; blank, noisy, black or white ones have 0.66 to 1.
     max_similarity = 0.55
+    short_steps = True
 
     def __init__(
         self, network: CompactNetwork, whitening: Whitening, identity: str, device: torch.device

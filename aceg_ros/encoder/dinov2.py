@@ -52,6 +52,7 @@ class Dinov2Encoder:
     name = 'dinov2'
     stride = STRIDE
     max_similarity = 1.0  # how much alike patches of blank images are was not measured
+    short_steps = False
 
     def __init__(self, model: Any, identity: str, device: torch.device, unit: bool):
         self.model = model.to(device).float().eval().requires_grad_(False)

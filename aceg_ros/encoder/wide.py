@@ -158,6 +158,7 @@ class WideEncoder:
     # those is refused. Blank, noisy, black or white ones have 0.50 to 0.86. Those that pass are
     # refused later, for want of evidence.
     max_similarity = 0.50
+    short_steps = True
 
     def __init__(self, network: WideNetwork, identity: str, device: torch.device):
         network.to(device).to(memory_format=layout(device))  # type: ignore[call-overload]

@@ -39,7 +39,7 @@ from aceg_ros.maps.file import read_map
 from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.memory import ON_THE_CPU
 from aceg_ros.readers.registry import reader_of
-from aceg_ros.threads import for_one_image
+from aceg_ros.threads import query_threads, threads
 
 _LOG = logging.getLogger(__name__)
 _NOT_FOUND = {
@@ -112,6 +112,11 @@ class Localizer:
         """Where it works."""
         return self._encoder.device
 
+    @property
+    def threads(self) -> int:
+        """How many threads its networks work with."""
+        return query_threads(self._encoder.short_steps)
+
     def leave_gpu(self) -> None:
         """Move the networks to the CPU; every localizer that shares them has to do the same.
 
@@ -122,7 +127,6 @@ class Localizer:
         torch.cuda.empty_cache()
         self._begin_reading()
 
-    @for_one_image()
     def encode(
         self, image: np.ndarray, camera: Camera, depth: np.ndarray | None = None
     ) -> EncodedImage:
@@ -135,7 +139,8 @@ class Localizer:
             check_depth(depth, camera)
         encode = partial(encoded_patches, self._encoder, self._reader.max_patches)
         view, view_camera = self._encoder.view(image, camera)
-        (patches,) = encode([view], [view_camera])
+        with threads(self.threads):
+            (patches,) = encode([view], [view_camera])
         clock.lap('encode')
         seconds = clock.seconds['encode']
         return EncodedImage(camera, view, view_camera, patches, encode, seconds, depth=depth)
@@ -179,7 +184,6 @@ class Localizer:
 
         return query.named(self._with_memory(localize))
 
-    @for_one_image()
     def localize_encoded_rig(
         self,
         images: Sequence[EncodedImage],
@@ -212,11 +216,12 @@ class Localizer:
             prior = shifted(prior, -np.array(self.code.info.origin))
         count = len(images)
         images, rig_from_cam = [images[index] for index in shown], rig_from_cam[shown]
-        if turns is None:
-            answer, tried = self._in_any_turn(images, rig_from_cam, prior, clock)
-        else:
-            tried = [turns[index] for index in shown]
-            answer, _ = self._localize_turned(images, tried, rig_from_cam, prior, clock)
+        with threads(self.threads):
+            if turns is None:
+                answer, tried = self._in_any_turn(images, rig_from_cam, prior, clock)
+            else:
+                tried = [turns[index] for index in shown]
+                answer, _ = self._localize_turned(images, tried, rig_from_cam, prior, clock)
         if not isinstance(answer, Localization) or answer.cameras is None:
             return answer
         all_turns = np.zeros(count, int)

@@ -43,6 +43,7 @@ class FakeEncoder:
     stride, dim = 8, 3
     device = torch.device('cpu')
     max_similarity = 1.0
+    short_steps = True
     view = staticmethod(bounded_view)
 
     def encode(self, images: torch.Tensor) -> PatchFeatures:

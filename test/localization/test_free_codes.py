@@ -28,6 +28,7 @@ class OracleEncoder:
     stride, dim = 14, 3
     device = torch.device('cpu')
     max_similarity = 2.0
+    short_steps = False
     frame: Frame
 
     def view(self, image, camera):

@@ -16,7 +16,6 @@ from aceg_ros.ros.localizer.statistics import Statistics
 from aceg_ros.ros.middleware.diagnostics import Diagnostics, Level, Report
 from aceg_ros.ros.parameters import LATCHED
 from aceg_ros.ros.status_values import LocalizationValues
-from aceg_ros.threads import threads_for_one_image
 from aceg_ros.tracking.tracker import State, Tracker
 
 # Seconds between two words on the same state.
@@ -146,7 +145,7 @@ class Reports:
                 'points': len(code.anchors),
                 'quality': code.info.quality.rating.value,
                 'device': loaded.localizer.device,
-                'threads': threads_for_one_image(),
+                'threads': loaded.localizer.threads,
             }
             prefix = f'{name}.' if len(maps.by_name) > 1 else ''
             values |= {f'{prefix}{key}': value for key, value in told.items()}

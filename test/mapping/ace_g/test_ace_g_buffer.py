@@ -37,6 +37,7 @@ class ColorEncoder:
     stride, dim = 14, 3
     device = CPU
     max_similarity = 1.0
+    short_steps = False
 
     def __init__(self):
         self.sizes: list[tuple[int, int]] = []
