@@ -52,8 +52,8 @@ GROUPS = (
             Parameter(
                 'threads',
                 0,
-                'Threads that networks and OpenCV compute with. 0: as many as are quick, which is '
-                'one for `wide` and `compact`. For others and OpenCV it is one for each core.',
+                'Threads that networks and OpenCV compute with. 0: one for `wide` and `compact`, '
+                'which is quick; for others and OpenCV one for each core.',
                 minimum=0,
                 maximum=1024,
                 read_only=True,

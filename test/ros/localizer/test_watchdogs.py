@@ -162,7 +162,7 @@ def loaded(name: str) -> LoadedMap:
     info = SimpleNamespace(created='', quality=quality, place='')
     descriptors = np.zeros((0, 0), np.float32)
     code = SimpleNamespace(info=info, keyframes=[], anchors=[], descriptors=descriptors)
-    localizer: Any = SimpleNamespace(code=code, device='cpu', note='')
+    localizer: Any = SimpleNamespace(code=code, device='cpu', threads=1, note='')
     return LoadedMap(name, Path(f'{name}.aceg'), Networks(), localizer, f'map_{name}')
 
 
