@@ -30,7 +30,7 @@ class QuantizedWideEncoder:
     stride = STRIDE
     dim = DIM
     max_similarity = WideEncoder.max_similarity
-    short_steps = True
+    short_steps = WideEncoder.short_steps
 
     def __init__(self, session: Any, identity: str):
         """``session`` is an onnxruntime.InferenceSession."""

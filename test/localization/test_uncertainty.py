@@ -30,14 +30,7 @@ ERRORS = UncertaintyOptions(
     patch_part=0.5,
     chance_redetected=0.2,
 )
-NONE = UncertaintyOptions(
-    keyframe_angle=0.0,
-    common_angle=0.0,
-    depth=0.0,
-    bend=0.0,
-    patch_part=0.0,
-    chance_redetected=0.0,
-)
+NONE = UncertaintyOptions(**dict.fromkeys(vars(ERRORS), 0.0))
 # Part of the image that has matches (left, top, right, bottom), distances, matches, meters from
 # the mapped views.
 GEOMETRIES = {
