@@ -99,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f'{scene.name}: left out, {error}', flush=True)
             continue
         write_samples(path, made)
-        print(f'{scene.name}: {sum(s.right for s in made)} right, {len(made)} views', flush=True)
+        print(f'{scene.name}: {sum(s.right for s in made)} right, {len(made)} answers', flush=True)
     samples = [
         sample
         for path in sorted(folder.glob('*.json'))

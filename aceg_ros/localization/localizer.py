@@ -16,36 +16,25 @@ import torch
 
 from aceg_ros.encoder.base import similarity
 from aceg_ros.engine import Engine
-from aceg_ros.geometry.cameras import Camera, turned_from_cam
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import shifted
 from aceg_ros.geometry.rigs import Rig
-from aceg_ros.landmarks.templates import planar_patches
-from aceg_ros.localization.alignment import AlignedPose, align
 from aceg_ros.localization.clock import Clock
-from aceg_ros.localization.depth import check_depth, depth_ratios, require_meters
+from aceg_ros.localization.depth import check_depth, require_meters
 from aceg_ros.localization.encoded import EncodedImage, encoded_patches
-from aceg_ros.localization.gate import refusal, with_depth
+from aceg_ros.localization.finder import PoseFinder
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.query import Query
 from aceg_ros.localization.recorded import RecordedFrame
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
-from aceg_ros.localization.search import FoundPose, search_pose
-from aceg_ros.localization.turns import Turns
-from aceg_ros.localization.uncertainty import Spacing, pose_uncertainty, with_rival
-from aceg_ros.localization.verification import ConfidenceModel, Evidence, Rival, gather
-from aceg_ros.localization.views import View
+from aceg_ros.localization.verification import ConfidenceModel
 from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
-from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.memory import ON_THE_CPU
 from aceg_ros.readers.registry import reader_of
 from aceg_ros.threads import query_threads, threads
 
 _LOG = logging.getLogger(__name__)
-_NOT_FOUND = {
-    Reason.NO_POSE: 'no pose agrees with the map',
-    Reason.UNDETERMINED: 'the matches found do not determine a pose',
-}
 
 
 class Localizer:
@@ -68,14 +57,9 @@ class Localizer:
         self.note = ''  # what it had to do to go on working
         self._engine = engine
         self._encoder = engine.encoder
-        self._begin_reading()
         self._model = model or ConfidenceModel.load()
         self._recorded = RecordedFrame(code)
-        depth = code.info.quality.median_depth
-        self._spacing = Spacing(code.keyframes, code.keyframe_sessions, depth)
-        self._landmarks = [
-            planar_patches(landmarks, code.keyframes) for landmarks in session_landmarks(code)
-        ]
+        self._begin_reading()
 
     @classmethod
     def open(
@@ -216,12 +200,9 @@ class Localizer:
             prior = shifted(prior, -np.array(self.code.info.origin))
         count = len(images)
         images, rig_from_cam = [images[index] for index in shown], rig_from_cam[shown]
+        only = None if turns is None else [turns[index] for index in shown]
         with threads(self.threads):
-            if turns is None:
-                answer, tried = self._in_any_turn(images, rig_from_cam, prior, clock)
-            else:
-                tried = [turns[index] for index in shown]
-                answer, _ = self._localize_turned(images, tried, rig_from_cam, prior, clock)
+            answer, tried = self._finder.find(images, rig_from_cam, prior, clock, only)
         if not isinstance(answer, Localization) or answer.cameras is None:
             return answer
         all_turns = np.zeros(count, int)
@@ -235,33 +216,7 @@ class Localizer:
 
     def _begin_reading(self) -> None:
         self._reader = reader_of(self.code, self._engine, self.options.reader)
-        self._turns = Turns(self._reader, self.options.search.min_turn_gain)
-
-    def _in_any_turn(
-        self,
-        images: Sequence[EncodedImage],
-        rig_from_cam: np.ndarray,
-        prior: np.ndarray | None,
-        clock: Clock,
-    ) -> tuple[Localization | LocalizationFailure, list[int]]:
-        """The pose about the map's origin, and how images were turned; turned only if need be."""
-        turns = [
-            self._turns.expected(None if prior is None else prior @ mount) for mount in rig_from_cam
-        ]
-        answer, settled = self._localize_turned(images, turns, rig_from_cam, prior, clock)
-        if isinstance(answer, Localization) or answer.reason is Reason.OTHER_DEPTH:
-            return answer, turns
-        better = [self._turns.better(*pair) for pair in zip(images, turns, strict=True)]
-        sure = self.options.search.sure_support_ratio
-        if better == turns and settled is not None and settled.explains(sure):
-            # The place is known, so that the pose tells how the camera is rolled.
-            pose = settled.pose.world_from_cam
-            better = [self._turns.expected(pose @ mount) for mount in rig_from_cam]
-        clock.lap('turn')
-        if better == turns:
-            return answer, turns
-        found, _ = self._localize_turned(images, better, rig_from_cam, prior, clock)
-        return (found, better) if found else (answer, turns)
+        self._finder = PoseFinder(self._reader, self.options, self._model)
 
     def _with_memory(
         self, localize: Callable[[], Localization | LocalizationFailure]
@@ -275,109 +230,3 @@ class Localizer:
         _LOG.warning(ON_THE_CPU)
         self.leave_gpu()
         return localize()
-
-    def _localize_turned(
-        self,
-        images: Sequence[EncodedImage],
-        turns: Sequence[int],
-        rig_from_cam: np.ndarray,
-        prior: np.ndarray | None,
-        clock: Clock,
-    ) -> tuple[Localization | LocalizationFailure, FoundPose | None]:
-        """See `_answer`; looked for as if the images were turned."""
-        turned = [image.turned(turn) for image, turn in zip(images, turns, strict=True)]
-        if any(turns):
-            clock.lap('turn')
-        views = [
-            View(
-                image.view,
-                image.patches,
-                self._reader.predict(image.patches),
-                mount @ turned_from_cam(-turn),
-            )
-            for image, mount, turn in zip(turned, rig_from_cam, turns, strict=True)
-        ]
-        answer, settled = self._answer(views, prior, clock)
-        if not isinstance(answer, Localization) or answer.cameras is None:
-            return answer, settled
-        points2d = answer.points2d.copy()
-        for index, image in enumerate(turned):
-            rows = answer.cameras == index
-            points2d[rows] = image.given_pixels(points2d[rows])
-        answer = replace(answer, points2d=points2d)
-        ratios = depth_ratios(answer, [image.depth for image in images], rig_from_cam)
-        return with_depth(answer, ratios, self.options.gate), settled
-
-    def _answer(
-        self, views: Sequence[View], prior: np.ndarray | None, clock: Clock
-    ) -> tuple[Localization | LocalizationFailure, FoundPose | None]:
-        """The pose of the rig of ``views`` about the map's origin, with pixels of their images.
-
-        Also what the search settled on, if anything, whether it is given or refused.
-        """
-        clock.lap('read')
-        known = sum(len(view.first.matches) for view in views)
-        if known < self.options.gate.min_inliers:
-            message = f'the map knows only {known} patches of this image'
-            return LocalizationFailure(Reason.UNKNOWN_VIEW, message, clock.seconds), None
-        settled = search_pose(self._reader, views, prior, self.options.search, clock)
-        if isinstance(settled, Reason):
-            return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds), None
-        aligned = AlignedPose.by_patches(settled.pose, settled.matches, 0.0)
-        # Free codes have no support ratio, and their matches are too coarse to align with.
-        if settled.explains(self.options.landmarks.least_support_ratio):
-            aligned = align(
-                views,
-                self._landmarks,
-                settled.pose,
-                settled.matches,
-                settled.agreeing,
-                self.options.landmarks,
-            )
-        clock.lap('align')
-        matches = aligned.matches
-        found = Localization(
-            world_from_cam=aligned.pose.world_from_cam,
-            covariance=aligned.pose.covariance,
-            points2d=matches.points2d,
-            points3d=matches.points3d,
-            sigma=matches.sigma,
-            inliers=aligned.pose.inliers,
-            seconds=clock.seconds,
-            residual_covariance=aligned.pose.covariance,
-            cameras=matches.mounting.camera,
-        )
-        isotropic = found.covariance + found.map_error(self.code.info.angular_error)
-        found = replace(found, covariance=isotropic)
-        evidence, rival = gather(self._reader, views, settled, aligned, found)
-        found = replace(
-            found, confidence=self._model.probability(evidence), evidence=evidence.to_dict()
-        )
-        refused = refusal(found, evidence, self._model, self.options.gate)
-        if refused is None and settled.support_ratio is not None:
-            found = replace(
-                found, covariance=self._covariance(found, evidence, settled, aligned, rival)
-            )
-        clock.lap('verify')
-        if refused is None:
-            return found, settled
-        failure = LocalizationFailure(*refused, clock.seconds, found.confidence, found.evidence)
-        return failure, settled
-
-    def _covariance(
-        self,
-        found: Localization,
-        evidence: Evidence,
-        settled: FoundPose,
-        aligned: AlignedPose,
-        rival: Rival,
-    ) -> np.ndarray:
-        """All that is known of the error of ``found``, (6, 6)."""
-        factor = self._spacing.factor(evidence.distance, evidence.angle)
-        covariance = pose_uncertainty(
-            aligned, settled, self.code.keyframes, self.options.uncertainty
-        ) + found.map_error(factor * self.code.info.view_error)
-        if rival.world_from_cam is None or rival.margin >= self.options.gate.min_rival_margin:
-            return covariance
-        doubt = 1 - found.confidence
-        return with_rival(covariance, found.world_from_cam, rival.world_from_cam, doubt)

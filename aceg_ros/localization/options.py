@@ -54,6 +54,13 @@ class SearchOptions(Options):
         'px',
         low=0,
     )
+    sure_confidence: float = option(
+        0.9,
+        'An image is tried once more, at half the size, if its pose has less confidence: things '
+        'may be nearer than in mapping. The likelier pose is taken. With 0 it never is.',
+        low=0,
+        high=1,
+    )
     min_turn_gain: float = option(
         0.02,
         'A refused image is tried once more, turned by a quarter or half turn, if its patches are '

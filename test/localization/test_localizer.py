@@ -13,6 +13,7 @@ from aceg_ros.errors import ImageError, MapCodeError
 from aceg_ros.geometry.cameras import Camera, turned_from_cam
 from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp, transform_points
 from aceg_ros.lab.worlds import WorldOptions, make_world, record, tour
+from aceg_ros.localization.encoded import EncodedImage
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import GateOptions, LandmarkOptions, LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure
@@ -103,7 +104,7 @@ class TestRolledCamera:
     ):
         answer = localizer.localize(*rolled)
         assert (found.turns, answer.turns) == ((0,), (4 - turn,))
-        monkeypatch.setattr(localizer._turns, 'better', pytest.fail)
+        monkeypatch.setattr(localizer._finder._turns, 'better', pytest.fail)
         encoded, mounts = localizer.encode(*rolled), np.eye(4)[None]
         again = localizer.localize_encoded_rig([encoded], mounts, turns=answer.turns)
         assert pose_error(again.world_from_cam, expected)[0] < 0.15
@@ -120,13 +121,43 @@ class TestRolledCamera:
         )
 
     def test_a_prior_tells_how_it_is_rolled(self, localizer, rolled, expected, monkeypatch):
-        monkeypatch.setattr(localizer._turns, 'better', pytest.fail)  # it is not needed
+        monkeypatch.setattr(localizer._finder._turns, 'better', pytest.fail)  # it is not needed
         answer = localizer.localize(*rolled, prior=expected)
         assert pose_error(answer.world_from_cam, expected)[0] < 0.15
 
     def test_is_refused_where_no_turn_may_be_tried(self, mapped, engine, rolled):
         options = configured(LocalizationOptions(), {'search': {'min_turn_gain': 1.0}})
         assert not Localizer(mapped.code, engine, options).localize(*rolled)
+
+
+class TestNearerThanInMapping:
+    """A camera of twice the resolution shows patches as one at half the distance would."""
+
+    @pytest.fixture(scope='class')
+    def near(self, query, room):
+        camera = query.camera.scaled(2 * query.camera.width, 2 * query.camera.height)
+        return record(room, camera, query.world_from_cam[None], supersample=1).frames[0]
+
+    def localizer(self, mapped, engine, sure):
+        options = configured(LocalizationOptions(), {'search.sure_confidence': sure})
+        return Localizer(mapped.code, engine, options)
+
+    def test_is_found_in_an_image_of_half_the_size(self, mapped, engine, near):
+        image, true = near.image(), near.world_from_cam
+        as_it_is = self.localizer(mapped, engine, 0.0).localize(image, near.camera)
+        answer = self.localizer(mapped, engine, 0.9).localize(image, near.camera)
+        assert as_it_is.confidence < 0.9 < answer.confidence
+        assert pose_error(answer.world_from_cam, true)[0] < 0.15
+        assert np.median(reprojection_errors(answer, near.camera)[answer.inliers]) < 7.0
+
+    def test_a_sure_pose_is_not_looked_for_twice(self, localizer, query, monkeypatch):
+        monkeypatch.setattr(EncodedImage, 'small', property(pytest.fail))
+        assert localizer.localize(query.image(), query.camera).confidence > 0.9
+
+    def test_a_small_image_is_not_made_smaller(self, localizer, near):
+        width, height = near.camera.width // 2, near.camera.height // 2
+        image = cv2.resize(near.image(), (width, height), interpolation=cv2.INTER_AREA)
+        assert localizer.encode(image, near.camera.scaled(width, height)).small is None
 
 
 class TestRefusedWhereThePlaceIsKnown:
@@ -136,19 +167,23 @@ class TestRefusedWhereThePlaceIsKnown:
     def test_is_turned_if_that_brings_it_nearer_to_the_keyframes(
         self, mapped, engine, query, room, monkeypatch, roll, turns
     ):
-        settings = {'gate.min_confidence': 1.0, 'search.sure_support_ratio': 0.5}
+        settings = {
+            'gate.min_confidence': 1.0,
+            'search.sure_support_ratio': 0.5,
+            'search.sure_confidence': 0.0,
+        }
         strict = Localizer(mapped.code, engine, configured(LocalizationOptions(), settings))
         rolled = query.world_from_cam.copy()
         rolled[:3, :3] = rolled[:3, :3] @ so3_exp([0.0, 0.0, np.radians(roll)])
         (frame,) = record(room, query.camera, rolled[None], supersample=1).frames
-        asked, localize = [], strict._localize_turned
+        asked, in_one_size = [], strict._finder._in_one_size
 
-        def localize_turned(images, turns, *rest):
+        def in_one_size(images, turns, *rest, find=in_one_size):
             asked.extend(turns)
-            return localize(images, turns, *rest)
+            return find(images, turns, *rest)
 
-        monkeypatch.setattr(strict, '_localize_turned', localize_turned)
-        monkeypatch.setattr(strict._turns, 'better', lambda image, turn: turn)
+        monkeypatch.setattr(strict._finder, '_in_one_size', in_one_size)
+        monkeypatch.setattr(strict._finder._turns, 'better', lambda image, turn: turn)
         assert not strict.localize(frame.image(), frame.camera)
         assert asked == turns
 

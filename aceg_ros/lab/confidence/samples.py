@@ -7,31 +7,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from aceg_ros.datasets.base import Frame
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, ConfigError
 from aceg_ros.files import write_atomically
 from aceg_ros.localization.localizer import Localizer
-from aceg_ros.localization.options import GateOptions, LocalizationOptions
-from aceg_ros.localization.result import Localization
+from aceg_ros.localization.options import GateOptions, LocalizationOptions, SearchOptions
+from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.localization.verification import EVIDENCE, is_gross, is_right
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import MappingOptions
 
+# Each size is a sample of its own.
 OPEN = LocalizationOptions(
+    search=SearchOptions(sure_confidence=0.0),
     gate=GateOptions(
         min_confidence=0.0,
         max_rival=1e6,
         min_inliers=6,
         max_position_std=1e6,
         max_rotation_std=360.0,
-    )
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One query."""
+    """One query, as it is or small."""
 
     scene: str  # its place: samples of one are held out together
     group: str  # such as 'near' or 'elsewhere'
@@ -54,30 +58,38 @@ class SceneQueries:
 def scene_samples(scene: SceneQueries, engine: Engine, options: MappingOptions) -> list[Sample]:
     """Map a scene once, and ask for all views; raises FitError when it cannot be mapped."""
     code = map_scene(scene.mapping, engine, options).code
-    localizer = Localizer(code, engine, OPEN)
+    return query_samples(scene, Localizer(code, engine, OPEN))
+
+
+def query_samples(scene: SceneQueries, localizer: Localizer) -> list[Sample]:
+    """Ask for all views of a scene, each as it is and small, with a localizer that is `OPEN`."""
     samples = []
     for group, frames in scene.groups.items():
         for frame in frames:
             try:
-                answer = localizer.localize(frame.image(), frame.camera)
+                image = localizer.encode(frame.image(), frame.camera)
             except AcegError:
                 continue
-            right = gross = False
-            if isinstance(answer, Localization):
-                truth = frame.world_from_cam
-                right = truth is not None and is_right(answer, truth)
-                gross = truth is None or is_gross(answer, truth)
-            samples.append(
-                Sample(
-                    scene.place,
-                    group,
-                    isinstance(answer, Localization),
-                    right,
-                    gross,
-                    answer.evidence,
-                )
-            )
+            for each in (image, image.small):
+                if each is None:
+                    continue
+                answer = localizer.localize_encoded(each)
+                samples.append(_sample(answer, scene.place, group, frame.world_from_cam))
     return samples
+
+
+def _sample(
+    answer: Localization | LocalizationFailure,
+    place: str,
+    group: str,
+    world_from_cam: np.ndarray | None,
+) -> Sample:
+    found = isinstance(answer, Localization)
+    right = gross = False
+    if isinstance(answer, Localization):
+        right = world_from_cam is not None and is_right(answer, world_from_cam)
+        gross = world_from_cam is None or is_gross(answer, world_from_cam)
+    return Sample(place, group, found, right, gross, answer.evidence)
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:

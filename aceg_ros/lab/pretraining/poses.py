@@ -128,7 +128,7 @@ def _seen_share(world: World, pose: np.ndarray, mapped: np.ndarray, depth: np.nd
 
 
 # A `PerfectChoice` is told what is true of the image as it is.
-_AS_THEY_ARE = LocalizationOptions(search=SearchOptions(min_turn_gain=1.0))
+_AS_THEY_ARE = LocalizationOptions(search=SearchOptions(min_turn_gain=1.0, sure_confidence=0.0))
 
 
 def compare_poses(

@@ -1,0 +1,47 @@
+"""Poses that were found but not yet given, and which of two is likelier."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from aceg_ros.localization.alignment import AlignedPose
+from aceg_ros.localization.result import Localization
+from aceg_ros.localization.search import FoundPose
+from aceg_ros.localization.verification import Evidence, Rival, is_right
+
+_NEAREST_ZERO = 1e-9  # of a probability and of its complement
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pose with the evidence for it, and the steps that led to it."""
+
+    found: Localization  # its covariance is the one that the confidence model knows
+    evidence: Evidence
+    settled: FoundPose
+    aligned: AlignedPose
+    rival: Rival
+
+    def is_sure(self, confidence: float) -> bool:
+        """Whether it has such a confidence, or none, as free codes."""
+        return math.isnan(self.found.confidence) or self.found.confidence >= confidence
+
+
+def likelier(first: Candidate, second: Candidate) -> Candidate:
+    """The one of greater confidence, which is less where the other one is a different pose.
+
+    At most one of two different poses is right. The odds of each are those against none of them, so
+    that its probability is its odds by the sum of both and 1.
+    """
+    best, other = sorted((first, second), key=lambda each: each.found.confidence, reverse=True)
+    if is_right(best.found, other.found.world_from_cam):
+        return best
+    odds, other_odds = (_odds(each.found.confidence) for each in (best, other))
+    found = replace(best.found, confidence=odds / (1 + odds + other_odds))
+    return replace(best, found=found)
+
+
+def _odds(probability: float) -> float:
+    bounded = min(max(probability, _NEAREST_ZERO), 1 - _NEAREST_ZERO)
+    return bounded / (1 - bounded)

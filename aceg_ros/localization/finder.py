@@ -1,0 +1,224 @@
+"""From encoded images to a pose: search, align, verify, and the gate.
+
+A view that was not mapped may be rolled, or nearer than the mapped ones. So an image is tried small
+where its pose is not sure, and turned where it is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from aceg_ros.geometry.cameras import turned_from_cam
+from aceg_ros.landmarks.templates import planar_patches
+from aceg_ros.localization.alignment import AlignedPose, align
+from aceg_ros.localization.candidate import Candidate, likelier
+from aceg_ros.localization.clock import Clock
+from aceg_ros.localization.depth import depth_ratios
+from aceg_ros.localization.encoded import EncodedImage
+from aceg_ros.localization.gate import refusal, with_depth
+from aceg_ros.localization.options import LocalizationOptions
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
+from aceg_ros.localization.search import search_pose
+from aceg_ros.localization.turns import Turns
+from aceg_ros.localization.uncertainty import Spacing, pose_uncertainty, with_rival
+from aceg_ros.localization.verification import ConfidenceModel, gather
+from aceg_ros.localization.views import View
+from aceg_ros.maps.sessions import session_landmarks
+from aceg_ros.readers.base import CodeReader
+
+_NOT_FOUND = {
+    Reason.NO_POSE: 'no pose agrees with the map',
+    Reason.UNDETERMINED: 'the matches found do not determine a pose',
+}
+
+
+class PoseFinder:
+    """Finds the pose of a rig of cameras about the origin of one map."""
+
+    def __init__(
+        self, reader: CodeReader, options: LocalizationOptions, model: ConfidenceModel
+    ) -> None:
+        """``reader`` reads the map, ``model`` weighs the evidence."""
+        self._reader = reader
+        self._code = code = reader.code
+        self._options = options
+        self._model = model
+        self._turns = Turns(reader, options.search.min_turn_gain)
+        self._spacing = Spacing(
+            code.keyframes, code.keyframe_sessions, code.info.quality.median_depth
+        )
+        self._landmarks = [
+            planar_patches(landmarks, code.keyframes) for landmarks in session_landmarks(code)
+        ]
+
+    def find(
+        self,
+        images: Sequence[EncodedImage],
+        rig_from_cam: np.ndarray,
+        prior: np.ndarray | None,
+        clock: Clock,
+        turns: Sequence[int] | None = None,
+    ) -> tuple[Localization | LocalizationFailure, list[int]]:
+        """The pose about the map's origin, and how images were turned; turned only if need be.
+
+        ``turns`` are those to try if they are known.
+        """
+        if turns is not None:
+            likeliest = self._in_two_sizes(images, turns, rig_from_cam, prior, clock)
+            return self._given(likeliest, images, rig_from_cam, clock), list(turns)
+        turns = [
+            self._turns.expected(None if prior is None else prior @ mount) for mount in rig_from_cam
+        ]
+        likeliest = self._in_two_sizes(images, turns, rig_from_cam, prior, clock)
+        answer = self._given(likeliest, images, rig_from_cam, clock)
+        if isinstance(answer, Localization) or answer.reason is Reason.OTHER_DEPTH:
+            return answer, turns
+        better = [self._turns.better(*pair) for pair in zip(images, turns, strict=True)]
+        sure = self._options.search.sure_support_ratio
+        if (
+            better == turns
+            and isinstance(likeliest, Candidate)
+            and likeliest.settled.explains(sure)
+        ):
+            # The place is known, so that the pose tells how the camera is rolled.
+            pose = likeliest.settled.pose.world_from_cam
+            better = [self._turns.expected(pose @ mount) for mount in rig_from_cam]
+        clock.lap('turn')
+        if better == turns:
+            return answer, turns
+        likeliest = self._in_two_sizes(images, better, rig_from_cam, prior, clock)
+        found = self._given(likeliest, images, rig_from_cam, clock)
+        return (found, better) if found else (answer, turns)
+
+    def _in_two_sizes(
+        self,
+        images: Sequence[EncodedImage],
+        turns: Sequence[int],
+        rig_from_cam: np.ndarray,
+        prior: np.ndarray | None,
+        clock: Clock,
+    ) -> Candidate | LocalizationFailure:
+        """The likeliest pose of `_in_one_size`, also of small images if it is not sure."""
+        first = self._in_one_size(images, turns, rig_from_cam, prior, clock)
+        sure = self._options.search.sure_confidence
+        if not sure or (isinstance(first, Candidate) and first.is_sure(sure)):
+            return first
+        small = [image.small for image in images if image.small is not None]
+        clock.lap('encode')
+        if len(small) < len(images):
+            return first
+        second = self._in_one_size(small, turns, rig_from_cam, prior, clock)
+        if isinstance(first, Candidate) and isinstance(second, Candidate):
+            return likelier(first, second)
+        return second if isinstance(second, Candidate) else first
+
+    def _in_one_size(
+        self,
+        images: Sequence[EncodedImage],
+        turns: Sequence[int],
+        rig_from_cam: np.ndarray,
+        prior: np.ndarray | None,
+        clock: Clock,
+    ) -> Candidate | LocalizationFailure:
+        """A pose about the map's origin, looked for as if the images were turned."""
+        turned = [image.turned(turn) for image, turn in zip(images, turns, strict=True)]
+        if any(turns):
+            clock.lap('turn')
+        views = [
+            View(
+                image.view,
+                image.patches,
+                self._reader.predict(image.patches),
+                mount @ turned_from_cam(-turn),
+            )
+            for image, mount, turn in zip(turned, rig_from_cam, turns, strict=True)
+        ]
+        candidate = self._candidate(views, prior, clock)
+        if isinstance(candidate, LocalizationFailure):
+            return candidate
+        points2d = candidate.found.points2d.copy()
+        for index, image in enumerate(turned):
+            rows = candidate.found.cameras == index
+            points2d[rows] = image.given_pixels(points2d[rows])
+        return replace(candidate, found=replace(candidate.found, points2d=points2d))
+
+    def _candidate(
+        self, views: Sequence[View], prior: np.ndarray | None, clock: Clock
+    ) -> Candidate | LocalizationFailure:
+        """The pose of the rig of ``views``, with pixels of their images."""
+        clock.lap('read')
+        known = sum(len(view.first.matches) for view in views)
+        if known < self._options.gate.min_inliers:
+            message = f'the map knows only {known} patches of this image'
+            return LocalizationFailure(Reason.UNKNOWN_VIEW, message, clock.seconds)
+        settled = search_pose(self._reader, views, prior, self._options.search, clock)
+        if isinstance(settled, Reason):
+            return LocalizationFailure(settled, _NOT_FOUND[settled], clock.seconds)
+        aligned = AlignedPose.by_patches(settled.pose, settled.matches, 0.0)
+        # Free codes have no support ratio, and their matches are too coarse to align with.
+        if settled.explains(self._options.landmarks.least_support_ratio):
+            aligned = align(
+                views,
+                self._landmarks,
+                settled.pose,
+                settled.matches,
+                settled.agreeing,
+                self._options.landmarks,
+            )
+        clock.lap('align')
+        matches = aligned.matches
+        found = Localization(
+            world_from_cam=aligned.pose.world_from_cam,
+            covariance=aligned.pose.covariance,
+            points2d=matches.points2d,
+            points3d=matches.points3d,
+            sigma=matches.sigma,
+            inliers=aligned.pose.inliers,
+            seconds=clock.seconds,
+            residual_covariance=aligned.pose.covariance,
+            cameras=matches.mounting.camera,
+        )
+        isotropic = found.covariance + found.map_error(self._code.info.angular_error)
+        found = replace(found, covariance=isotropic)
+        evidence, rival = gather(self._reader, views, settled, aligned, found)
+        found = replace(
+            found, confidence=self._model.probability(evidence), evidence=evidence.to_dict()
+        )
+        clock.lap('verify')
+        return Candidate(found, evidence, settled, aligned, rival)
+
+    def _given(
+        self,
+        candidate: Candidate | LocalizationFailure,
+        images: Sequence[EncodedImage],
+        rig_from_cam: np.ndarray,
+        clock: Clock,
+    ) -> Localization | LocalizationFailure:
+        """The pose with its whole covariance, if the gate lets it through."""
+        if isinstance(candidate, LocalizationFailure):
+            return candidate
+        found = candidate.found
+        refused = refusal(found, candidate.evidence, self._model, self._options.gate)
+        if refused is not None:
+            clock.lap('verify')
+            return LocalizationFailure(*refused, clock.seconds, found.confidence, found.evidence)
+        if candidate.settled.support_ratio is not None:
+            found = replace(found, covariance=self._covariance(candidate))
+        clock.lap('verify')
+        ratios = depth_ratios(found, [image.depth for image in images], rig_from_cam)
+        return with_depth(found, ratios, self._options.gate)
+
+    def _covariance(self, candidate: Candidate) -> np.ndarray:
+        """All that is known of the error of a pose, (6, 6)."""
+        found, evidence, rival = candidate.found, candidate.evidence, candidate.rival
+        factor = self._spacing.factor(evidence.distance, evidence.angle)
+        covariance = pose_uncertainty(
+            candidate.aligned, candidate.settled, self._code.keyframes, self._options.uncertainty
+        ) + found.map_error(factor * self._code.info.view_error)
+        if rival.world_from_cam is None or rival.margin >= self._options.gate.min_rival_margin:
+            return covariance
+        doubt = 1 - found.confidence
+        return with_rival(covariance, found.world_from_cam, rival.world_from_cam, doubt)
