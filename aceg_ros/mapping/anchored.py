@@ -29,7 +29,7 @@ from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions, MappingOptions
 from aceg_ros.mapping.origin import local_frames
 from aceg_ros.mapping.placement import place_candidates
 from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
-from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
+from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep, sweep_again
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.mapping.views import ViewPairs, compare_views
@@ -169,16 +169,17 @@ def start_code(
 
     ``before`` is that of the same keyframes at nearly the same poses.
     """
+    tokens = options.code_size(len(keyframes))
     if before is None:
         depths = scene_depths(keyframes, options.sweep, monitor)
         pairs = compare_views(keyframes, depths.median)
+        wanted = max(int(_CANDIDATES_PER_TOKEN * tokens / len(keyframes)) + 1, _MIN_CANDIDATES)
+        candidates = sweep(keyframes, depths, pairs, wanted, options.sweep, monitor)
     else:
         depths, pairs = before.depths, before.pairs
-    tokens = options.code_size(len(keyframes))
-    wanted = int(_CANDIDATES_PER_TOKEN * tokens / len(keyframes)) + 1
-    candidates = sweep(
-        keyframes, depths, pairs, max(wanted, _MIN_CANDIDATES), options.sweep, monitor
-    )
+        candidates = sweep_again(
+            keyframes, before.candidates, depths, pairs, options.sweep, monitor
+        )
     chosen = choose_tokens(candidates, depths, tokens, options.choice, generator)
     fit = FitStart(
         code=anchored_code(candidates, chosen, depths, options.choice.start_sigma),

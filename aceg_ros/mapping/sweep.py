@@ -7,7 +7,7 @@ fit begins with a scene instead of with noise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ _MIN_COARSE_PATCHES = 24  # of each keyframe
 _ONE_SPOT = 1e-9  # map units
 _SLANT = 0.01  # of the distance, by which surfaces come nearer within a patch of eight pixels
 _PEAK = 6  # planes on either side of the best that belong to the same peak
+_LEAST_INVERSE = 1e-6  # 1 / map unit
 _MIN_RATIOS, _OFF_SCALE = 30, 1.25
 
 _Found = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # (P,) distance, score, ambiguity
@@ -37,6 +38,7 @@ class Candidates:
     """Patches with a depth, each a possible token."""
 
     keyframe: torch.Tensor  # (C,) long, which keyframe it is a patch of
+    patch: torch.Tensor  # (C,) long, which patch of that keyframe
     features: torch.Tensor  # (C, D) float16
     points3d: torch.Tensor  # (C, 3) map frame
     colors: torch.Tensor  # (C, 3) uint8
@@ -131,37 +133,90 @@ def sweep(
     """
     others = neighbors(pairs, options.views, options.good_parallax)
     _require_parallax(keyframes, pairs.parallax, others, depths, options.min_parallax)
-    planes = torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), options.planes)
+    planes = _planes(depths, options)
     usable = [i for i, k in enumerate(keyframes) if len(others[i]) >= 2 or k.has_depth]
+    if not usable:
+        raise FitError(
+            'no keyframe shares its view with two others: record the place in one slow sweep, with '
+            'neighboring images showing mostly the same things'
+        )
 
     def candidates_of(index: int) -> Candidates:
         keyframe = keyframes[index]
         chosen = _scattered(keyframe, patches_per_image)
         swept = _swept(keyframe, chosen, [keyframes[j] for j in others[index]], planes)
-        distance, score, ambiguity = _or_measured(keyframe, chosen, swept)
-        points3d = _points(keyframe, keyframe.patches.rays[chosen], distance)
-        good = score > 0
-        return Candidates(
-            torch.full((int(good.sum()),), index),
-            keyframe.patches.features[chosen][good],
-            points3d[good],
-            torch.from_numpy(keyframe.colors)[chosen][good],
-            score[good],
-            ambiguity[good],
-            _deviation(keyframe, chosen, options.depth_noise)[good],
-        )
+        found = _or_measured(keyframe, chosen, swept)
+        return _candidates(index, keyframe, chosen, found, options.depth_noise)
 
-    found = []
+    return _of_all(candidates_of, usable, monitor)
+
+
+def sweep_again(
+    keyframes: Sequence[Keyframe],
+    candidates: Candidates,
+    depths: SceneDepths,
+    pairs: ViewPairs,
+    options: SweepOptions,
+    monitor: Monitor,
+) -> Candidates:
+    """The candidates of `sweep`, after the poses of the keyframes changed a little.
+
+    Only depths of the peak that was found before are tried, which takes a tenth of the planes.
+    """
+    others = neighbors(pairs, options.views, options.good_parallax)
+    planes = _planes(depths, options)
+    within = torch.arange(-_PEAK, _PEAK + 1) * (planes[1] - planes[0])
+    usable = candidates.keyframe.unique().tolist()
+
+    def candidates_of(index: int) -> Candidates:
+        keyframe = keyframes[index]
+        rows = candidates.keyframe == index
+        chosen = candidates.patch[rows]
+        center = torch.from_numpy(keyframe.center).float()
+        before = 1 / (candidates.points3d[rows] - center).norm(dim=1)
+        inverse = (before[:, None] + within).clamp_min(_LEAST_INVERSE)
+        swept = _swept(keyframe, chosen, [keyframes[j] for j in others[index]], inverse)
+        distance, score, _ = swept
+        swept = distance, score, candidates.ambiguity[rows]
+        found = _or_measured(keyframe, chosen, swept)
+        return _candidates(index, keyframe, chosen, found, options.depth_noise)
+
+    return _of_all(candidates_of, usable, monitor)
+
+
+def _planes(depths: SceneDepths, options: SweepOptions) -> torch.Tensor:
+    """Inverse distances (N,) to try, rising."""
+    return torch.linspace(1 / (1.6 * depths.far), 1 / (0.6 * depths.near), options.planes)
+
+
+def _candidates(
+    index: int, keyframe: Keyframe, chosen: torch.Tensor, found: _Found, depth_noise: float
+) -> Candidates:
+    """Those patches of one keyframe of which a depth was found."""
+    distance, score, ambiguity = found
+    points3d = _points(keyframe, keyframe.patches.rays[chosen], distance)
+    good = score > 0
+    return Candidates(
+        torch.full((int(good.sum()),), index),
+        chosen[good],
+        keyframe.patches.features[chosen][good],
+        points3d[good],
+        torch.from_numpy(keyframe.colors)[chosen][good],
+        score[good],
+        ambiguity[good],
+        _deviation(keyframe, chosen, depth_noise)[good],
+    )
+
+
+def _of_all(
+    candidates_of: Callable[[int], Candidates], usable: Sequence[int], monitor: Monitor
+) -> Candidates:
+    """The candidates of all ``usable`` keyframes, in their order."""
+    parts = []
     for done, part in enumerate(side_by_side(candidates_of, usable)):
         monitor.report('triangulate', done / len(usable), f'keyframe {done + 1} of {len(usable)}')
-        found.append(part)
-    if not found:
-        raise FitError(
-            'no keyframe shares its view with two others: record the place in one slow sweep, with '
-            'neighboring images showing mostly the same things'
-        )
-    columns = zip(*(vars(part).values() for part in found), strict=True)
-    return Candidates(*(torch.cat(column) for column in columns))
+        parts.append(vars(part).values())
+    return Candidates(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 def _is_sure(found: _Found) -> torch.Tensor:
@@ -247,11 +302,15 @@ def _deviation(keyframe: Keyframe, chosen: torch.Tensor, depth_noise: float) -> 
 def _best_depth(
     keyframe: Keyframe, chosen: torch.Tensor, views: Sequence[Keyframe], inverse: torch.Tensor
 ) -> _Found:
-    """Distance along the ray, score and ambiguity, each (P,), over the given inverse distances."""
+    """Distance along the ray, score and ambiguity, each (P,).
+
+    ``inverse`` are the inverse distances to try, rising: (N,) for all patches or (P, N) for each.
+    """
+    inverse = inverse.expand(len(chosen), -1)
     rays = keyframe.patches.rays[chosen]
     features = keyframe.patches.features[chosen].float()
-    points = _points(keyframe, rays[:, None], 1 / inverse[None]).reshape(-1, 3).double().numpy()
-    shape = (len(chosen), len(inverse))
+    points = _points(keyframe, rays[:, None], 1 / inverse).reshape(-1, 3).double().numpy()
+    shape = tuple(inverse.shape)
     agreement, seen_by = torch.zeros(shape), torch.zeros(shape)
     for view in views:
         in_view = (points - view.center) @ view.world_from_cam[:3, :3]
@@ -273,14 +332,13 @@ def _best_depth(
     # one more view than there are, so that many agreeing views beat two
     score = torch.where(seen_by >= 2, agreement / (seen_by + 1), torch.zeros_like(agreement))
     best = score.argmax(dim=1)
-    middle = best.clamp(1, len(inverse) - 2)
-    left, top, right = (score.gather(1, (middle + k)[:, None])[:, 0] for k in (-1, 0, 1))
+    middle = best.clamp(1, inverse.shape[1] - 2)[:, None]
+    left, top, right = (score.gather(1, middle + k)[:, 0] for k in (-1, 0, 1))
     shift = (0.5 * (left - right) / (left - 2 * top + right - 1e-6)).clamp(-0.5, 0.5)
-    step = torch.where(
-        shift < 0, inverse[middle] - inverse[middle - 1], inverse[middle + 1] - inverse[middle]
-    )
-    refined = inverse[middle] + shift * step
-    beside = (torch.arange(len(inverse))[None] - best[:, None]).abs() > _PEAK
+    nearby = [inverse.gather(1, middle + k)[:, 0] for k in (-1, 0, 1)]
+    step = torch.where(shift < 0, nearby[1] - nearby[0], nearby[2] - nearby[1])
+    refined = nearby[1] + shift * step
+    beside = (torch.arange(inverse.shape[1])[None] - best[:, None]).abs() > _PEAK
     second = score.masked_fill(~beside, 0.0).amax(dim=1)
     peak = score.amax(dim=1)
     return 1 / refined, peak, second / peak.clamp_min(1e-6)

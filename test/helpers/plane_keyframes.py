@@ -56,6 +56,7 @@ def swept(keyframes, error=DEPTH_ERROR, score=0.8, each=300, deviation=np.inf):
     count = len(points3d)
     return Candidates(
         torch.from_numpy(np.concatenate(owner)),
+        torch.arange(each).repeat(len(keyframes)),
         torch.zeros(count, 64).half(),
         points3d,
         torch.zeros(count, 3, dtype=torch.uint8),

@@ -12,7 +12,7 @@ from aceg_ros.errors import FitError
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.mapping.keyframes import Keyframe, encode_keyframes
 from aceg_ros.mapping.options import SweepOptions, TokenOptions
-from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep
+from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep, sweep_again
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.views import ViewPairs, compare_views, neighbors
 from aceg_ros.monitor import Monitor
@@ -96,6 +96,50 @@ class TestSweep:
         candidates, depths = swept_from(scaled)
         assert depths.median == pytest.approx(10 * swept[1].median, rel=0.02)
         assert len(candidates.score) == pytest.approx(len(swept[0].score), rel=0.05)
+
+
+class TestSweepAgain:
+    """Poses were corrected since the first sweep."""
+
+    @pytest.fixture(scope='class')
+    def before(self, keyframes):
+        """Swept with positions that are off by a centimeter or two."""
+        rng = np.random.default_rng(0)
+        moved = []
+        for keyframe in keyframes:
+            pose = keyframe.world_from_cam.copy()
+            pose[:3, 3] += 0.015 * rng.normal(size=3)
+            moved.append(replace(keyframe, world_from_cam=pose))
+        return *swept_from(moved), moved
+
+    @pytest.fixture(scope='class')
+    def again(self, keyframes, before):
+        candidates, depths, _ = before
+        pairs = compare_views(keyframes, depths.median)
+        return sweep_again(keyframes, candidates, depths, pairs, SweepOptions(), Monitor())
+
+    def test_depths_are_as_true_as_those_of_a_whole_sweep(self, again, before, swept, keyframes):
+        of = [(again, keyframes), (before[0], before[2]), (swept[0], keyframes)]
+        medians = [np.median(relative_errors(*each)) for each in of]
+        assert medians[0] < 0.8 * medians[1]
+        assert medians[0] < 1.1 * medians[2]
+
+    def test_are_those_patches_that_had_a_depth(self, again, before):
+        found, known = (
+            set(zip(each.keyframe.tolist(), each.patch.tolist(), strict=True))
+            for each in (again, before[0])
+        )
+        assert found <= known
+        assert len(found) > 0.95 * len(known)
+
+    def test_measured_depth_stays(self, views, engine, measured):
+        keyframes = with_depth(views, engine)
+        candidates, depths = measured
+        pairs = compare_views(keyframes, depths.median)
+        found = sweep_again(keyframes, candidates, depths, pairs, SweepOptions(), Monitor())
+        known = torch.isfinite(found.deviation)
+        assert known.float().mean() > 0.7
+        assert np.median(relative_errors(found, keyframes)) < 2e-3
 
 
 class TestMeasuredDepth:
@@ -219,6 +263,7 @@ def candidates_at(points3d: torch.Tensor, score: float = 0.8, ambiguity: float =
     count = len(points3d)
     return Candidates(
         torch.zeros(count, dtype=torch.long),
+        torch.arange(count),
         torch.nn.functional.normalize(torch.randn(count, 64), dim=1).half(),
         points3d,
         torch.zeros(count, 3, dtype=torch.uint8),
