@@ -1,8 +1,8 @@
-"""Images ready to be asked for in a map, as they are, made small, and turned by quarter turns.
+"""Images ready to be asked for in a map, as they are, at half the size, and by quarter turns.
 
 A camera may be rolled, but features stay alike only up to about 45 degrees of roll. One of the four
-turns of an image is within that. Features also stay alike only up to about 1.5 times the size: what
-is twice as near as in mapping is known in an image of half the size.
+turns of an image is within that. What is twice as near as in mapping looks as it did then in an
+image of half the size.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from aceg_ros.geometry.cameras import Array, Camera
 from aceg_ros.readers.base import ImagePatches
 
 TURNS = 4  # by 0, 90, 180 and 270 degrees
-# Of a small image: half the side of a usual working image.
+# Enough to tell which of the turns is upright: half the side of a usual working image.
 _SMALL_PIXELS = 320 * 240 * 1.2
-# A side of the working image must become at most this part of it, or small says nothing new.
-_LARGEST_PART = 0.75
+_LEAST_SIDE = 64  # px, that an encoder takes
 
 # of images (H, W, 3) of one size and their cameras, which is quicker than one by one
 Encode = Callable[[Sequence[np.ndarray], Sequence[Camera]], list[ImagePatches]]
@@ -79,11 +78,11 @@ class EncodedImage:
         return self.camera.turned_pixels(full, -self.turn)
 
     @cached_property
-    def small(self) -> EncodedImage | None:
-        """The image made small, and encoded; None where it is small already."""
+    def half(self) -> EncodedImage | None:
+        """The image at half the size, and encoded; None where it would be too small."""
         started = time.perf_counter()
-        view, view_camera = self._small_view
-        if view_camera.width > _LARGEST_PART * self.view_camera.width:
+        view, view_camera = self._scaled(0.5)
+        if min(view_camera.width, view_camera.height) < _LEAST_SIDE:
             return None
         (patches,) = self.encode([view], [view_camera])
         seconds = time.perf_counter() - started
@@ -92,17 +91,17 @@ class EncodedImage:
     @cached_property
     def small_turns(self) -> list[ImagePatches]:
         """Patches of the image made small, in each of its turns."""
-        view, camera = self._small_view
+        pixels = self.view_camera.width * self.view_camera.height
+        view, camera = self._scaled(min(1.0, math.sqrt(_SMALL_PIXELS / pixels)))
         views = [_turned(view, turn) for turn in range(TURNS)]
         cameras = [camera.turned(turn) for turn in range(TURNS)]
         upright, upside_down = self.encode(views[::2], cameras[::2])
         left, right = self.encode(views[1::2], cameras[1::2])
         return [upright, left, upside_down, right]
 
-    @property
-    def _small_view(self) -> tuple[np.ndarray, Camera]:
+    def _scaled(self, scale: float) -> tuple[np.ndarray, Camera]:
+        """The working image of whole patches, and its camera."""
         camera, stride = self.view_camera, self.patches.stride
-        scale = min(1.0, math.sqrt(_SMALL_PIXELS / (camera.width * camera.height)))
         width, height = (
             round(scale * side / stride) * stride for side in (camera.width, camera.height)
         )

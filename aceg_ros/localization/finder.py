@@ -1,7 +1,7 @@
 """From encoded images to a pose: search, align, verify, and the gate.
 
-A view that was not mapped may be rolled, or nearer than the mapped ones. So an image is tried small
-where its pose is not sure, and turned where it is refused.
+A view that was not mapped may be nearer than those that were, or rolled. So an image is tried at
+half the size where its pose is not sure, and turned where it is refused.
 """
 
 from __future__ import annotations
@@ -101,16 +101,16 @@ class PoseFinder:
         prior: np.ndarray | None,
         clock: Clock,
     ) -> Candidate | LocalizationFailure:
-        """The likeliest pose of `_in_one_size`, also of small images if it is not sure."""
+        """The likeliest pose of `_in_one_size`, also of half the size if it is not sure."""
         first = self._in_one_size(images, turns, rig_from_cam, prior, clock)
         sure = self._options.search.sure_confidence
         if not sure or (isinstance(first, Candidate) and first.is_sure(sure)):
             return first
-        small = [image.small for image in images if image.small is not None]
+        halves = [image.half for image in images if image.half is not None]
         clock.lap('encode')
-        if len(small) < len(images):
+        if len(halves) < len(images):
             return first
-        second = self._in_one_size(small, turns, rig_from_cam, prior, clock)
+        second = self._in_one_size(halves, turns, rig_from_cam, prior, clock)
         if isinstance(first, Candidate) and isinstance(second, Candidate):
             return likelier(first, second)
         return second if isinstance(second, Candidate) else first

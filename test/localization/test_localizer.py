@@ -151,13 +151,12 @@ class TestNearerThanInMapping:
         assert np.median(reprojection_errors(answer, near.camera)[answer.inliers]) < 7.0
 
     def test_a_sure_pose_is_not_looked_for_twice(self, localizer, query, monkeypatch):
-        monkeypatch.setattr(EncodedImage, 'small', property(pytest.fail))
+        monkeypatch.setattr(EncodedImage, 'half', property(pytest.fail))
         assert localizer.localize(query.image(), query.camera).confidence > 0.9
 
-    def test_a_small_image_is_not_made_smaller(self, localizer, near):
-        width, height = near.camera.width // 2, near.camera.height // 2
-        image = cv2.resize(near.image(), (width, height), interpolation=cv2.INTER_AREA)
-        assert localizer.encode(image, near.camera.scaled(width, height)).small is None
+    def test_has_a_least_size(self, localizer, query):
+        image = cv2.resize(query.image(), (160, 120), interpolation=cv2.INTER_AREA)
+        assert localizer.encode(image, query.camera.scaled(160, 120)).half is None
 
 
 class TestRefusedWhereThePlaceIsKnown:

@@ -35,7 +35,7 @@ OPEN = LocalizationOptions(
 
 @dataclass(frozen=True)
 class Sample:
-    """One query, as it is or small."""
+    """One query, as it is or at half the size."""
 
     scene: str  # its place: samples of one are held out together
     group: str  # such as 'near' or 'elsewhere'
@@ -62,7 +62,7 @@ def scene_samples(scene: SceneQueries, engine: Engine, options: MappingOptions) 
 
 
 def query_samples(scene: SceneQueries, localizer: Localizer) -> list[Sample]:
-    """Ask for all views of a scene, each as it is and small, with a localizer that is `OPEN`."""
+    """Ask for all views of a scene, as they are and at half the size; the localizer is `OPEN`."""
     samples = []
     for group, frames in scene.groups.items():
         for frame in frames:
@@ -70,7 +70,7 @@ def query_samples(scene: SceneQueries, localizer: Localizer) -> list[Sample]:
                 image = localizer.encode(frame.image(), frame.camera)
             except AcegError:
                 continue
-            for each in (image, image.small):
+            for each in (image, image.half):
                 if each is None:
                     continue
                 answer = localizer.localize_encoded(each)
