@@ -7,7 +7,6 @@ image of half the size.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -23,8 +22,7 @@ from aceg_ros.geometry.cameras import Array, Camera
 from aceg_ros.readers.base import ImagePatches
 
 TURNS = 4  # by 0, 90, 180 and 270 degrees
-# Enough to tell which of the turns is upright: half the side of a usual working image.
-_SMALL_PIXELS = 320 * 240 * 1.2
+_ENOUGH_PIXELS = 320 * 240  # to tell which of the turns is upright
 _LEAST_SIDE = 64  # px, that an encoder takes
 
 # of images (H, W, 3) of one size and their cameras, which is quicker than one by one
@@ -80,33 +78,29 @@ class EncodedImage:
     @cached_property
     def half(self) -> EncodedImage | None:
         """The image at half the size, and encoded; None where it would be too small."""
-        started = time.perf_counter()
-        view, view_camera = self._scaled(0.5)
-        if min(view_camera.width, view_camera.height) < _LEAST_SIDE:
+        camera, stride = self.view_camera, self.patches.stride
+        width, height = (
+            round(0.5 * side / stride) * stride for side in (camera.width, camera.height)
+        )
+        if min(width, height) < _LEAST_SIDE:
             return None
+        started = time.perf_counter()
+        view = np.asarray(cv2.resize(self.view, (width, height), interpolation=cv2.INTER_AREA))
+        view_camera = camera.scaled(width, height)
         (patches,) = self.encode([view], [view_camera])
         seconds = time.perf_counter() - started
         return replace(self, view=view, view_camera=view_camera, patches=patches, seconds=seconds)
 
     @cached_property
     def small_turns(self) -> list[ImagePatches]:
-        """Patches of the image made small, in each of its turns."""
-        pixels = self.view_camera.width * self.view_camera.height
-        view, camera = self._scaled(min(1.0, math.sqrt(_SMALL_PIXELS / pixels)))
-        views = [_turned(view, turn) for turn in range(TURNS)]
-        cameras = [camera.turned(turn) for turn in range(TURNS)]
-        upright, upside_down = self.encode(views[::2], cameras[::2])
-        left, right = self.encode(views[1::2], cameras[1::2])
-        return [upright, left, upside_down, right]
-
-    def _scaled(self, scale: float) -> tuple[np.ndarray, Camera]:
-        """The working image of whole patches, and its camera."""
-        camera, stride = self.view_camera, self.patches.stride
-        width, height = (
-            round(scale * side / stride) * stride for side in (camera.width, camera.height)
-        )
-        view = np.asarray(cv2.resize(self.view, (width, height), interpolation=cv2.INTER_AREA))
-        return view, camera.scaled(width, height)
+        """Patches of the image, at half the size if that is enough, in each of its turns."""
+        half = self.half
+        small = self if half is None or half.view[..., 0].size < _ENOUGH_PIXELS else half
+        views = [_turned(small.view, turn) for turn in range(1, TURNS)]
+        cameras = [small.view_camera.turned(turn) for turn in range(1, TURNS)]
+        left, right = self.encode(views[::2], cameras[::2])
+        (upside_down,) = self.encode(views[1:2], cameras[1:2])
+        return [small.patches, left, upside_down, right]
 
 
 def _most_reliable(

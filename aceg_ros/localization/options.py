@@ -13,9 +13,10 @@ class SearchOptions(Options):
     """From patches to a pose."""
 
     attempts: tuple[float, ...] = option(
-        (1.0, 1.7, 2.5, 1.0),
+        (1.0, 1.7),
         'Factors on the inlier threshold of RANSAC, one for each attempt with its own '
-        'samples. The pose that explains most of the image is taken.',
+        'samples. The pose that explains most of the image is taken. More attempts found no more '
+        'images in training.',
         low=0.1,
     )
     sure_inlier_ratio: float = option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -131,11 +132,15 @@ class TestRolledCamera:
 
 
 class TestNearerThanInMapping:
-    """A camera of twice the resolution shows patches as one at half the distance would."""
+    """A camera of a longer focal length sees things as one that is nearer would."""
 
     @pytest.fixture(scope='class')
     def near(self, query, room):
+        """Three times as near."""
         camera = query.camera.scaled(2 * query.camera.width, 2 * query.camera.height)
+        K = camera.K.copy()
+        K[[0, 1], [0, 1]] *= 1.5
+        camera = replace(camera, K=K)
         return record(room, camera, query.world_from_cam[None], supersample=1).frames[0]
 
     def localizer(self, mapped, engine, sure):
@@ -155,8 +160,8 @@ class TestNearerThanInMapping:
         assert localizer.localize(query.image(), query.camera).confidence > 0.9
 
     def test_has_a_least_size(self, localizer, query):
-        image = cv2.resize(query.image(), (160, 120), interpolation=cv2.INTER_AREA)
-        assert localizer.encode(image, query.camera.scaled(160, 120)).half is None
+        image = cv2.resize(query.image(), (128, 96), interpolation=cv2.INTER_AREA)
+        assert localizer.encode(image, query.camera.scaled(128, 96)).half is None
 
 
 class TestRefusedWhereThePlaceIsKnown:
@@ -190,6 +195,8 @@ class TestRefusedWhereThePlaceIsKnown:
 class TestAttempts:
     """Sampling may end in a pose that is right for a part of the image only."""
 
+    FOUR: ClassVar = {'search.attempts': (1.0, 1.7, 2.5, 1.0), 'search.sure_confidence': 0.0}
+
     @pytest.fixture
     def sampled(self, query, monkeypatch):
         """What RANSAC is asked; it is wrong at first, and right from `right_from` on."""
@@ -207,7 +214,9 @@ class TestAttempts:
         return ransac
 
     def test_goes_on_until_most_readings_agree(self, mapped, engine, query, sampled):
-        options = configured(LocalizationOptions(), {'search.least_support_ratios': (0.0,)})
+        options = configured(
+            LocalizationOptions(), {**self.FOUR, 'search.least_support_ratios': (0.0,)}
+        )
         sampled.right_from = 3
         answer = Localizer(mapped.code, engine, options).localize(query.image(), query.camera)
         assert sampled.asked == [(12.0, 0), (20.4, 1), (30.0, 2)]
@@ -219,7 +228,7 @@ class TestAttempts:
         assert len(sampled.asked) == 1
 
     def test_gives_up_an_image_that_no_pose_explains(self, mapped, engine, query, sampled):
-        settings = {'search.least_support_ratios': (0.9, 0.95)}
+        settings = {**self.FOUR, 'search.least_support_ratios': (0.9, 0.95)}
         options = configured(LocalizationOptions(), settings)
         sampled.right_from = 3
         Localizer(mapped.code, engine, options).localize(query.image(), query.camera)
@@ -228,7 +237,7 @@ class TestAttempts:
     def test_the_best_of_all(self, mapped, engine, query, sampled):
         """With none sure, all are tried and the one most agree with is taken."""
         settings = {'search.sure_inlier_ratio': 1.0, 'search.least_support_ratios': (0.0,)}
-        options = configured(LocalizationOptions(), settings)
+        options = configured(LocalizationOptions(), {**self.FOUR, **settings})
         doubting = Localizer(mapped.code, engine, options)
         sampled.right_from = 4
         answer = doubting.localize(query.image(), query.camera)
