@@ -64,11 +64,11 @@ class PoseFinder:
     ) -> tuple[Localization | LocalizationFailure, list[int]]:
         """The pose about the map's origin, and how images were turned; turned only if need be.
 
-        ``turns`` are those to try if they are known.
+        ``turns`` are those to try if they are known; nothing else is tried then.
         """
         if turns is not None:
-            likeliest = self._in_two_sizes(images, turns, rig_from_cam, prior, clock)
-            return self._given(likeliest, images, rig_from_cam, clock), list(turns)
+            known = self._in_one_size(images, turns, rig_from_cam, prior, clock)
+            return self._given(known, images, rig_from_cam, clock), list(turns)
         turns = [
             self._turns.expected(None if prior is None else prior @ mount) for mount in rig_from_cam
         ]

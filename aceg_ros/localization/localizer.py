@@ -179,7 +179,7 @@ class Localizer:
 
         `Localization.cameras` counts the images given. Images that are refused as they are may be
         found turned. ``turns`` (N) are those after which another map knew them, see `Localization`;
-        no others are tried then. Raises MapCodeError as `localize` does.
+        no others are tried then, and no other size. Raises MapCodeError as `localize` does.
         """
         clock = Clock()
         if any(image.depth is not None for image in images):

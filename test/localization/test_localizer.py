@@ -106,6 +106,7 @@ class TestRolledCamera:
         answer = localizer.localize(*rolled)
         assert (found.turns, answer.turns) == ((0,), (4 - turn,))
         monkeypatch.setattr(localizer._finder._turns, 'better', pytest.fail)
+        monkeypatch.setattr(EncodedImage, 'half', property(pytest.fail))
         encoded, mounts = localizer.encode(*rolled), np.eye(4)[None]
         again = localizer.localize_encoded_rig([encoded], mounts, turns=answer.turns)
         assert pose_error(again.world_from_cam, expected)[0] < 0.15
