@@ -9,6 +9,8 @@ from aceg_ros.localization.alignment import AlignedPose
 from aceg_ros.localization.result import Localization
 from aceg_ros.localization.search import FoundPose
 from aceg_ros.localization.verification import Evidence, Rival, is_right
+from aceg_ros.pose.calibration import CameraFit, fit_camera
+from aceg_ros.pose.matches import RigMatches
 
 _NEAREST_ZERO = 1e-9  # of a probability and of its complement
 
@@ -22,10 +24,25 @@ class Candidate:
     settled: FoundPose
     aligned: AlignedPose
     rival: Rival
+    first: RigMatches  # of the first prediction, which knew no pose
 
     def is_sure(self, confidence: float) -> bool:
         """Whether it has such a confidence, or none, as free codes."""
         return math.isnan(self.found.confidence) or self.found.confidence >= confidence
+
+    def camera_fit(self) -> CameraFit | None:
+        """The camera that fits the first matches best; None of a rig, and of free codes."""
+        mounting = self.first.mounting
+        if len(mounting.focal) > 1 or self.settled.support_ratio is None:
+            return None
+        pose = self.found.world_from_cam
+        return fit_camera(
+            self.first.rays,
+            self.first.points3d,
+            self.first.sigma_px(pose),
+            float(mounting.focal[0]),
+            pose @ mounting.rig_from_cam[0],
+        )
 
 
 def likelier(first: Candidate, second: Candidate) -> Candidate:

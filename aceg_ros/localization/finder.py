@@ -18,17 +18,19 @@ from aceg_ros.localization.candidate import Candidate, likelier
 from aceg_ros.localization.clock import Clock
 from aceg_ros.localization.depth import depth_ratios
 from aceg_ros.localization.encoded import EncodedImage
-from aceg_ros.localization.gate import refusal, with_depth
+from aceg_ros.localization.gate import other_camera, refusal, with_depth
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.search import search_pose
 from aceg_ros.localization.turns import Turns
 from aceg_ros.localization.uncertainty import Spacing, pose_uncertainty, with_rival
 from aceg_ros.localization.verification import ConfidenceModel, gather
-from aceg_ros.localization.views import View
+from aceg_ros.localization.views import View, first_matches
 from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.readers.base import CodeReader
 
+# The place is known then, and how the camera is rolled.
+_NOT_TURNED = (Reason.OTHER_DEPTH, Reason.OTHER_CAMERA)
 _NOT_FOUND = {
     Reason.NO_POSE: 'no pose agrees with the map',
     Reason.UNDETERMINED: 'the matches found do not determine a pose',
@@ -74,7 +76,7 @@ class PoseFinder:
         ]
         likeliest = self._in_two_sizes(images, turns, rig_from_cam, prior, clock)
         answer = self._given(likeliest, images, rig_from_cam, clock)
-        if isinstance(answer, Localization) or answer.reason is Reason.OTHER_DEPTH:
+        if isinstance(answer, Localization) or answer.reason in _NOT_TURNED:
             return answer, turns
         better = [self._turns.better(*pair) for pair in zip(images, turns, strict=True)]
         sure = self._options.search.sure_support_ratio
@@ -188,7 +190,7 @@ class PoseFinder:
             found, confidence=self._model.probability(evidence), evidence=evidence.to_dict()
         )
         clock.lap('verify')
-        return Candidate(found, evidence, settled, aligned, rival)
+        return Candidate(found, evidence, settled, aligned, rival, first_matches(views))
 
     def _given(
         self,
@@ -201,7 +203,10 @@ class PoseFinder:
         if isinstance(candidate, LocalizationFailure):
             return candidate
         found = candidate.found
-        refused = refusal(found, candidate.evidence, self._model, self._options.gate)
+        gate = self._options.gate
+        refused = refusal(found, candidate.evidence, self._model, gate)
+        if refused is None:
+            refused = other_camera(candidate.camera_fit(), gate)
         if refused is not None:
             clock.lap('verify')
             return LocalizationFailure(*refused, clock.seconds, found.confidence, found.evidence)
@@ -209,7 +214,7 @@ class PoseFinder:
             found = replace(found, covariance=self._covariance(candidate))
         clock.lap('verify')
         ratios = depth_ratios(found, [image.depth for image in images], rig_from_cam)
-        return with_depth(found, ratios, self._options.gate)
+        return with_depth(found, ratios, gate)
 
     def _covariance(self, candidate: Candidate) -> np.ndarray:
         """All that is known of the error of a pose, (6, 6)."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aceg_ros.localization.options import GateOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.verification import ConfidenceModel, Evidence
+from aceg_ros.pose.calibration import CameraFit
 
 # What is said of a pose that is too unlikely, by the evidence that speaks most against it.
 _AGAINST = {
@@ -70,6 +71,16 @@ def refusal(
     ):
         return Reason.AMBIGUOUS, f'{_WORDS[Reason.AMBIGUOUS]}: the image could be of either'
     return None
+
+
+def other_camera(fit: CameraFit | None, options: GateOptions) -> tuple[Reason, str] | None:
+    """Why a pose is not given out whose matches ``fit`` another camera; None when it is."""
+    if fit is None or fit.shortening(options.focal_tolerance) <= options.max_focal_deviation:
+        return None
+    return Reason.OTHER_CAMERA, (
+        f'the place is seen as by a camera of {fit.focal_factor:.2g} times the focal length: it is '
+        'a picture of the place, or the calibration is wrong'
+    )
 
 
 def with_depth(

@@ -200,6 +200,17 @@ class GateOptions(Options):
     max_rotation_std: float = option(
         5.0, 'Largest standard deviation of the rotation.', 'deg', low=0
     )
+    focal_tolerance: float = option(
+        0.03,
+        'Standard deviation of calibrated focal lengths, as a part of them.',
+        low=0,
+    )
+    max_focal_deviation: float = option(
+        3.5,
+        'How many standard deviations shorter a focal length may fit the matches better. A picture '
+        'of a place within an image has a shorter one than the place.',
+        low=0,
+    )
     max_depth_error: float = option(
         0.1,
         'Largest difference between measured depths and those at the pose, relative to the latter: '

@@ -25,6 +25,7 @@ class Reason(str, Enum):
     AMBIGUOUS = 'ambiguous'  # the image could also show another place of the map
     UNCERTAIN = 'uncertain'  # the covariance is too large
     OTHER_DEPTH = 'other_depth'  # measured depths are not those of the pose
+    OTHER_CAMERA = 'other_camera'  # the place is seen as by another camera: on a picture
     FAR_VIEW = 'far_view'  # too far from all mapping views, or turned too far from them
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ def candidate(confidence, x=0.0):
         inliers=np.ones(1, bool),
         confidence=confidence,
     )
-    return Candidate(found, None, None, None, None)
+    return Candidate(found, None, None, None, None, None)
 
 
 @pytest.mark.parametrize('order', [1, -1])

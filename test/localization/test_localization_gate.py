@@ -9,10 +9,11 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from aceg_ros.localization.gate import refusal
+from aceg_ros.localization.gate import other_camera, refusal
 from aceg_ros.localization.options import GateOptions
 from aceg_ros.localization.result import Localization, Reason
 from aceg_ros.localization.verification import EVIDENCE, ConfidenceModel, Evidence
+from aceg_ros.pose.calibration import CameraFit
 
 OPTIONS = GateOptions(
     min_confidence=0.5, min_inliers=60, max_position_std=0.12, max_rotation_std=5.0
@@ -185,3 +186,24 @@ class TestReasons:
     def test_are_words_to_programs(self, each):
         assert str(each) == f'{each}' == each.value == each
         assert json.loads(json.dumps({'reason': each})) == {'reason': each.value}
+
+
+class TestOtherCamera:
+    """A camera that fits better than the calibrated one."""
+
+    def fit(self, factor, deviation=0.01):
+        return CameraFit(np.array([math.log(factor), 0.0, 0.0]), np.eye(3) * deviation**2)
+
+    def test_a_shorter_focal_length_is_refused(self):
+        refused, words = other_camera(self.fit(0.7), OPTIONS)
+        assert refused is Reason.OTHER_CAMERA
+        assert '0.7 times the focal length' in words
+
+    @pytest.mark.parametrize('factor', [0.9, 1.0, 1.4])
+    def test_others_are_not(self, factor):
+        """Calibrations are off by a little; what is nearer than the map reaches looks longer."""
+        assert other_camera(self.fit(factor), OPTIONS) is None
+
+    def test_nor_one_that_matches_do_not_determine(self):
+        assert other_camera(self.fit(0.7, deviation=0.1), OPTIONS) is None
+        assert other_camera(None, OPTIONS) is None

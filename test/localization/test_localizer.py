@@ -13,11 +13,12 @@ from aceg_ros.encoder import view
 from aceg_ros.errors import ImageError, MapCodeError
 from aceg_ros.geometry.cameras import Camera, turned_from_cam
 from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp, transform_points
+from aceg_ros.lab.traps.images import on_a_screen
 from aceg_ros.lab.worlds import WorldOptions, make_world, record, tour
 from aceg_ros.localization.encoded import EncodedImage
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import GateOptions, LandmarkOptions, LocalizationOptions
-from aceg_ros.localization.result import Localization, LocalizationFailure
+from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.uncertainty import Spacing
 from aceg_ros.options import configured
 
@@ -163,6 +164,35 @@ class TestNearerThanInMapping:
     def test_has_a_least_size(self, localizer, query):
         image = cv2.resize(query.image(), (128, 96), interpolation=cv2.INTER_AREA)
         assert localizer.encode(image, query.camera.scaled(128, 96)).half is None
+
+
+class TestPicture:
+    """The place on a screen in another place."""
+
+    @pytest.fixture
+    def pictures(self, queries):
+        rng = np.random.default_rng(0)
+        elsewhere = rng.integers(0, 255, queries[0].image().shape, np.uint8)
+        return [(on_a_screen(each.image(), elsewhere, rng), each) for each in queries]
+
+    @pytest.fixture
+    def refused(self, mapped, engine):
+        """Whether an image is refused for its camera, where nothing else speaks against it."""
+        easy = configured(LocalizationOptions(), {'gate.min_confidence': 0.0, 'gate.max_rival': 99})
+        localizer = Localizer(mapped.code, engine, easy)
+
+        def localize(image, camera):
+            answer = localizer.localize(image, camera)
+            return not answer and answer.reason is Reason.OTHER_CAMERA
+
+        return localize
+
+    def test_is_known_as_one_where_depths_tell(self, pictures, refused):
+        """These images are small, so that some do not tell."""
+        assert sum(refused(image, frame.camera) for image, frame in pictures) >= 3
+
+    def test_the_place_is_not(self, pictures, refused):
+        assert not any(refused(frame.image(), frame.camera) for _, frame in pictures)
 
 
 class TestRefusedWhereThePlaceIsKnown:
