@@ -206,7 +206,7 @@ class GateOptions(Options):
         low=0,
     )
     max_focal_deviation: float = option(
-        3.5,
+        5.0,
         'How many standard deviations shorter a focal length may fit the matches better. A picture '
         'of a place within an image has a shorter one than the place.',
         low=0,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.geometry.poses import inverse, make_pose, so3_exp, transform_points
+from aceg_ros.pose.covariance import image_blocks
 
 Array = NDArray[np.float64]
 
@@ -24,7 +25,6 @@ _LIMITS_PX = (16.0, 16.0, 12.0)  # of the residuals that count, one after the ot
 _STEPS = 8  # for each limit
 _FLOOR_PX = 2.0  # deviation that even the best of matches have
 _KERNEL = 1.5  # deviations, from which on residuals count less
-_LEAST_SCALE = 0.05  # of the squared residuals, in deviations
 _DAMPING = 1e-6  # of the normal matrix, relative to its diagonal
 _SETTLED = 1e-6
 
@@ -89,9 +89,13 @@ def fit_camera(
             change = change + step[6:]
             if float(-gradient @ step) < _SETTLED * len(residuals):
                 break
-    losses = 2 * _KERNEL**2 * (root - 1)
-    scale = max(float(losses.sum()) / max(2 * len(losses) - 9, 1), _LEAST_SCALE)
-    covariance = scale * np.linalg.inv(normal)[6:, 6:]
+    # Neighboring patches err together, so that the covariance is that of groups of them.
+    pulls = (jacobian * weight * residuals[..., None]).sum(axis=1)
+    group = image_blocks(rays[usable][near], np.zeros(int(near.sum()), int))
+    summed = np.zeros((int(group.max()) + 1, 9))
+    np.add.at(summed, group, pulls)
+    inverse_normal = np.linalg.inv(normal)
+    covariance = (inverse_normal @ (summed.T @ summed) @ inverse_normal)[6:, 6:]
     return CameraFit(change, covariance) if np.isfinite(covariance).all() else None
 
 

@@ -178,7 +178,8 @@ class TestPicture:
     @pytest.fixture
     def refused(self, mapped, engine):
         """Whether an image is refused for its camera, where nothing else speaks against it."""
-        easy = configured(LocalizationOptions(), {'gate.min_confidence': 0.0, 'gate.max_rival': 99})
+        settings = {'min_confidence': 0.0, 'max_rival': 99, 'max_focal_deviation': 3.5}
+        easy = configured(LocalizationOptions(), {'gate': settings})
         localizer = Localizer(mapped.code, engine, easy)
 
         def localize(image, camera):
