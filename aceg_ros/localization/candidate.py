@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from aceg_ros.localization.alignment import AlignedPose
 from aceg_ros.localization.result import Localization
 from aceg_ros.localization.search import FoundPose
-from aceg_ros.localization.verification import Evidence, Rival, is_right
+from aceg_ros.localization.verification import Evidence, Rival, is_right, odds_of
 from aceg_ros.pose.calibration import CameraFit, fit_camera
 from aceg_ros.pose.matches import RigMatches
-
-_NEAREST_ZERO = 1e-9  # of a probability and of its complement
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,6 @@ def likelier(first: Candidate, second: Candidate) -> Candidate:
     best, other = sorted((first, second), key=lambda each: each.found.confidence, reverse=True)
     if is_right(best.found, other.found.world_from_cam):
         return best
-    odds, other_odds = (_odds(each.found.confidence) for each in (best, other))
+    odds, other_odds = (odds_of(each.found.confidence) for each in (best, other))
     found = replace(best.found, confidence=odds / (1 + odds + other_odds))
     return replace(best, found=found)
-
-
-def _odds(probability: float) -> float:
-    bounded = min(max(probability, _NEAREST_ZERO), 1 - _NEAREST_ZERO)
-    return bounded / (1 - bounded)

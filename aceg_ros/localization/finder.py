@@ -7,7 +7,7 @@ half the size where its pose is not sure, and turned where it is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,16 @@ _NOT_FOUND = {
     Reason.NO_POSE: 'no pose agrees with the map',
     Reason.UNDETERMINED: 'the matches found do not determine a pose',
 }
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The images of one pose, what is guessed of it, and where the time goes."""
+
+    images: Sequence[EncodedImage]
+    rig_from_cam: np.ndarray  # (N, 4, 4)
+    prior: np.ndarray | None  # (4, 4) world_from_rig
+    clock: Clock
 
 
 class PoseFinder:
@@ -68,14 +78,15 @@ class PoseFinder:
 
         ``turns`` are those to try if they are known; nothing else is tried then.
         """
+        asked = _Asked(images, rig_from_cam, prior, clock)
         if turns is not None:
-            known = self._in_one_size(images, turns, rig_from_cam, prior, clock)
-            return self._given(known, images, rig_from_cam, clock), list(turns)
+            known = self._in_one_size(asked, turns)
+            return self._given(known, asked), list(turns)
         turns = [
             self._turns.expected(None if prior is None else prior @ mount) for mount in rig_from_cam
         ]
-        likeliest = self._in_two_sizes(images, turns, rig_from_cam, prior, clock)
-        answer = self._given(likeliest, images, rig_from_cam, clock)
+        likeliest = self._in_two_sizes(asked, turns)
+        answer = self._given(likeliest, asked)
         if isinstance(answer, Localization) or answer.reason in _NOT_TURNED:
             return answer, turns
         better = [self._turns.better(*pair) for pair in zip(images, turns, strict=True)]
@@ -91,44 +102,30 @@ class PoseFinder:
         clock.lap('turn')
         if better == turns:
             return answer, turns
-        likeliest = self._in_two_sizes(images, better, rig_from_cam, prior, clock)
-        found = self._given(likeliest, images, rig_from_cam, clock)
+        likeliest = self._in_two_sizes(asked, better)
+        found = self._given(likeliest, asked)
         return (found, better) if found else (answer, turns)
 
-    def _in_two_sizes(
-        self,
-        images: Sequence[EncodedImage],
-        turns: Sequence[int],
-        rig_from_cam: np.ndarray,
-        prior: np.ndarray | None,
-        clock: Clock,
-    ) -> Candidate | LocalizationFailure:
+    def _in_two_sizes(self, asked: _Asked, turns: Sequence[int]) -> Candidate | LocalizationFailure:
         """The likeliest pose of `_in_one_size`, also of half the size if it is not sure."""
-        first = self._in_one_size(images, turns, rig_from_cam, prior, clock)
+        first = self._in_one_size(asked, turns)
         sure = self._options.search.sure_confidence
         if not sure or (isinstance(first, Candidate) and first.is_sure(sure)):
             return first
-        halves = [image.half for image in images if image.half is not None]
-        clock.lap('encode')
-        if len(halves) < len(images):
+        halves = [image.half for image in asked.images if image.half is not None]
+        asked.clock.lap('encode')
+        if len(halves) < len(asked.images):
             return first
-        second = self._in_one_size(halves, turns, rig_from_cam, prior, clock)
+        second = self._in_one_size(replace(asked, images=halves), turns)
         if isinstance(first, Candidate) and isinstance(second, Candidate):
             return likelier(first, second)
         return second if isinstance(second, Candidate) else first
 
-    def _in_one_size(
-        self,
-        images: Sequence[EncodedImage],
-        turns: Sequence[int],
-        rig_from_cam: np.ndarray,
-        prior: np.ndarray | None,
-        clock: Clock,
-    ) -> Candidate | LocalizationFailure:
+    def _in_one_size(self, asked: _Asked, turns: Sequence[int]) -> Candidate | LocalizationFailure:
         """A pose about the map's origin, looked for as if the images were turned."""
-        turned = [image.turned(turn) for image, turn in zip(images, turns, strict=True)]
+        turned = [image.turned(turn) for image, turn in zip(asked.images, turns, strict=True)]
         if any(turns):
-            clock.lap('turn')
+            asked.clock.lap('turn')
         views = [
             View(
                 image.view,
@@ -136,9 +133,9 @@ class PoseFinder:
                 self._reader.predict(image.patches),
                 mount @ turned_from_cam(-turn),
             )
-            for image, mount, turn in zip(turned, rig_from_cam, turns, strict=True)
+            for image, mount, turn in zip(turned, asked.rig_from_cam, turns, strict=True)
         ]
-        candidate = self._candidate(views, prior, clock)
+        candidate = self._candidate(views, asked.prior, asked.clock)
         if isinstance(candidate, LocalizationFailure):
             return candidate
         points2d = candidate.found.points2d.copy()
@@ -193,11 +190,7 @@ class PoseFinder:
         return Candidate(found, evidence, settled, aligned, rival, first_matches(views))
 
     def _given(
-        self,
-        candidate: Candidate | LocalizationFailure,
-        images: Sequence[EncodedImage],
-        rig_from_cam: np.ndarray,
-        clock: Clock,
+        self, candidate: Candidate | LocalizationFailure, asked: _Asked
     ) -> Localization | LocalizationFailure:
         """The pose with its whole covariance, if the gate lets it through."""
         if isinstance(candidate, LocalizationFailure):
@@ -208,12 +201,14 @@ class PoseFinder:
         if refused is None:
             refused = other_camera(candidate.camera_fit(), gate)
         if refused is not None:
-            clock.lap('verify')
-            return LocalizationFailure(*refused, clock.seconds, found.confidence, found.evidence)
+            asked.clock.lap('verify')
+            return LocalizationFailure(
+                *refused, asked.clock.seconds, found.confidence, found.evidence
+            )
         if candidate.settled.support_ratio is not None:
             found = replace(found, covariance=self._covariance(candidate))
-        clock.lap('verify')
-        ratios = depth_ratios(found, [image.depth for image in images], rig_from_cam)
+        asked.clock.lap('verify')
+        ratios = depth_ratios(found, [image.depth for image in asked.images], asked.rig_from_cam)
         return with_depth(found, ratios, gate)
 
     def _covariance(self, candidate: Candidate) -> np.ndarray:

@@ -27,6 +27,7 @@ from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.options import LocalizationOptions, SeveralOptions
 from aceg_ros.localization.query import Query
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
+from aceg_ros.localization.verification import odds_of
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.folder import maps_at
 from aceg_ros.memory import ON_THE_CPU
@@ -296,14 +297,12 @@ class _Question:
         return total
 
     def _weight(self, name: str) -> float:
-        confidence = self._confidence(name)
-        odds = confidence / max(1 - confidence, 1e-9)
-        return self._log_weight(odds, self.similarity[name])
+        return self._log_weight(odds_of(self._confidence(name)), self.similarity[name])
 
     def _log_weight(self, odds: float, similarity: float) -> float:
         # what is not known of one map cannot count for another
         counted = 0.0 if _UNKNOWN in self.similarity.values() else similarity
-        return math.log10(min(max(odds, 1e-9), _MOST_ODDS)) + counted / _SIMILAR
+        return math.log10(min(odds, _MOST_ODDS)) + counted / _SIMILAR
 
     def _confidence(self, name: str) -> float:
         """Of a map's answer; where none is known, the share of agreeing matches."""

@@ -32,6 +32,7 @@ from aceg_ros.readers.base import CodeReader
 MODEL = 'confidence.json'
 NEAREST_RIGHT, RIGHT_PART, RIGHT_DEG = 0.10, 0.05, 5.0  # m, of the scene's distance, degrees
 _GROSS, _GROSS_DEG = 0.25, 5.0  # m, degrees
+_LEAST_PROBABILITY = 1e-9  # and of its complement
 _FORMAT = 'aceg-confidence'
 _RIVAL_PX = 24.0  # matches this far from a pose's rays may belong to another pose
 _RIVAL_ITERATIONS = 300
@@ -82,6 +83,12 @@ def is_gross(found: Localization, world_from_cam: np.ndarray) -> bool:
     distance, degrees = pose_error(found.world_from_cam, world_from_cam)
     off = bool(distance > _GROSS or degrees > _GROSS_DEG)
     return off and not is_right(found, world_from_cam)
+
+
+def odds_of(probability: float) -> float:
+    """The odds, finite and above 0 for every probability."""
+    bounded = min(max(probability, _LEAST_PROBABILITY), 1 - _LEAST_PROBABILITY)
+    return bounded / (1 - bounded)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aceg_ros.geometry.poses import inverse, make_pose, so3_exp, transform_points
+from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.pose.covariance import image_blocks
+from aceg_ros.pose.reprojection import moved
 
 Array = NDArray[np.float64]
 
@@ -84,8 +85,7 @@ def fit_camera(
                 return None
             if not np.isfinite(step).all():
                 return None
-            turn = so3_exp(step[3:6])
-            pose = make_pose(pose[:3, :3] @ turn, pose[:3, 3] + pose[:3, :3] @ step[:3])
+            pose = moved(pose, step[:6])
             change = change + step[6:]
             if float(-gradient @ step) < _SETTLED * len(residuals):
                 break
