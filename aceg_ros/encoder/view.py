@@ -53,6 +53,15 @@ def full_size(points2d: np.ndarray, view: Camera, camera: Camera) -> np.ndarray:
     return (points2d + 0.5) * scale - 0.5
 
 
+def same_view(camera: Camera, other: Camera, view: Camera) -> Camera:
+    """The camera of a view of an image by ``camera``, as ``view`` is of one by ``other``."""
+    scale = view.K[[0, 1], [0, 1]] / other.K[[0, 1], [0, 1]]
+    K = camera.K.copy()
+    K[[0, 1], [0, 1]] *= scale
+    K[:2, 2] = (K[:2, 2] + 0.5) * scale - 0.5
+    return Camera(camera.model, view.width, view.height, K, camera.distortion)
+
+
 def _resized(
     image: np.ndarray, camera: Camera, width: int, height: int
 ) -> tuple[np.ndarray, Camera]:

@@ -28,6 +28,7 @@ COEFFICIENT_COUNTS: dict[str, tuple[int, ...]] = {
 }
 # A skew that moves every pixel by less (px) is what a calibration's noise leaves.
 MAX_SKEW_SHIFT = 1.0
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +139,16 @@ class Camera:
         # The image's edge, half a pixel before the first center, is what stays in place.
         cx, cy = (self._center + 0.5) * factors - 0.5
         return Camera(self.model, width, height, intrinsic_matrix(fx, fy, cx, cy), self.distortion)
+
+    def is_like(self, other: Camera) -> bool:
+        """Whether the calibrations are the same but for the size of the image, and rounding."""
+        same = self.scaled(other.width, other.height)
+        return (
+            same.model == other.model
+            and same.distortion.shape == other.distortion.shape
+            and np.allclose(same.K, other.K, rtol=_ROUNDING, atol=0)
+            and np.allclose(same.distortion, other.distortion, rtol=_ROUNDING, atol=0)
+        )
 
     def turned(self, turn: int) -> Camera:
         """The camera of the image turned counterclockwise by ``turn`` times 90 degrees.

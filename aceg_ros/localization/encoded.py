@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from aceg_ros.encoder.base import Encoder, image_tensor
-from aceg_ros.encoder.view import full_size, patch_rays
+from aceg_ros.encoder.view import full_size, patch_rays, same_view
 from aceg_ros.geometry.cameras import Array, Camera
 from aceg_ros.readers.base import ImagePatches
 
@@ -69,6 +69,22 @@ class EncodedImage:
             seconds=seconds,
             turn=turn,
         )
+
+    def taken_by(self, camera: Camera) -> EncodedImage:
+        """The image with another calibration of its camera."""
+        if camera == self.camera:
+            return self
+        view_camera = same_view(camera, self.camera, self.view_camera)
+        rays = view_camera.rays(self.patches.centers)
+        usable = np.isfinite(rays).all(axis=1)
+        patches = replace(
+            self.patches,
+            features=self.patches.features[torch.from_numpy(usable)],
+            rays=rays[usable],
+            centers=self.patches.centers[usable],
+            camera=view_camera,
+        )
+        return replace(self, camera=camera, view_camera=view_camera, patches=patches)
 
     def given_pixels(self, points2d: Array) -> Array:
         """Where pixels (N, 2) of the working image are in the image as given."""

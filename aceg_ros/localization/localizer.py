@@ -199,7 +199,9 @@ class Localizer:
         if prior is not None:
             prior = shifted(prior, -np.array(self.code.info.origin))
         count = len(images)
-        images, rig_from_cam = [images[index] for index in shown], rig_from_cam[shown]
+        calibrated = self.code.info.calibration_of
+        images = [images[index].taken_by(calibrated(images[index].camera)) for index in shown]
+        rig_from_cam = rig_from_cam[shown]
         only = None if turns is None else [turns[index] for index in shown]
         with threads(self.threads):
             answer, tried = self._finder.find(images, rig_from_cam, prior, clock, only)

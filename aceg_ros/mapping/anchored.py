@@ -23,6 +23,7 @@ from aceg_ros.mapping.keyframes import (
     encode_changed_copies,
     encode_keyframes,
     pose_of,
+    recalibrated,
 )
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions, MappingOptions
@@ -33,7 +34,7 @@ from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep,
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.mapping.views import ViewPairs, compare_views
-from aceg_ros.maps.code import AnchoredCode, Vector3
+from aceg_ros.maps.code import AnchoredCode, MapInfo
 from aceg_ros.maps.sessions import joined
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
@@ -65,6 +66,15 @@ def map_anchored(
     mapped, origin = local_frames(mapped)
     keyframes, skipped = encode_keyframes(mapped, encoder, options.use_depth, monitor)
     skipped = lost + skipped
+    cameras = [keyframe.frame.camera for keyframe in keyframes]
+    adjustment = options.adjustment
+    if base is not None:
+        # Its maps are asked with the calibrations that it has.
+        known = base.info.calibration_of
+        keyframes = [
+            recalibrated(*each) for each in zip(keyframes, map(known, cameras), strict=True)
+        ]
+        adjustment = replace(adjustment, calibration_worth=0.0)
     if options.use_depth:
         notes.append(_depth_note(keyframes))
     start = start_code(keyframes, options, generator, monitor)
@@ -82,7 +92,11 @@ def map_anchored(
         )
 
     def finished(fitted: AnchoredTensors, landmarks: Landmarks, skipped: list[str]) -> AnchoredCode:
-        code = _assemble(fitted, start, landmarks, keyframes, engine, metric, origin, session)
+        calibrated = {
+            given: keyframe.frame.camera for given, keyframe in zip(cameras, keyframes, strict=True)
+        }
+        info = new_map_info(engine, calibrated, metric, origin, session)
+        code = _assemble(fitted, start, landmarks, keyframes, info)
         if base is not None:
             code = joined(base, code)
         return validate_map(
@@ -94,13 +108,13 @@ def map_anchored(
         start.candidates,
         start.pairs,
         start.depths.median,
-        options.adjustment,
+        adjustment,
         options.landmarks.min_corner,
         monitor,
     )
     if adjusted is not None:
         keyframes = adjusted.keyframes
-        notes.append(adjusted.note)
+        notes += adjusted.notes
         start = start_code(keyframes, options, generator, monitor, start)
     landmarks = make_landmarks(
         keyframes,
@@ -228,10 +242,7 @@ def _assemble(
     start: CodeStart,
     landmarks: Landmarks,
     keyframes: Sequence[Keyframe],
-    engine: Engine,
-    metric: bool,
-    origin: Vector3,
-    session: str,
+    info: MapInfo,
 ) -> AnchoredCode:
     return AnchoredCode(
         embeddings=torch.nn.functional.normalize(fitted.embeddings, dim=1).cpu().numpy(),
@@ -245,8 +256,6 @@ def _assemble(
         keyframe_sessions=np.zeros(len(keyframes), np.uint8),
         keyframe_stamps=np.array([keyframe.frame.stamp for keyframe in keyframes]),
         descriptors=np.stack([keyframe.descriptor for keyframe in keyframes]),
-        info=new_map_info(
-            engine, (keyframe.frame.camera for keyframe in keyframes), metric, origin, session
-        ),
+        info=info,
         landmarks=landmarks,
     )

@@ -34,7 +34,7 @@ def extend_map(
     """
     base = require_anchored(code, 'the map')
     # Refused before the minutes of a fit, not after it.
-    new = new_map_info(engine, (), metric, base.info.origin, session)
+    new = new_map_info(engine, {}, metric, base.info.origin, session)
     check_joinable(base.info, new)
     monitor, chosen = monitor or Monitor(), options or MappingOptions()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from aceg_ros.engine import Engine
@@ -11,17 +11,25 @@ from aceg_ros.maps.code import MapInfo, Session, Vector3
 
 
 def new_map_info(
-    engine: Engine, cameras: Iterable[Camera], metric: bool, origin: Vector3, session: str
+    engine: Engine,
+    cameras: Mapping[Camera, Camera],
+    metric: bool,
+    origin: Vector3,
+    session: str,
 ) -> MapInfo:
-    """Of a map of one recording by ``cameras``; ``session`` is its name, by default the time."""
-    different = tuple(dict.fromkeys(cameras))
+    """Of a map of one recording; ``session`` is its name, by default the time.
+
+    ``cameras`` are those that recorded it, and what their images say of the calibration of each.
+    """
+    changed = any(given != calibrated for given, calibrated in cameras.items())
     created = datetime.now(timezone.utc).isoformat(timespec='seconds')
     return MapInfo(
         encoder=engine.encoder.identity,
         regressor=engine.regressor.codes(),
         metric=metric,
-        cameras=different,
+        cameras=tuple(cameras),
+        calibrated=tuple(cameras.values()) if changed else (),
         created=created,
         origin=origin,
-        sessions=(Session(session or created, created, tuple(range(len(different)))),),
+        sessions=(Session(session or created, created, tuple(range(len(cameras)))),),
     )

@@ -12,7 +12,7 @@ import torch
 from aceg_ros.datasets.base import Frame
 from aceg_ros.encoder.base import Encoder, PatchFeatures, image_tensor, similarity
 from aceg_ros.encoder.descriptor import global_descriptor
-from aceg_ros.encoder.view import full_size, patch_rays
+from aceg_ros.encoder.view import full_size, patch_rays, same_view
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.depth import smooth_depth
@@ -137,6 +137,19 @@ def encode_changed_copies(
         monitor.report('encode copies', len(changed) / len(keyframes), words)
         changed.append(copy)
     return changed
+
+
+def recalibrated(keyframe: Keyframe, camera: Camera) -> Keyframe:
+    """The keyframe with another calibration of the camera that took its frame."""
+    if camera == keyframe.frame.camera:
+        return keyframe
+    frame = replace(keyframe.frame, camera=camera)
+    camera = same_view(camera, keyframe.frame.camera, keyframe.camera)
+    patches = keyframe.patches
+    rays = torch.from_numpy(camera.rays(patches.points2d.double().numpy())).float()
+    patches = replace(patches, rays=rays)
+    measured = None if keyframe.measured is None else _measured(frame, camera, patches)
+    return replace(keyframe, frame=frame, camera=camera, patches=patches, measured=measured)
 
 
 def pose_of(frame: Frame) -> np.ndarray:

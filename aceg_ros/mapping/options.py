@@ -77,6 +77,12 @@ class AdjustmentOptions(Options):
         low=0,
         high=1,
     )
+    calibration_worth: float = option(
+        0.95,
+        'The calibration is adjusted too if that lowers the error to this part or less.',
+        low=0,
+        high=1,
+    )
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,7 @@ class MapInfo:
     encoder: str  # Encoder.identity
     regressor: str  # SceneRegressor.codes()
     metric: bool  # whether the unit of length is the meter
-    cameras: tuple[Camera, ...]  # those seen, each once
+    cameras: tuple[Camera, ...]  # those seen, each once, with the calibrations given
     frame_id: str = 'map'
     created: str = ''  # ISO 8601, UTC
     quality: MapQuality = field(default_factory=MapQuality)
@@ -140,6 +140,15 @@ class MapInfo:
     sessions: tuple[Session, ...] = ()  # what it was made from, `MOST_SESSIONS` at most
     # Of a part of a large place, the place: maps with the same one share the world of their poses.
     place: str = ''
+    # What the images say of the calibration of each of `cameras`; empty where all are as given.
+    calibrated: tuple[Camera, ...] = ()
+
+    def calibration_of(self, camera: Camera) -> Camera:
+        """The ``camera`` as the map's images say that it is; as given where they say nothing."""
+        for given, calibrated in zip(self.cameras, self.calibrated, strict=False):
+            if given.is_like(camera):
+                return calibrated.scaled(camera.width, camera.height)
+        return camera
 
 
 @dataclass(frozen=True)

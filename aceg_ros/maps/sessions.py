@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.errors import MapCodeError
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, shifted, transform_points
 from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.maps.code import (
@@ -253,6 +254,7 @@ def _with_sessions(info: MapInfo, sessions: tuple[Session, ...]) -> MapInfo:
     """The info of such sessions: their cameras, and what they say of the map together."""
     used = sorted({camera for session in sessions for camera in session.cameras})
     cameras = tuple(info.cameras[index] for index in used)
+    calibrated = tuple(info.calibrated[index] for index in used) if info.calibrated else ()
     sessions = tuple(
         replace(session, cameras=tuple(used.index(camera) for camera in session.cameras))
         for session in sessions
@@ -260,6 +262,7 @@ def _with_sessions(info: MapInfo, sessions: tuple[Session, ...]) -> MapInfo:
     return replace(
         info,
         cameras=cameras,
+        calibrated=calibrated,
         sessions=sessions,
         quality=_quality(sessions),
         angular_error=max(session.angular_error for session in sessions),
@@ -310,7 +313,14 @@ def _joined_info(first: MapInfo, second: MapInfo) -> MapInfo:
         places = tuple(cameras.index(second.cameras[camera]) for camera in session.cameras)
         added.append(replace(session, name=name, cameras=places))
     created = max(first.created, second.created)
-    together = replace(first, cameras=cameras, created=created)
+    calibrated: tuple[Camera, ...] = ()
+    if first.calibrated or second.calibrated:
+        # Of a camera of both, that of the first: its own tokens are to be read as before.
+        owners = [first if camera in first.cameras else second for camera in cameras]
+        calibrated = tuple(
+            owner.calibration_of(camera) for owner, camera in zip(owners, cameras, strict=True)
+        )
+    together = replace(first, cameras=cameras, calibrated=calibrated, created=created)
     return _with_sessions(together, (*first.sessions, *added))
 
 

@@ -82,6 +82,39 @@ class TestPose:
         assert np.median(ratios) < 1.0
 
 
+class TestCalibrationOfTheMap:
+    """A camera with a wrong calibration, of which the map knows the right one."""
+
+    @pytest.fixture(scope='class')
+    def wrong(self, room_camera):
+        return Camera('plumb_bob', 320, 240, room_camera.K * [[1.02], [1.02], [1]], [0.1])
+
+    @pytest.fixture(scope='class')
+    def knowing(self, mapped, engine, wrong, room_camera):
+        info = replace(mapped.code.info, cameras=(wrong,), calibrated=(room_camera,))
+        return Localizer(replace(mapped.code, info=info), engine)
+
+    def test_gives_the_same_pose(self, knowing, wrong, query, found):
+        answer = knowing.localize(query.image(), wrong)
+        np.testing.assert_allclose(answer.world_from_cam, found.world_from_cam, atol=1e-6)
+        np.testing.assert_allclose(answer.points2d, found.points2d, atol=1e-6)
+
+    def test_also_of_a_turned_camera(self, knowing, wrong, query, found):
+        image = np.ascontiguousarray(np.rot90(query.image()))
+        answer = knowing.localize(image, wrong.turned(1))
+        pose = answer.world_from_cam @ turned_from_cam(1)
+        np.testing.assert_allclose(pose[:3, 3], found.world_from_cam[:3, 3], atol=0.05)
+
+    def test_encoded_images_stay_as_they_are(self, knowing, localizer, wrong, query):
+        """Maps of other calibrations take them too."""
+        encoded = knowing.encode(query.image(), wrong)
+        rays = encoded.patches.rays.copy()
+        knowing.localize_encoded(encoded)
+        assert encoded.camera == wrong
+        np.testing.assert_array_equal(encoded.patches.rays, rays)
+        assert knowing.encoding == localizer.encoding
+
+
 class TestRolledCamera:
     @pytest.fixture(params=[1, 2, 3], ids=['90', '180', '270'])
     def turn(self, request):

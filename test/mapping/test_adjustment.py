@@ -8,13 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from plane_keyframes import FISHEYE, swept, views_of
+from plane_keyframes import CAMERA, FISHEYE, swept, views_of
 from textured_plane import TexturedPlane, above
 
+from aceg_ros.datasets.base import Frame
 from aceg_ros.errors import FitCancelled
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, make_pose, pose_error, so3_exp, transform_points
 from aceg_ros.mapping.adjustment import adjust_poses
-from aceg_ros.mapping.keyframes import Keyframe
+from aceg_ros.mapping.keyframes import Keyframe, Patches
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import AdjustmentOptions, LandmarkOptions
 from aceg_ros.mapping.views import compare_views
@@ -123,7 +125,7 @@ class TestPosesThatDoNotFit:
         assert after[1] < 0.4 * before[1]
 
     def test_note_says_by_how_much(self, wrong):
-        note = adjusted(*wrong).note
+        (note,) = adjusted(*wrong).notes
         assert note.startswith('poses: they did not fit each other and were adjusted')
         before, after = (float(word) for word in note.split()[-4:-1:2])
         assert after < 0.5 * before
@@ -150,6 +152,76 @@ class TestPosesThatDoNotFit:
         before = errors([given[index] for index in chosen], true)
         after = errors(mapped.code.keyframes, true)
         assert (after < 0.6 * before).all(), (before, after)
+
+
+class TestCalibrations:
+    """Images of a lens that distorts, with a calibration that does not say so."""
+
+    LENS = Camera('plumb_bob', 320, 240, CAMERA.K, [-0.08, 0.02])
+
+    @pytest.fixture(scope='class')
+    def found(self):
+        keyframes, candidates = self.given()
+        return adjusted(keyframes, candidates)
+
+    def given(self, claimed=CAMERA):
+        """Keyframes and candidates as they are with the ``claimed`` calibration."""
+        shot = views_of(TexturedPlane(), self.LENS, POSES)
+        claimed_views = views_of(TexturedPlane(), claimed, POSES)
+        keyframes, candidates = given_at(claimed_views, off(POSES))
+        centers = torch.from_numpy(np.mgrid[3.5:320:8, 3.5:240:8].reshape(2, -1).T).float()
+        return [
+            replace(
+                keyframe,
+                frame=Frame('image', claimed, lambda: None, keyframe.world_from_cam),
+                gray=seen.gray,
+                patches=Patches(None, None, centers, keyframe.patches.rays),
+            )
+            for keyframe, seen in zip(keyframes, shot, strict=True)
+        ], candidates
+
+    def bend(self, camera):
+        """By how much it bends the images of the lens, px; not what a turn does as well."""
+        pixels = np.mgrid[10:320:20, 10:240:20].reshape(2, -1).T.astype(float)
+        moved = camera.project(self.LENS.rays(pixels)) - pixels
+        return np.linalg.norm(moved - moved.mean(axis=0), axis=1).max()
+
+    def test_are_found(self, found):
+        camera = found.keyframes[0].camera
+        assert self.bend(CAMERA) > 5
+        assert self.bend(camera) < 0.25 * self.bend(CAMERA)
+
+    def test_all_of_a_keyframe_is_of_it(self, found):
+        for keyframe in found.keyframes:
+            assert keyframe.camera == keyframe.frame.camera == found.keyframes[0].camera
+            rays = keyframe.camera.rays(keyframe.patches.points2d.double().numpy())
+            np.testing.assert_allclose(keyframe.patches.rays, rays, atol=1e-6)
+
+    def test_note_says_by_how_much(self, found):
+        poses, calibration = found.notes
+        assert poses.startswith('poses:')
+        assert calibration.startswith('calibration: the images fit another one')
+        camera = found.keyframes[0].camera
+        assert f'k1 0 -> {camera.distortion[0]:.3g}' in calibration
+
+    def test_poses_are_better(self, found):
+        kept = adjusted(*self.given(), AdjustmentOptions(corners=600, calibration_worth=0.0))
+        assert kept.keyframes[0].camera == CAMERA
+        assert (errors(poses_of(found), POSES) < errors(poses_of(kept), POSES)).all()
+
+    def test_one_that_fits_stays(self, wrong):
+        for keyframe in adjusted(*wrong).keyframes:
+            assert keyframe.camera is CAMERA
+
+    def test_of_two_cameras_the_wrong_one_changes(self):
+        keyframes, candidates = self.given()
+        right, _ = self.given(claimed=self.LENS)
+        mixed = keyframes[::2] + right[1::2]
+        order = np.argsort([*range(0, len(keyframes), 2), *range(1, len(keyframes), 2)])
+        found = adjusted([mixed[index] for index in order], candidates)
+        changed, same = (found.keyframes[index].camera for index in (0, 1))
+        assert self.bend(changed) < 0.25 * self.bend(CAMERA)
+        assert self.bend(same) < 0.25 * self.bend(CAMERA)
 
 
 class TestPosesThatStay:

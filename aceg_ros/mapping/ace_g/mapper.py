@@ -82,7 +82,9 @@ def map_free(
         embeddings.cpu().numpy(),
         mean.numpy(),
         poses,
-        new_map_info(engine, (frame.camera for frame in used), metric, origin, session),
+        new_map_info(
+            engine, {frame.camera: frame.camera for frame in used}, metric, origin, session
+        ),
     )
     depths = _depths(code, buffer, regressor, device, generator)
     code = validate_map(code, kept_out, depths, engine, options.validation, skipped, monitor)

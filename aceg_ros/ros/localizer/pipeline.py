@@ -249,6 +249,9 @@ class Pipeline:
             self._statistics.refused += 1
             self._logger.warning(f'fix refused: {verdict.words}')
             words = verdict.words
+        # Drawn as the map sees it, whose calibration may not be the one given.
+        calibration_of = loaded.localizer.code.info.calibration_of
+        views = [replace(view, camera=calibration_of(view.camera)) for view in views]
         self._draw(views, found, words, verdict.accepted)
 
     def _part_takers(self, views: Sequence[CameraView], found: Localization) -> str:

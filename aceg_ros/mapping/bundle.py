@@ -1,0 +1,250 @@
+"""Bundle adjustment of keyframes, corners on their rays, and calibrations.
+
+Triggs et al., Bundle Adjustment - A Modern Synthesis, 1999. The distances of corners are eliminated
+first. The robust kernel is Geman and McClure's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.sparse import csr_matrix, diags, hstack
+
+from aceg_ros.geometry.poses import make_pose, so3_exp, so3_log
+from aceg_ros.mapping.intrinsics import DEVIATIONS, Intrinsics
+from aceg_ros.mapping.tracks import Corners, Tracks
+from aceg_ros.monitor import Monitor
+from aceg_ros.pose.mounting import Mounting
+from aceg_ros.pose.reprojection import Reprojection, Residuals
+
+Array = NDArray[np.float64]
+Rays = tuple[Array, Array]  # of the corners (P, 3) and of the tracks (M, 3), camera frames
+
+_WIDTH = 3.0  # px, of the kernel
+_MAX_STEPS = 15
+_CONVERGED = 1e-3  # part of the cost that a step must save for another one
+_DAMPING, _LESS, _MORE = 1e-4, 0.2, 10.0
+_NEAREST = 0.2  # of its distance, that a step may bring a corner to
+_TINY = 1e-9
+_MOST_CHANGE = 20.0  # times `DEVIATIONS`
+_DIFFERENCE = 1e-3  # of `DEVIATIONS`, by which derivatives are taken
+
+
+@dataclass(frozen=True)
+class State:
+    """What is adjusted: K poses, the distances of P corners, and C calibrations."""
+
+    poses: Array  # (K, 4, 4) world_from_cam
+    distances: Array  # (P,) along the rays of the corners
+    changes: Array  # (C, 5) of the calibrations, see `Intrinsics`
+
+
+class Bundle:
+    """Keyframes, corners and calibrations, tied by what images show and by what was given.
+
+    A step moves each keyframe by meters along the map's axes, then turns it about these by radians.
+    It moves each corner along its ray, and adds to the changes of calibrations.
+    """
+
+    def __init__(
+        self, corners: Corners, tracks: Tracks, intrinsics: Intrinsics, given: State
+    ) -> None:
+        """``given`` has the poses as given, and the changes that the rays now come with."""
+        self._corners, self._tracks, self._intrinsics = corners, tracks, intrinsics
+        self._given = given.poses
+        self._own = corners.keyframe[tracks.corner]
+        self._known = corners.known
+        self._information = (corners.deviation * corners.known) ** -2.0
+        self._corner_pixels = intrinsics.pixels(corners.rays, corners.keyframe, given.changes)
+        self._track_pixels = intrinsics.pixels(tracks.rays, tracks.view, given.changes)
+
+    def placed(self, state: State) -> State:
+        """The same with corners at the distances that fit the poses as they are."""
+        rays = self.rays(state)
+        for _ in range(_MAX_STEPS):
+            residuals, _, slopes = self._linearized(state, rays)
+            information, pull = self._of_distances(residuals, slopes, state.distances)
+            state = _moved(state, np.zeros(0), -pull / information)
+        return state
+
+    def error(self, state: State) -> float:
+        """Median reprojection error, px."""
+        return float(np.median(np.sqrt(self._residuals(state, self.rays(state))[2].squared())))
+
+    def rays(self, state: State) -> Rays:
+        """Of corners and tracks with the calibrations of ``state``."""
+        return (
+            self._intrinsics.rays(self._corner_pixels, self._corners.keyframe, state.changes),
+            self._intrinsics.rays(self._track_pixels, self._tracks.view, state.changes),
+        )
+
+    def solved(self, state: State, pose_weight: Array, calibrate: bool, monitor: Monitor) -> State:
+        """The best state by Levenberg and Marquardt's method; calibrations only to ``calibrate``.
+
+        ``pose_weight`` (6,) is one over the deviation of the poses given, in map units and radians.
+        """
+        damping, cost = _DAMPING, self._cost(state, pose_weight)
+        system = self._system(state, pose_weight, calibrate)
+        for _ in range(_MAX_STEPS):
+            monitor.check()
+            try:
+                moved = _moved(state, *system.step(damping))
+            except LinAlgError:
+                damping *= _MORE
+                continue
+            after = self._cost(moved, pose_weight)
+            if not after < cost:
+                damping *= _MORE
+                continue
+            saved, damping = cost - after, damping * _LESS
+            state, cost = moved, after
+            if saved < _CONVERGED * cost:
+                break
+            system = self._system(state, pose_weight, calibrate)
+        return state
+
+    def _system(self, state: State, pose_weight: Array, calibrate: bool) -> _System:
+        """The normal equations of a step from there."""
+        rays = self.rays(state)
+        residuals, jacobian, slopes = self._linearized(state, rays)
+        information, pull = self._of_distances(residuals, slopes, state.distances)
+        weight = np.tile(pose_weight, len(state.poses))
+        off = self._off_given(state.poses).ravel()
+        if calibrate:
+            jacobian = hstack([jacobian, self._by_changes(state, rays)], format='csr')
+            weight = np.concatenate([weight, np.tile(1 / DEVIATIONS, len(state.changes))])
+            off = np.concatenate([off, state.changes.ravel()])
+        normal = (jacobian.T @ jacobian).toarray()
+        normal[np.diag_indices_from(normal)] += weight**2
+        gradient = jacobian.T @ residuals + off * weight**2
+        return _System(normal, gradient, information, pull, jacobian.T @ slopes)
+
+    def _linearized(self, state: State, rays: Rays) -> tuple[Array, csr_matrix, csr_matrix]:
+        """Weighted residuals (2 M,), their Jacobians by poses (2 M, 6 K) and distances (2 M, P)."""
+        arms, offsets, residuals = self._residuals(state, rays)
+        factor = _factor(residuals)
+        # (M, 2, 3); a rig that moves forward sees points move back.
+        by_point = -(factor * residuals.jacobian()[:3]).transpose(2, 1, 0)
+        by_own = np.concatenate([by_point, np.cross(arms[:, None], by_point)], axis=2)
+        by_view = np.concatenate([-by_point, -np.cross(offsets[:, None], by_point)], axis=2)
+        corner = self._tracks.corner
+        by_distance = (by_point @ arms[:, :, None]) / state.distances[corner, None, None]
+        rows, columns = 2 * len(arms), np.arange(6)
+        pair = np.stack([self._own, self._tracks.view], axis=1)
+        poses_of = np.repeat((6 * pair[:, :, None] + columns).reshape(-1, 12), 2, axis=0)
+        jacobian = csr_matrix(
+            (
+                np.concatenate([by_own, by_view], axis=2).ravel(),
+                poses_of.ravel(),
+                np.arange(0, 12 * rows + 1, 12),
+            ),
+            shape=(rows, 6 * len(state.poses)),
+        )
+        slopes = csr_matrix(
+            (by_distance.ravel(), np.repeat(corner, 2), np.arange(rows + 1)),
+            shape=(rows, len(state.distances)),
+        )
+        return (factor * residuals.plane).T.ravel(), jacobian, slopes
+
+    def _by_changes(self, state: State, rays: Rays) -> csr_matrix:
+        """The Jacobian (2 M, 5 C) of the weighted residuals by changes, from differences."""
+        (own, view), count = rays, len(DEVIATIONS)
+        residuals = self._residuals(state, rays)[2]
+        factor = _factor(residuals)
+        values: list[Array] = []
+        columns: list[NDArray[np.int64]] = []
+        for number, step in enumerate(_DIFFERENCE * DEVIATIONS):
+            changes = state.changes.copy()
+            changes[:, number] += step
+            own_after, view_after = self.rays(replace(state, changes=changes))
+            # Two keyframes have a part in a residual, and may be of different cameras.
+            parts = ((own_after, view), self._own), ((own, view_after), self._tracks.view)
+            for after, keyframe in parts:
+                plane = self._residuals(state, after)[2].plane
+                slope = factor * (plane - residuals.plane) / step
+                values.append(np.nan_to_num(slope).T.ravel())  # nan where a lens ends
+                camera = self._intrinsics.of_keyframe[keyframe]
+                columns.append(np.repeat(count * camera + number, 2))
+        rows = np.tile(np.arange(len(values[0])), len(values))
+        return csr_matrix(
+            (np.concatenate(values), (rows, np.concatenate(columns))),
+            shape=(len(values[0]), state.changes.size),
+        )
+
+    def _of_distances(
+        self, residuals: Array, slopes: csr_matrix, distances: Array
+    ) -> tuple[Array, Array]:
+        """Information (P,) on the distances, and the gradient (P,) of half the cost by them."""
+        information = np.asarray(slopes.multiply(slopes).sum(axis=0)).ravel() + self._information
+        gradient = slopes.T @ residuals + self._information * (distances - self._known)
+        return np.maximum(information, _TINY), gradient
+
+    def _cost(self, state: State, pose_weight: Array) -> float:
+        squared = self._residuals(state, self.rays(state))[2].squared()
+        shown = _WIDTH**2 * (1 - 1 / (1 + squared / _WIDTH**2))
+        held = (self._off_given(state.poses) * pose_weight) ** 2
+        measured = self._information * (state.distances - self._known) ** 2
+        calibrated = (state.changes / DEVIATIONS) ** 2
+        return float(shown.sum() + held.sum() + measured.sum() + calibrated.sum())
+
+    def _residuals(self, state: State, rays: Rays) -> tuple[Array, Array, Residuals]:
+        """Corners seen from their own keyframe and from the view's (M, 3), map axes; residuals."""
+        (own, seen), poses = rays, state.poses
+        corner, view = self._tracks.corner, self._tracks.view
+        towards = np.einsum('pij,pj->pi', poses[self._corners.keyframe, :3, :3], own)
+        arms = (towards * state.distances[:, None])[corner]
+        points3d = poses[self._own, :3, 3] + arms
+        mounting = Mounting(poses, self._intrinsics.focals, view)
+        residuals = Reprojection(seen, points3d, mounting).at(np.eye(4))
+        return arms, points3d - poses[view, :3, 3], residuals
+
+    def _off_given(self, poses: Array) -> Array:
+        """Steps (K, 6) from the poses as given."""
+        turns = poses[:, :3, :3] @ self._given[:, :3, :3].transpose(0, 2, 1)
+        return np.hstack([poses[:, :3, 3] - self._given[:, :3, 3], so3_log(turns)])
+
+
+@dataclass(frozen=True)
+class _System:
+    """Normal equations of F numbers of poses and calibrations, and of P distances."""
+
+    normal: Array  # (F, F)
+    gradient: Array  # (F,)
+    information: Array  # (P,) of the distances
+    pull: Array  # (P,) gradient
+    mixed: csr_matrix  # (F, P) of both
+
+    def step(self, damping: float) -> tuple[Array, Array]:
+        """Of poses and calibrations (F,), and of the distances (P,) which are eliminated first.
+
+        Raises LinAlgError where the equations have no solution.
+        """
+        information = self.information * (1 + damping)
+        scaled = self.mixed @ diags(1 / information)
+        reduced = self.normal - (scaled @ self.mixed.T).toarray()
+        reduced[np.diag_indices_from(reduced)] += damping * np.diag(self.normal)
+        known = scaled @ self.pull - self.gradient
+        step = cho_solve(cho_factor(reduced, overwrite_a=True), known)
+        return step, -(self.pull + self.mixed.T @ step) / information
+
+
+def _factor(residuals: Residuals) -> Array:
+    """Square roots (M,) of the kernel's weights."""
+    return np.asarray(1 / (1 + residuals.squared() / _WIDTH**2))
+
+
+def _moved(state: State, step: Array, along: Array) -> State:
+    """After a step (F,) of poses and, if it has them, calibrations, and one of distances (P,)."""
+    poses, changes = state.poses, state.changes
+    turn, change = np.split(step, [6 * len(poses)])
+    if len(turn):
+        each = turn.reshape(-1, 6)
+        poses = make_pose(so3_exp(each[:, 3:]) @ poses[:, :3, :3], poses[:, :3, 3] + each[:, :3])
+    if len(change):
+        most = _MOST_CHANGE * DEVIATIONS
+        changes = (changes + change.reshape(changes.shape)).clip(-most, most)
+    distances = np.maximum(state.distances + along, _NEAREST * state.distances)
+    return State(poses, distances, changes)
