@@ -124,6 +124,13 @@ BENCHMARKS = (
         output='--json {out}/drift.json',
         figures='drift.json',
     ),
+    Benchmark(
+        'miscalibrated',
+        'light-benchmark {data}/textured_worlds/bookstore {data}/textured_worlds/hospital '
+        '--environments {data}/hdri --methods aceg,unadjusted,sift --miscalibrated --budget 60',
+        output='--json {out}/miscalibrated.json',
+        figures='miscalibrated.json',
+    ),
     _compared(
         'growth',
         'redkitchen',

@@ -25,6 +25,7 @@ from aceg_ros.lab.light_scenes import (
     light_scenes,
     session_scenes,
 )
+from aceg_ros.lab.miscalibration import miscalibrated
 from aceg_ros.lab.pretraining.poses import right_and_wrong
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.mapper import map_scene
@@ -59,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='map with poses that drift, as those of a SLAM system do; queries keep true poses',
     )
     parser.add_argument(
+        '--miscalibrated',
+        action='store_true',
+        help='map and ask with a camera whose calibration and mounting are a little wrong',
+    )
+    parser.add_argument(
         '--sessions',
         action='store_true',
         help='instead, compare maps of a day, of an evening and of both, queried at noon as well',
@@ -71,8 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print, for each world and method, right and wrong poses of each group, and their error."""
     if arguments.sessions:
-        if arguments.drift or arguments.methods != _METHODS:
-            raise DatasetError('--sessions compares maps of aceg: leave out --drift and --methods')
+        if arguments.drift or arguments.miscalibrated or arguments.methods != _METHODS:
+            raise DatasetError(
+                '--sessions compares maps of aceg: leave out --drift, --miscalibrated and --methods'
+            )
         return _compare_sessions(arguments)
     methods = _methods(arguments)
     light = read_environments(arguments.environments)
@@ -80,12 +88,16 @@ def run(arguments: argparse.Namespace) -> int:
     print(f'| {_HEAD} | {" | ".join(GROUPS)} |\n| --- |{" --- |" * len(GROUPS)}')
     for folder in arguments.worlds:
         for scene in light_scenes(folder, light, arguments.spots, arguments.seed):
-            mapping = drifting(scene.mapping, arguments.seed) if arguments.drift else scene.mapping
+            mapping, groups = scene.mapping, scene.groups
+            if arguments.drift:
+                mapping = drifting(mapping, arguments.seed)
+            if arguments.miscalibrated:
+                mapping = miscalibrated(mapping)
+                groups = {name: miscalibrated(frames) for name, frames in groups.items()}
             for method in methods:
                 localizer, _ = method.build(mapping)
                 counted = {
-                    group: _counted(evaluate(localizer, frames))
-                    for group, frames in scene.groups.items()
+                    group: _counted(evaluate(localizer, frames)) for group, frames in groups.items()
                 }
                 figures[f'{scene.name}, {method.name}'] = counted
                 cells = [_cell(count) for count in counted.values()]

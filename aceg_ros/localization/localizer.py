@@ -199,9 +199,11 @@ class Localizer:
         if prior is not None:
             prior = shifted(prior, -np.array(self.code.info.origin))
         count = len(images)
-        calibrated = self.code.info.calibration_of
-        images = [images[index].taken_by(calibrated(images[index].camera)) for index in shown]
-        rig_from_cam = rig_from_cam[shown]
+        known = [self.code.info.known_camera(images[index].camera) for index in shown]
+        images = [
+            images[index].taken_by(each.camera) for index, each in zip(shown, known, strict=True)
+        ]
+        rig_from_cam = rig_from_cam[shown] @ [each.given_from_cam for each in known]
         only = None if turns is None else [turns[index] for index in shown]
         with threads(self.threads):
             answer, tried = self._finder.find(images, rig_from_cam, prior, clock, only)

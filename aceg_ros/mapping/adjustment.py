@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import pose_error
-from aceg_ros.mapping.bundle import Bundle, State
+from aceg_ros.geometry.poses import make_pose, pose_error, so3_exp
+from aceg_ros.mapping.bundle import Bundle, State, Trust
 from aceg_ros.mapping.intrinsics import Intrinsics, changed
-from aceg_ros.mapping.keyframes import Keyframe, recalibrated
+from aceg_ros.mapping.keyframes import Keyframe, taken_by
 from aceg_ros.mapping.options import AdjustmentOptions
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.tracks import find_corners, find_tracks
 from aceg_ros.mapping.views import ViewPairs, neighbors
+from aceg_ros.maps.code import KnownCamera, as_matrix4
 from aceg_ros.monitor import Monitor
 
 _MIN_TRACKS = 20  # of each keyframe, on average
@@ -36,6 +37,7 @@ class Adjustment:
     """Keyframes at adjusted poses, and what that was good for."""
 
     keyframes: list[Keyframe]
+    known: dict[Camera, KnownCamera]  # of each camera as given
     notes: list[str]  # for people
 
 
@@ -59,8 +61,11 @@ def adjust_poses(
     given = np.stack([keyframe.world_from_cam for keyframe in keyframes])
     intrinsics = Intrinsics.of([keyframe.camera for keyframe in keyframes])
     corners = find_corners(keyframes, candidates, options.corners, min_corner)
-    state = State(given, corners.distances, intrinsics.unchanged())
-    before_px, after_px, weight, calibrate = 0.0, 0.0, np.zeros(6), False
+    mounts = np.zeros((len(intrinsics.given), 6))
+    state = State(given, corners.distances, mounts, intrinsics.unchanged())
+    before_px, after_px, calibrate = 0.0, 0.0, False
+    mounted = np.repeat([options.mount_shift * depth, np.radians(options.mount_turn)], 3)
+    trust = Trust(np.zeros(6), 1 / np.maximum(mounted, _TINY))
     for number, (reach, min_similarity, parallax) in enumerate(_ROUNDS):
         monitor.report('adjust', number / len(_ROUNDS), f'round {number + 1} of {len(_ROUNDS)}')
         others = neighbors(pairs, options.views, parallax)
@@ -74,16 +79,17 @@ def adjust_poses(
         tracks = find_tracks(views, state.poses, corners, others, reach, min_similarity)
         if len(tracks.corner) < _MIN_TRACKS * len(keyframes):
             return None
-        bundle = Bundle(corners, tracks, intrinsics, replace(state, poses=given))
+        bundle = Bundle(corners, tracks, intrinsics, replace(state, poses=given), trust)
         if number == 0:
             state = bundle.placed(state)
             before_px = bundle.error(state)
             off = options.pose_deviation * before_px / float(np.median(intrinsics.focals))
-            weight = 1 / np.maximum(np.repeat([off * depth, off], 3), _TINY)
-        state = bundle.solved(state, weight, calibrate, monitor)
+            trust = replace(trust, poses=1 / np.maximum(np.repeat([off * depth, off], 3), _TINY))
+            bundle = bundle.trusting(trust)
+        state = bundle.solved(state, calibrate, monitor)
         after_px = bundle.error(state)
         if number == 0:
-            calibrated = bundle.solved(state, weight, True, monitor)
+            calibrated = bundle.solved(state, True, monitor)
             calibrate = bundle.error(calibrated) < options.calibration_worth * after_px
             if calibrate:
                 state, after_px = calibrated, bundle.error(calibrated)
@@ -96,20 +102,20 @@ def adjust_poses(
         f'{100 * np.median(shifts) / depth:.2g} % of the distance to the scene and '
         f'{np.median(turns):.2g} degrees; reprojection error {before_px:.2g} -> {after_px:.2g} px'
     ]
-    moved = zip(keyframes, state.poses, strict=True)
-    adjusted = [replace(keyframe, world_from_cam=pose) for keyframe, pose in moved]
+    known = {
+        keyframe.frame.camera: KnownCamera(
+            changed(keyframe.frame.camera, state.changes[place]),
+            as_matrix4(make_pose(so3_exp(state.mounts[place, 3:]), state.mounts[place, :3])),
+        )
+        for keyframe, place in zip(keyframes, intrinsics.of_keyframe, strict=True)
+    }
+    adjusted = [
+        taken_by(replace(keyframe, world_from_cam=pose), known[keyframe.frame.camera])
+        for keyframe, pose in zip(keyframes, state.poses, strict=True)
+    ]
     if calibrate:
-        changes = state.changes[intrinsics.of_keyframe]
-        adjusted = [
-            recalibrated(keyframe, changed(keyframe.frame.camera, change))
-            for keyframe, change in zip(adjusted, changes, strict=True)
-        ]
-        different = {
-            before.frame.camera: after.frame.camera
-            for before, after in zip(keyframes, adjusted, strict=True)
-        }
-        notes += [_calibration_note(*pair) for pair in different.items()]
-    return Adjustment(adjusted, notes)
+        notes += [_calibration_note(given, each.camera) for given, each in known.items()]
+    return Adjustment(adjusted, known, notes)
 
 
 def _calibration_note(given: Camera, found: Camera) -> str:

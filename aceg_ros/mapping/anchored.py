@@ -22,8 +22,7 @@ from aceg_ros.mapping.keyframes import (
     Keyframe,
     encode_changed_copies,
     encode_keyframes,
-    pose_of,
-    recalibrated,
+    taken_by,
 )
 from aceg_ros.mapping.landmarks import make_landmarks
 from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions, MappingOptions
@@ -34,7 +33,7 @@ from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep,
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.validation import held_out_frames, validate_map
 from aceg_ros.mapping.views import ViewPairs, compare_views
-from aceg_ros.maps.code import AnchoredCode, MapInfo
+from aceg_ros.maps.code import AnchoredCode, KnownCamera, MapInfo
 from aceg_ros.maps.sessions import joined
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
@@ -67,14 +66,14 @@ def map_anchored(
     keyframes, skipped = encode_keyframes(mapped, encoder, options.use_depth, monitor)
     skipped = lost + skipped
     cameras = [keyframe.frame.camera for keyframe in keyframes]
+    known = {camera: KnownCamera(camera) for camera in cameras}
     adjustment = options.adjustment
     if base is not None:
         # Its maps are asked with the calibrations that it has.
-        known = base.info.calibration_of
-        keyframes = [
-            recalibrated(*each) for each in zip(keyframes, map(known, cameras), strict=True)
-        ]
-        adjustment = replace(adjustment, calibration_worth=0.0)
+        known = {camera: base.info.known_camera(camera) for camera in cameras}
+        keyframes = [taken_by(keyframe, known[keyframe.frame.camera]) for keyframe in keyframes]
+        keyframes = [replace(each, world_from_cam=each.recorded) for each in keyframes]
+        adjustment = replace(adjustment, calibration_worth=0.0, mount_turn=0.0, mount_shift=0.0)
     if options.use_depth:
         notes.append(_depth_note(keyframes))
     start = start_code(keyframes, options, generator, monitor)
@@ -92,10 +91,7 @@ def map_anchored(
         )
 
     def finished(fitted: AnchoredTensors, landmarks: Landmarks, skipped: list[str]) -> AnchoredCode:
-        calibrated = {
-            given: keyframe.frame.camera for given, keyframe in zip(cameras, keyframes, strict=True)
-        }
-        info = new_map_info(engine, calibrated, metric, origin, session)
+        info = new_map_info(engine, known, metric, origin, session)
         code = _assemble(fitted, start, landmarks, keyframes, info)
         if base is not None:
             code = joined(base, code)
@@ -115,6 +111,7 @@ def map_anchored(
     if adjusted is not None:
         keyframes = adjusted.keyframes
         notes += adjusted.notes
+        known = known if base is not None else adjusted.known
         start = start_code(keyframes, options, generator, monitor, start)
     landmarks = make_landmarks(
         keyframes,
@@ -251,7 +248,7 @@ def _assemble(
         log_prior=fitted.log_prior.cpu().numpy(),
         colors=start.candidates.colors[start.chosen].numpy(),
         keyframes=np.stack([keyframe.world_from_cam for keyframe in keyframes]),
-        recorded=np.stack([pose_of(keyframe.frame) for keyframe in keyframes]),
+        recorded=np.stack([keyframe.recorded for keyframe in keyframes]),
         token_sessions=np.ones(len(fitted.anchors), np.uint32),
         keyframe_sessions=np.zeros(len(keyframes), np.uint8),
         keyframe_stamps=np.array([keyframe.frame.stamp for keyframe in keyframes]),

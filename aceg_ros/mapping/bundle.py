@@ -1,4 +1,4 @@
-"""Bundle adjustment of keyframes, corners on their rays, and calibrations.
+"""Bundle adjustment of keyframes, corners on their rays, and cameras.
 
 Triggs et al., Bundle Adjustment - A Modern Synthesis, 1999. The distances of corners are eliminated
 first. The robust kernel is Geman and McClure's.
@@ -6,6 +6,7 @@ first. The robust kernel is Geman and McClure's.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,26 +36,41 @@ _DIFFERENCE = 1e-3  # of `DEVIATIONS`, by which derivatives are taken
 
 @dataclass(frozen=True)
 class State:
-    """What is adjusted: K poses, the distances of P corners, and C calibrations."""
+    """What is adjusted: K poses, the distances of P corners, and C cameras."""
 
     poses: Array  # (K, 4, 4) world_from_cam
     distances: Array  # (P,) along the rays of the corners
+    # (C, 6) where cameras are, seen from where the poses given have them: map units and radians
+    mounts: Array
     changes: Array  # (C, 5) of the calibrations, see `Intrinsics`
 
 
+@dataclass(frozen=True)
+class Trust:
+    """How well is known what was given: one over deviations, in map units and radians."""
+
+    poses: Array  # (6,) of each pose by itself
+    mounts: Array  # (6,) of the camera's place and direction in what the poses are of
+
+
 class Bundle:
-    """Keyframes, corners and calibrations, tied by what images show and by what was given.
+    """Keyframes, corners and cameras, tied by what images show and by what was given.
 
     A step moves each keyframe by meters along the map's axes, then turns it about these by radians.
-    It moves each corner along its ray, and adds to the changes of calibrations.
+    It moves each corner along its ray, and adds to mounts and changes of the cameras.
     """
 
     def __init__(
-        self, corners: Corners, tracks: Tracks, intrinsics: Intrinsics, given: State
+        self,
+        corners: Corners,
+        tracks: Tracks,
+        intrinsics: Intrinsics,
+        given: State,
+        trust: Trust,
     ) -> None:
         """``given`` has the poses as given, and the changes that the rays now come with."""
         self._corners, self._tracks, self._intrinsics = corners, tracks, intrinsics
-        self._given = given.poses
+        self._given, self._trust = given.poses, trust
         self._own = corners.keyframe[tracks.corner]
         self._known = corners.known
         self._information = (corners.deviation * corners.known) ** -2.0
@@ -67,7 +83,9 @@ class Bundle:
         for _ in range(_MAX_STEPS):
             residuals, _, slopes = self._linearized(state, rays)
             information, pull = self._of_distances(residuals, slopes, state.distances)
-            state = _moved(state, np.zeros(0), -pull / information)
+            distances = state.distances - pull / information
+            distances = np.maximum(distances, _NEAREST * state.distances)
+            state = replace(state, distances=distances)
         return state
 
     def error(self, state: State) -> float:
@@ -81,13 +99,16 @@ class Bundle:
             self._intrinsics.rays(self._track_pixels, self._tracks.view, state.changes),
         )
 
-    def solved(self, state: State, pose_weight: Array, calibrate: bool, monitor: Monitor) -> State:
-        """The best state by Levenberg and Marquardt's method; calibrations only to ``calibrate``.
+    def trusting(self, trust: Trust) -> Bundle:
+        """The same where what was given is known so well."""
+        result = copy(self)
+        result._trust = trust
+        return result
 
-        ``pose_weight`` (6,) is one over the deviation of the poses given, in map units and radians.
-        """
-        damping, cost = _DAMPING, self._cost(state, pose_weight)
-        system = self._system(state, pose_weight, calibrate)
+    def solved(self, state: State, calibrate: bool, monitor: Monitor) -> State:
+        """The best state, by Levenberg and Marquardt's method; changes only to ``calibrate``."""
+        damping, cost = _DAMPING, self._cost(state)
+        system = self._system(state, calibrate)
         for _ in range(_MAX_STEPS):
             monitor.check()
             try:
@@ -95,7 +116,7 @@ class Bundle:
             except LinAlgError:
                 damping *= _MORE
                 continue
-            after = self._cost(moved, pose_weight)
+            after = self._cost(moved)
             if not after < cost:
                 damping *= _MORE
                 continue
@@ -103,23 +124,22 @@ class Bundle:
             state, cost = moved, after
             if saved < _CONVERGED * cost:
                 break
-            system = self._system(state, pose_weight, calibrate)
+            system = self._system(state, calibrate)
         return state
 
-    def _system(self, state: State, pose_weight: Array, calibrate: bool) -> _System:
+    def _system(self, state: State, calibrate: bool) -> _System:
         """The normal equations of a step from there."""
         rays = self.rays(state)
-        residuals, jacobian, slopes = self._linearized(state, rays)
+        residuals, by_poses, slopes = self._linearized(state, rays)
         information, pull = self._of_distances(residuals, slopes, state.distances)
-        weight = np.tile(pose_weight, len(state.poses))
-        off = self._off_given(state.poses).ravel()
+        # What images show does not depend on mounts, what was given not on changes.
+        seen = [by_poses, csr_matrix((len(residuals), state.mounts.size))]
         if calibrate:
-            jacobian = hstack([jacobian, self._by_changes(state, rays)], format='csr')
-            weight = np.concatenate([weight, np.tile(1 / DEVIATIONS, len(state.changes))])
-            off = np.concatenate([off, state.changes.ravel()])
-        normal = (jacobian.T @ jacobian).toarray()
-        normal[np.diag_indices_from(normal)] += weight**2
-        gradient = jacobian.T @ residuals + off * weight**2
+            seen.append(self._by_changes(state, rays))
+        jacobian = hstack(seen, format='csr')
+        held, by_held = self._held(state, jacobian.shape[1])
+        normal = (jacobian.T @ jacobian + by_held.T @ by_held).toarray()
+        gradient = jacobian.T @ residuals + by_held.T @ held
         return _System(normal, gradient, information, pull, jacobian.T @ slopes)
 
     def _linearized(self, state: State, rays: Rays) -> tuple[Array, csr_matrix, csr_matrix]:
@@ -182,13 +202,12 @@ class Bundle:
         gradient = slopes.T @ residuals + self._information * (distances - self._known)
         return np.maximum(information, _TINY), gradient
 
-    def _cost(self, state: State, pose_weight: Array) -> float:
+    def _cost(self, state: State) -> float:
         squared = self._residuals(state, self.rays(state))[2].squared()
         shown = _WIDTH**2 * (1 - 1 / (1 + squared / _WIDTH**2))
-        held = (self._off_given(state.poses) * pose_weight) ** 2
+        held = self._off_given(state) ** 2
         measured = self._information * (state.distances - self._known) ** 2
-        calibrated = (state.changes / DEVIATIONS) ** 2
-        return float(shown.sum() + held.sum() + measured.sum() + calibrated.sum())
+        return float(shown.sum() + held.sum() + measured.sum())
 
     def _residuals(self, state: State, rays: Rays) -> tuple[Array, Array, Residuals]:
         """Corners seen from their own keyframe and from the view's (M, 3), map axes; residuals."""
@@ -201,15 +220,37 @@ class Bundle:
         residuals = Reprojection(seen, points3d, mounting).at(np.eye(4))
         return arms, points3d - poses[view, :3, 3], residuals
 
-    def _off_given(self, poses: Array) -> Array:
-        """Steps (K, 6) from the poses as given."""
-        turns = poses[:, :3, :3] @ self._given[:, :3, :3].transpose(0, 2, 1)
-        return np.hstack([poses[:, :3, 3] - self._given[:, :3, 3], so3_log(turns)])
+    def _off_given(self, state: State) -> Array:
+        """How far poses, mounts and changes are off (6 K + 6 C + 5 C,), by deviations."""
+        mounts, axes = state.mounts[self._intrinsics.of_keyframe], self._given[:, :3, :3]
+        shifts = state.poses[:, :3, 3] - self._given[:, :3, 3]
+        shifts -= np.einsum('kij,kj->ki', axes, mounts[:, :3])
+        turns = state.poses[:, :3, :3] @ (axes @ so3_exp(mounts[:, 3:])).transpose(0, 2, 1)
+        poses = np.hstack([shifts, so3_log(turns)]) * self._trust.poses
+        others = state.mounts * self._trust.mounts, state.changes / DEVIATIONS
+        return np.concatenate([part.ravel() for part in (poses, *others)])
+
+    def _held(self, state: State, columns: int) -> tuple[Array, csr_matrix]:
+        """`_off_given`, and its Jacobian by poses, mounts and, as ``columns`` say, changes."""
+        count, cameras = len(state.poses), len(state.mounts)
+        by_mounts = np.zeros((count, 6, cameras, 6))
+        rows, own, axes = np.arange(count), self._intrinsics.of_keyframe, self._given[:, :3, :3]
+        by_mounts[rows, :3, own, :3] = by_mounts[rows, 3:, own, 3:] = -axes
+        by_mounts *= self._trust.poses[:, None, None]
+        weights = [
+            np.tile(self._trust.poses, count),
+            np.tile(self._trust.mounts, cameras),
+            np.tile(1 / DEVIATIONS, cameras),
+        ]
+        jacobian = diags(np.concatenate(weights), format='lil')
+        jacobian[: 6 * count, 6 * count : 6 * (count + cameras)] = by_mounts.reshape(6 * count, -1)
+        held = jacobian.tocsr()[:, :columns]
+        return self._off_given(state), held
 
 
 @dataclass(frozen=True)
 class _System:
-    """Normal equations of F numbers of poses and calibrations, and of P distances."""
+    """Normal equations of F numbers of poses and cameras, and of P distances."""
 
     normal: Array  # (F, F)
     gradient: Array  # (F,)
@@ -218,7 +259,7 @@ class _System:
     mixed: csr_matrix  # (F, P) of both
 
     def step(self, damping: float) -> tuple[Array, Array]:
-        """Of poses and calibrations (F,), and of the distances (P,) which are eliminated first.
+        """Of poses and cameras (F,), and of the distances (P,) which are eliminated first.
 
         Raises LinAlgError where the equations have no solution.
         """
@@ -237,14 +278,14 @@ def _factor(residuals: Residuals) -> Array:
 
 
 def _moved(state: State, step: Array, along: Array) -> State:
-    """After a step (F,) of poses and, if it has them, calibrations, and one of distances (P,)."""
-    poses, changes = state.poses, state.changes
-    turn, change = np.split(step, [6 * len(poses)])
-    if len(turn):
-        each = turn.reshape(-1, 6)
-        poses = make_pose(so3_exp(each[:, 3:]) @ poses[:, :3, :3], poses[:, :3, 3] + each[:, :3])
+    """After a step (F,) of poses, mounts and maybe calibrations, and one of distances (P,)."""
+    poses, mounts, changes = state.poses, state.mounts, state.changes
+    each, mount, change = np.split(step, [6 * len(poses), 6 * len(poses) + mounts.size])
+    each = each.reshape(-1, 6)
+    poses = make_pose(so3_exp(each[:, 3:]) @ poses[:, :3, :3], poses[:, :3, 3] + each[:, :3])
+    mounts = mounts + mount.reshape(mounts.shape)
     if len(change):
         most = _MOST_CHANGE * DEVIATIONS
         changes = (changes + change.reshape(changes.shape)).clip(-most, most)
     distances = np.maximum(state.distances + along, _NEAREST * state.distances)
-    return State(poses, distances, changes)
+    return State(poses, distances, mounts, changes)

@@ -18,6 +18,7 @@ from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.depth import smooth_depth
 from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.mapping.options import MIN_KEYFRAMES
+from aceg_ros.maps.code import KnownCamera
 from aceg_ros.monitor import Monitor
 from aceg_ros.threads import side_by_side
 
@@ -55,6 +56,7 @@ class Keyframe:
     frame: Frame
     camera: Camera  # at the working size
     world_from_cam: np.ndarray  # (4, 4)
+    recorded: np.ndarray  # (4, 4) the same as recorded
     feature_map: torch.Tensor  # (D, H', W') float16
     patches: Patches  # all of them, row by row
     colors: np.ndarray  # (P, 3) uint8, at the patch centers
@@ -139,12 +141,14 @@ def encode_changed_copies(
     return changed
 
 
-def recalibrated(keyframe: Keyframe, camera: Camera) -> Keyframe:
-    """The keyframe with another calibration of the camera that took its frame."""
-    if camera == keyframe.frame.camera:
+def taken_by(keyframe: Keyframe, known: KnownCamera) -> Keyframe:
+    """The keyframe with what is known better of the camera that took it, as given until now."""
+    recorded = keyframe.recorded @ known.given_from_cam
+    keyframe = replace(keyframe, recorded=recorded)
+    if known.camera == keyframe.frame.camera:
         return keyframe
-    frame = replace(keyframe.frame, camera=camera)
-    camera = same_view(camera, keyframe.frame.camera, keyframe.camera)
+    frame = replace(keyframe.frame, camera=known.camera)
+    camera = same_view(known.camera, keyframe.frame.camera, keyframe.camera)
     patches = keyframe.patches
     rays = torch.from_numpy(camera.rays(patches.points2d.double().numpy())).float()
     patches = replace(patches, rays=rays)
@@ -183,6 +187,7 @@ def _encode(frame: Frame, encoder: Encoder, use_depth: bool) -> Keyframe:
         frame=frame,
         camera=camera,
         world_from_cam=pose,
+        recorded=pose,
         feature_map=encoded.features[0].half().cpu(),
         patches=patches,
         colors=image[rows, columns],

@@ -71,6 +71,18 @@ class AdjustmentOptions(Options):
         'be by themselves. A smaller one keeps the shape of the map where images tell little.',
         low=0.001,
     )
+    mount_turn: float = option(
+        1.0,
+        'Standard deviation of how the camera is turned in what the poses given are of. With 0 it '
+        'is as given.',
+        'deg',
+        low=0,
+    )
+    mount_shift: float = option(
+        0.005,
+        'The same of where the camera is there, relative to the distance of the scene.',
+        low=0,
+    )
     worth: float = option(
         0.7,
         'Poses are adjusted if that lowers the median reprojection error to this part or less.',

@@ -11,7 +11,7 @@ poses, in float64: the localizer's answers, `world_points` and `world_keyframes`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any, ClassVar, TypeAlias
 
@@ -109,15 +109,33 @@ class Session:
             MapQuality.from_dict(values['quality']),
             float(values['angular_error']),
             float(values.get('view_error', 0.0)),
-            _matrix4(values['world_from_poses']),
+            as_matrix4(values['world_from_poses']),
         )
 
 
-def _matrix4(rows: Any) -> Matrix4:
+def as_matrix4(rows: Any) -> Matrix4:
+    """Four rows of four numbers as a map holds them; raises ValueError for anything else."""
     matrix = np.array(rows, np.float64)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise ValueError(f'a transform of shape {matrix.shape} is none of four rows of four')
     return tuple(tuple(row) for row in matrix.tolist())
+
+
+@dataclass(frozen=True)
+class KnownCamera:
+    """A camera that recorded a map, as its images say that it is."""
+
+    camera: Camera
+    given_from_cam: Matrix4 = AS_GIVEN  # its frame, in the one that the poses given are of
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {'camera': self.camera.to_dict(), 'given_from_cam': self.given_from_cam}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> KnownCamera:
+        """What `to_dict` gave; raises KeyError, TypeError or ValueError for anything else."""
+        return cls(Camera.from_dict(values['camera']), as_matrix4(values['given_from_cam']))
 
 
 @dataclass(frozen=True)
@@ -140,15 +158,15 @@ class MapInfo:
     sessions: tuple[Session, ...] = ()  # what it was made from, `MOST_SESSIONS` at most
     # Of a part of a large place, the place: maps with the same one share the world of their poses.
     place: str = ''
-    # What the images say of the calibration of each of `cameras`; empty where all are as given.
-    calibrated: tuple[Camera, ...] = ()
+    # What the images say of each of `cameras`; empty where all are as given.
+    known: tuple[KnownCamera, ...] = ()
 
-    def calibration_of(self, camera: Camera) -> Camera:
+    def known_camera(self, camera: Camera) -> KnownCamera:
         """The ``camera`` as the map's images say that it is; as given where they say nothing."""
-        for given, calibrated in zip(self.cameras, self.calibrated, strict=False):
+        for given, known in zip(self.cameras, self.known, strict=False):
             if given.is_like(camera):
-                return calibrated.scaled(camera.width, camera.height)
-        return camera
+                return replace(known, camera=known.camera.scaled(camera.width, camera.height))
+        return KnownCamera(camera)
 
 
 @dataclass(frozen=True)
@@ -169,7 +187,8 @@ class AnchoredCode:
     colors: np.ndarray  # (n, 3) uint8 RGB
     # (K, 4, 4) float64, world_from_cam; adjusted to each other where those recorded do not fit
     keyframes: np.ndarray
-    recorded: np.ndarray  # (K, 4, 4) float64, the same as recorded
+    # (K, 4, 4) float64, the same as recorded, of the camera where `MapInfo.known` has it
+    recorded: np.ndarray
     token_sessions: np.ndarray  # (n,) uint32, bit s is set where session s has the token
     keyframe_sessions: np.ndarray  # (K,) uint8, the session of each keyframe
     keyframe_stamps: np.ndarray  # (K,) float64, when it was taken, seconds; nan if not known

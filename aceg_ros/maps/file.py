@@ -29,6 +29,7 @@ from aceg_ros.maps.code import (
     MOST_SESSIONS,
     AnchoredCode,
     FreeCode,
+    KnownCamera,
     MapCode,
     MapInfo,
     MapQuality,
@@ -83,7 +84,7 @@ def write_map(path: str | Path, code: MapCode) -> int:
         'kind': code.kind,
         'quality': code.info.quality.to_dict(),
         'cameras': [camera.to_dict() for camera in code.info.cameras],
-        'calibrated': [camera.to_dict() for camera in code.info.calibrated],
+        'known': [known.to_dict() for known in code.info.known],
         'sessions': [session.to_dict() for session in code.info.sessions],
         'mean': (code.mean + np.array(code.info.origin)).tolist(),
         'extent': (code.extent + np.array(code.info.origin)).tolist(),
@@ -315,7 +316,7 @@ def _check_sessions(path: Path, tensors: dict[str, np.ndarray], info: MapInfo) -
     wrong = len({session.name for session in info.sessions}) != count
     cameras = {camera for session in info.sessions for camera in session.cameras}
     wrong |= not cameras <= set(range(len(info.cameras)))
-    wrong |= len(info.calibrated) not in (0, len(info.cameras))
+    wrong |= len(info.known) not in (0, len(info.cameras))
     if 'token_sessions' in tensors:
         bits, keyframes = tensors['token_sessions'], tensors['keyframe_sessions']
         wrong |= not 1 <= count <= MOST_SESSIONS or {*keyframes.tolist()} != {*range(count)}
@@ -346,7 +347,7 @@ def _info(values: dict[str, Any]) -> MapInfo:
         origin=_vector(values['origin']),
         sessions=tuple(Session.from_dict(session) for session in values['sessions']),
         place=str(values['place']),
-        calibrated=tuple(Camera.from_dict(camera) for camera in values.get('calibrated', ())),
+        known=tuple(KnownCamera.from_dict(known) for known in values.get('known', ())),
     )
 
 

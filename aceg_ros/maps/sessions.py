@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.errors import MapCodeError
-from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose, shifted, transform_points
 from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.maps.code import (
@@ -23,12 +22,14 @@ from aceg_ros.maps.code import (
     MOST_SESSIONS,
     NONE_NEEDED,
     AnchoredCode,
+    KnownCamera,
     MapCode,
     MapInfo,
     MapQuality,
     Rating,
     Session,
     Vector3,
+    as_matrix4,
     origin_near,
 )
 
@@ -155,6 +156,7 @@ def moved(
         return (transform_points(moving, exact) - origin).astype(np.float32)
 
     sessions = tuple(_moved_session(session, moving, scale) for session in code.info.sessions)
+    known = tuple(_scaled_mount(each, scale) for each in code.info.known)
     x, y, z = origin.tolist()
     return replace(
         code,
@@ -163,7 +165,7 @@ def moved(
         keyframes=shifted(keyframes, -origin),
         recorded=shifted(posed(code.recorded), -origin),
         landmarks=replace(code.landmarks, points3d=there(code.landmarks.points3d)),
-        info=_with_sessions(replace(code.info, origin=(x, y, z), place=''), sessions),
+        info=_with_sessions(replace(code.info, origin=(x, y, z), place='', known=known), sessions),
     )
 
 
@@ -254,7 +256,7 @@ def _with_sessions(info: MapInfo, sessions: tuple[Session, ...]) -> MapInfo:
     """The info of such sessions: their cameras, and what they say of the map together."""
     used = sorted({camera for session in sessions for camera in session.cameras})
     cameras = tuple(info.cameras[index] for index in used)
-    calibrated = tuple(info.calibrated[index] for index in used) if info.calibrated else ()
+    known = tuple(info.known[index] for index in used) if info.known else ()
     sessions = tuple(
         replace(session, cameras=tuple(used.index(camera) for camera in session.cameras))
         for session in sessions
@@ -262,7 +264,7 @@ def _with_sessions(info: MapInfo, sessions: tuple[Session, ...]) -> MapInfo:
     return replace(
         info,
         cameras=cameras,
-        calibrated=calibrated,
+        known=known,
         sessions=sessions,
         quality=_quality(sessions),
         angular_error=max(session.angular_error for session in sessions),
@@ -303,6 +305,12 @@ def _worst(errors: Iterable[float | None]) -> float | None:
     return max(known) if known and len(known) == len(given) else None
 
 
+def _scaled_mount(known: KnownCamera, scale: float) -> KnownCamera:
+    given_from_cam = np.array(known.given_from_cam)
+    given_from_cam[:3, 3] *= scale
+    return replace(known, given_from_cam=as_matrix4(given_from_cam))
+
+
 def _joined_info(first: MapInfo, second: MapInfo) -> MapInfo:
     cameras = tuple(dict.fromkeys((*first.cameras, *second.cameras)))
     names = [session.name for session in first.sessions]
@@ -313,14 +321,13 @@ def _joined_info(first: MapInfo, second: MapInfo) -> MapInfo:
         places = tuple(cameras.index(second.cameras[camera]) for camera in session.cameras)
         added.append(replace(session, name=name, cameras=places))
     created = max(first.created, second.created)
-    calibrated: tuple[Camera, ...] = ()
-    if first.calibrated or second.calibrated:
+    known: tuple[KnownCamera, ...] = ()
+    if first.known or second.known:
         # Of a camera of both, that of the first: its own tokens are to be read as before.
         owners = [first if camera in first.cameras else second for camera in cameras]
-        calibrated = tuple(
-            owner.calibration_of(camera) for owner, camera in zip(owners, cameras, strict=True)
-        )
-    together = replace(first, cameras=cameras, calibrated=calibrated, created=created)
+        pairs = zip(owners, cameras, strict=True)
+        known = tuple(owner.known_camera(camera) for owner, camera in pairs)
+    together = replace(first, cameras=cameras, known=known, created=created)
     return _with_sessions(together, (*first.sessions, *added))
 
 

@@ -421,8 +421,9 @@ class TestProgram:
     ('options', 'words'),
     [
         (('--methods', 'aceg,magic'), 'there are aceg, unadjusted, sift'),
-        (('--sessions', '--drift'), 'leave out --drift and --methods'),
-        (('--sessions', '--methods', 'sift'), 'leave out --drift and --methods'),
+        (('--sessions', '--drift'), 'leave out --drift, --miscalibrated and --methods'),
+        (('--sessions', '--miscalibrated'), 'leave out --drift, --miscalibrated and --methods'),
+        (('--sessions', '--methods', 'sift'), 'leave out --drift, --miscalibrated and --methods'),
     ],
 )
 def test_light_benchmark_refuses_what_it_would_ignore(aceg, tmp_path, options, words):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ POSES = [
     for y in (-0.8, 0, 0.8)
 ]
 SPOT = [above(turn=t) for t in [(0, 0, 0), (6, 0, 20), (0, 8, -10), (-6, 4, 0), (4, -8, 30)]]
+CENTERS = torch.from_numpy(np.mgrid[3.5:320:8, 3.5:240:8].reshape(2, -1).T).float()  # of patches
 METERS, DEGREES = 0.01, 0.3  # of an error, along and about each axis
 
 
@@ -52,11 +54,12 @@ def given_at(keyframes, poses, measured=np.inf):
         points3d[owner == index] = transform_points(moved, points3d[owner == index])
     keyframes = [
         Keyframe(
-            None,
+            Frame('image', keyframe.camera, lambda: None, pose),
             keyframe.camera,
             pose,
+            pose,
             None,
-            keyframe.patches,
+            Patches(None, None, CENTERS, keyframe.patches.rays),
             None,
             keyframe.gray,
             keyframe.descriptor,
@@ -169,13 +172,10 @@ class TestCalibrations:
         shot = views_of(TexturedPlane(), self.LENS, POSES)
         claimed_views = views_of(TexturedPlane(), claimed, POSES)
         keyframes, candidates = given_at(claimed_views, off(POSES))
-        centers = torch.from_numpy(np.mgrid[3.5:320:8, 3.5:240:8].reshape(2, -1).T).float()
         return [
             replace(
                 keyframe,
-                frame=Frame('image', claimed, lambda: None, keyframe.world_from_cam),
                 gray=seen.gray,
-                patches=Patches(None, None, centers, keyframe.patches.rays),
             )
             for keyframe, seen in zip(keyframes, shot, strict=True)
         ], candidates
@@ -222,6 +222,39 @@ class TestCalibrations:
         changed, same = (found.keyframes[index].camera for index in (0, 1))
         assert self.bend(changed) < 0.25 * self.bend(CAMERA)
         assert self.bend(same) < 0.25 * self.bend(CAMERA)
+
+
+class TestMounting:
+    """Poses that are of a place beside the camera, and turned, as with wrong extrinsics."""
+
+    GIVEN_FROM_CAM = make_pose(so3_exp(np.radians([0.8, -0.5, 0.6])), [0.008, -0.004, 0.006])
+    GIVEN: ClassVar = list(np.stack(POSES) @ inverse(GIVEN_FROM_CAM))
+
+    @pytest.fixture(scope='class')
+    def found(self, sights):
+        return adjusted(*given_at(sights, self.GIVEN))
+
+    def test_is_found(self, found):
+        (known,) = found.known.values()
+        # A shift is hardly to be told from one of the whole where cameras look the same way.
+        _, degrees = pose_error(np.array(known.given_from_cam), self.GIVEN_FROM_CAM)
+        assert degrees < 0.3
+        assert known.camera == CAMERA
+
+    def test_poses_are_of_the_camera(self, found):
+        before, after = (errors(poses, POSES) for poses in (self.GIVEN, poses_of(found)))
+        assert (after < 0.5 * before).all(), (before, after)
+
+    def test_recorded_poses_too(self, found):
+        (known,) = found.known.values()
+        for keyframe, given in zip(found.keyframes, self.GIVEN, strict=True):
+            np.testing.assert_allclose(keyframe.recorded, given @ known.given_from_cam)
+
+    def test_stays_as_given_when_told(self, sights):
+        options = AdjustmentOptions(corners=600, mount_turn=0.0, mount_shift=0.0)
+        found = adjusted(*given_at(sights, self.GIVEN), options)
+        (known,) = found.known.values()
+        np.testing.assert_allclose(known.given_from_cam, np.eye(4), atol=1e-6)
 
 
 class TestPosesThatStay:

@@ -21,7 +21,7 @@ from aceg_ros.mapping.origin import local_frames
 from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.mapping.validation import held_out_frames, validate_map
-from aceg_ros.maps.code import FreeCode
+from aceg_ros.maps.code import FreeCode, KnownCamera
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.ace_g import AceGRegressor
 
@@ -83,7 +83,11 @@ def map_free(
         mean.numpy(),
         poses,
         new_map_info(
-            engine, {frame.camera: frame.camera for frame in used}, metric, origin, session
+            engine,
+            {frame.camera: KnownCamera(frame.camera) for frame in used},
+            metric,
+            origin,
+            session,
         ),
     )
     depths = _depths(code, buffer, regressor, device, generator)

@@ -249,9 +249,11 @@ class Pipeline:
             self._statistics.refused += 1
             self._logger.warning(f'fix refused: {verdict.words}')
             words = verdict.words
-        # Drawn as the map sees it, whose calibration may not be the one given.
-        calibration_of = loaded.localizer.code.info.calibration_of
-        views = [replace(view, camera=calibration_of(view.camera)) for view in views]
+        known = [loaded.localizer.code.info.known_camera(view.camera) for view in views]
+        views = [
+            replace(view, camera=k.camera, rig_from_cam=view.rig_from_cam @ k.given_from_cam)
+            for view, k in zip(views, known, strict=True)
+        ]
         self._draw(views, found, words, verdict.accepted)
 
     def _part_takers(self, views: Sequence[CameraView], found: Localization) -> str:

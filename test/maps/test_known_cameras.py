@@ -5,59 +5,65 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from map_codes import map_code, resealed
 
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import make_pose, so3_exp
+from aceg_ros.maps.code import KnownCamera, as_matrix4
 from aceg_ros.maps.file import read_map, write_map
-from aceg_ros.maps.sessions import joined, without_session
+from aceg_ros.maps.sessions import joined, moved, without_session
 
 GIVEN = Camera.pinhole(640, 480, 525.0, 525.0, 320.0, 240.0)
-FOUND = Camera('plumb_bob', 640, 480, GIVEN.K, [-0.05, 0.01])
+MOUNT = make_pose(so3_exp(np.array([0.01, 0.02, -0.01])), [0.01, 0.0, -0.02])
+FOUND = KnownCamera(Camera('plumb_bob', 640, 480, GIVEN.K, [-0.05, 0.01]), as_matrix4(MOUNT))
 OTHER = Camera.pinhole(640, 480, 500.0, 500.0, 320.0, 240.0)
+SAME = KnownCamera(OTHER)
 
 
-def code_of(cameras, calibrated=(), name='day', seed=0):
+def code_of(cameras, known=(), name='day', seed=0):
     code = map_code(seed=seed)
     session = replace(code.info.sessions[0], name=name, cameras=tuple(range(len(cameras))))
-    info = replace(code.info, cameras=cameras, calibrated=calibrated, sessions=(session,))
+    info = replace(code.info, cameras=cameras, known=known, sessions=(session,))
     return replace(code, info=info)
 
 
 class TestOfACamera:
-    info = code_of((OTHER, GIVEN), (OTHER, FOUND)).info
+    info = code_of((OTHER, GIVEN), (SAME, FOUND)).info
 
     def test_one_that_was_mapped_with(self):
-        assert self.info.calibration_of(GIVEN) == FOUND
-        assert self.info.calibration_of(OTHER) == OTHER
+        assert self.info.known_camera(GIVEN) == FOUND
+        assert self.info.known_camera(OTHER) == SAME
 
     def test_images_of_another_size(self):
-        assert self.info.calibration_of(GIVEN.scaled(320, 240)) == FOUND.scaled(320, 240)
+        half = self.info.known_camera(GIVEN.scaled(320, 240))
+        assert half == replace(FOUND, camera=FOUND.camera.scaled(320, 240))
 
     def test_numbers_that_were_rounded(self):
         K = GIVEN.K * (1 + 1e-9)
         K[2, 2] = 1.0
-        assert self.info.calibration_of(Camera('pinhole', 640, 480, K)) == FOUND
+        assert self.info.known_camera(Camera('pinhole', 640, 480, K)) == FOUND
 
     def test_one_of_which_the_map_knows_nothing(self):
         stranger = Camera.pinhole(640, 480, 526.0, 526.0, 320.0, 240.0)
-        assert self.info.calibration_of(stranger) is stranger
+        assert self.info.known_camera(stranger) == KnownCamera(stranger)
 
     def test_a_map_that_changed_none(self):
-        assert code_of((GIVEN,)).info.calibration_of(GIVEN) is GIVEN
+        assert code_of((GIVEN,)).info.known_camera(GIVEN) == KnownCamera(GIVEN)
 
 
 class TestFile:
     def test_is_read_back(self, tmp_path):
-        code = code_of((OTHER, GIVEN), (OTHER, FOUND))
+        code = code_of((OTHER, GIVEN), (SAME, FOUND))
         write_map(tmp_path / 'map.aceg', code)
         assert read_map(tmp_path / 'map.aceg').info == code.info
 
     def test_of_maps_without_them(self, path):
         def forget(metadata):
             description = json.loads(metadata['map'])
-            del description['calibrated']
+            del description['known']
             metadata['map'] = json.dumps(description)
 
         resealed(path, metadata=forget)
@@ -72,20 +78,28 @@ class TestFile:
 class TestSessions:
     def test_of_both_are_kept(self):
         together = joined(code_of((OTHER,)), code_of((GIVEN,), (FOUND,), 'evening', 1)).info
-        assert together.calibration_of(GIVEN) == FOUND
-        assert together.calibration_of(OTHER) == OTHER
+        assert together.known_camera(GIVEN) == FOUND
+        assert together.known_camera(OTHER) == SAME
 
     def test_the_first_counts_for_the_camera_of_both(self):
         first = code_of((GIVEN,), (FOUND,))
         together = joined(first, code_of((GIVEN, OTHER), (), 'evening', 1)).info
         assert together.cameras == (GIVEN, OTHER)
-        assert together.calibration_of(GIVEN) == FOUND
+        assert together.known_camera(GIVEN) == FOUND
 
     def test_of_one_that_is_dropped_are_gone(self):
         both = joined(code_of((OTHER,)), code_of((GIVEN,), (FOUND,), 'evening', 1))
-        assert without_session(both, 'evening').info.calibration_of(GIVEN) == GIVEN
-        assert without_session(both, 'day').info.calibration_of(GIVEN) == FOUND
+        assert without_session(both, 'evening').info.known_camera(GIVEN) == KnownCamera(GIVEN)
+        assert without_session(both, 'day').info.known_camera(GIVEN) == FOUND
 
     def test_none_where_neither_has_one(self):
         together = joined(code_of((OTHER,)), code_of((GIVEN,), (), 'evening', 1)).info
-        assert together.calibrated == ()
+        assert together.known == ()
+
+
+class TestMoved:
+    def test_a_mount_grows_with_the_map(self):
+        code = moved(code_of((GIVEN,), (FOUND,)), np.eye(4), scale=2.0)
+        mount = np.array(code.info.known_camera(GIVEN).given_from_cam)
+        np.testing.assert_allclose(mount[:3, 3], 2 * MOUNT[:3, 3])
+        np.testing.assert_allclose(mount[:3, :3], MOUNT[:3, :3])
