@@ -30,6 +30,7 @@ _MIN_TRACKS = 20  # of each keyframe, on average
 _ROUNDS = ((6, 0.7, 14.0), (6, 0.75, 14.0), (4, 0.8, 25.0))
 _TINY = 1e-9
 _SIDE = 9  # of a grid of pixels
+_NOTED_DEG = 0.5  # turn of a camera that people want to know of
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,6 @@ def adjust_poses(
             if after_px > options.worth * before_px:
                 return None
         corners = replace(corners, distances=state.distances, rays=bundle.rays(state)[0])
-    shifts, turns = pose_error(state.poses, given)
-    notes = [
-        'poses: they did not fit each other and were adjusted, by '
-        f'{100 * np.median(shifts) / depth:.2g} % of the distance to the scene and '
-        f'{np.median(turns):.2g} degrees; reprojection error {before_px:.2g} -> {after_px:.2g} px'
-    ]
     known = {
         keyframe.frame.camera: KnownCamera(
             changed(keyframe.frame.camera, state.changes[place]),
@@ -113,6 +108,19 @@ def adjust_poses(
         taken_by(replace(keyframe, world_from_cam=pose), known[keyframe.frame.camera])
         for keyframe, pose in zip(keyframes, state.poses, strict=True)
     ]
+    recorded = np.stack([keyframe.recorded for keyframe in adjusted])
+    shifts, turns = pose_error(state.poses, recorded)
+    notes = [
+        'poses: they did not fit each other and were adjusted, by '
+        f'{100 * np.median(shifts) / depth:.2g} % of the distance to the scene and '
+        f'{np.median(turns):.2g} degrees; reprojection error {before_px:.2g} -> {after_px:.2g} px'
+    ]
+    turn = np.degrees(np.linalg.norm(state.mounts[:, 3:], axis=1).max())
+    if turn > _NOTED_DEG:
+        notes.append(
+            f'mounting: the camera is turned by {turn:.1f} degrees against what the poses are of. '
+            'The map accounts for it; if it should not be, check the transform between the two'
+        )
     if calibrate:
         notes += [_calibration_note(given, each.camera) for given, each in known.items()]
     return Adjustment(adjusted, known, notes)
@@ -130,5 +138,5 @@ def _calibration_note(given: Camera, found: Camera) -> str:
         f'{np.nanmax(moved):.2g}: focal length {given.focal:.1f} -> {found.focal:.1f}, principal '
         f'point ({given.K[0, 2]:.1f}, {given.K[1, 2]:.1f}) -> ({x:.1f}, {y:.1f}), k1 '
         f'{given.distortion[0] if given.distortion.size else 0:.3g} -> {k1:.3g}. The map uses it '
-        'for this camera; to use it elsewhere, calibrate the camera again'
+        'for this camera'
     )

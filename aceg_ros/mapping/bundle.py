@@ -76,6 +76,7 @@ class Bundle:
         self._information = (corners.deviation * corners.known) ** -2.0
         self._corner_pixels = intrinsics.pixels(corners.rays, corners.keyframe, given.changes)
         self._track_pixels = intrinsics.pixels(tracks.rays, tracks.view, given.changes)
+        self._last = given.changes, (corners.rays, tracks.rays)
 
     def placed(self, state: State) -> State:
         """The same with corners at the distances that fit the poses as they are."""
@@ -94,10 +95,15 @@ class Bundle:
 
     def rays(self, state: State) -> Rays:
         """Of corners and tracks with the calibrations of ``state``."""
-        return (
-            self._intrinsics.rays(self._corner_pixels, self._corners.keyframe, state.changes),
-            self._intrinsics.rays(self._track_pixels, self._tracks.view, state.changes),
-        )
+        changes, rays = self._last
+        if changes is not state.changes:  # which every step makes anew that changes them
+            changes = state.changes
+            rays = (
+                self._intrinsics.rays(self._corner_pixels, self._corners.keyframe, changes),
+                self._intrinsics.rays(self._track_pixels, self._tracks.view, changes),
+            )
+            self._last = changes, rays
+        return rays
 
     def trusting(self, trust: Trust) -> Bundle:
         """The same where what was given is known so well."""

@@ -245,6 +245,10 @@ class TestMounting:
         before, after = (errors(poses, POSES) for poses in (self.GIVEN, poses_of(found)))
         assert (after < 0.5 * before).all(), (before, after)
 
+    def test_note_says_by_how_much(self, found):
+        _, mounting = found.notes
+        assert mounting.startswith('mounting: the camera is turned by 1.')
+
     def test_recorded_poses_too(self, found):
         (known,) = found.known.values()
         for keyframe, given in zip(found.keyframes, self.GIVEN, strict=True):
