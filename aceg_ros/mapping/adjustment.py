@@ -70,13 +70,7 @@ def adjust_poses(
     for number, (reach, min_similarity, parallax) in enumerate(_ROUNDS):
         monitor.report('adjust', number / len(_ROUNDS), f'round {number + 1} of {len(_ROUNDS)}')
         others = neighbors(pairs, options.views, parallax)
-        views: Sequence[Keyframe] = keyframes
-        if calibrate:
-            cameras = intrinsics.cameras(state.changes)
-            views = [
-                replace(keyframe, camera=camera)
-                for keyframe, camera in zip(keyframes, cameras, strict=True)
-            ]
+        views = _with_changes(keyframes, intrinsics, state) if calibrate else keyframes
         tracks = find_tracks(views, state.poses, corners, others, reach, min_similarity)
         if len(tracks.corner) < _MIN_TRACKS * len(keyframes):
             return None
@@ -97,24 +91,12 @@ def adjust_poses(
             if after_px > options.worth * before_px:
                 return None
         corners = replace(corners, distances=state.distances, rays=bundle.rays(state)[0])
-    known = {
-        keyframe.frame.camera: KnownCamera(
-            changed(keyframe.frame.camera, state.changes[place]),
-            as_matrix4(make_pose(so3_exp(state.mounts[place, 3:]), state.mounts[place, :3])),
-        )
-        for keyframe, place in zip(keyframes, intrinsics.of_keyframe, strict=True)
-    }
+    known = _known_cameras(keyframes, intrinsics, state)
     adjusted = [
         taken_by(replace(keyframe, world_from_cam=pose), known[keyframe.frame.camera])
         for keyframe, pose in zip(keyframes, state.poses, strict=True)
     ]
-    recorded = np.stack([keyframe.recorded for keyframe in adjusted])
-    shifts, turns = pose_error(state.poses, recorded)
-    notes = [
-        'poses: they did not fit each other and were adjusted, by '
-        f'{100 * np.median(shifts) / depth:.2g} % of the distance to the scene and '
-        f'{np.median(turns):.2g} degrees; reprojection error {before_px:.2g} -> {after_px:.2g} px'
-    ]
+    notes = [_pose_note(adjusted, depth, before_px, after_px)]
     turn = np.degrees(np.linalg.norm(state.mounts[:, 3:], axis=1).max())
     if turn > _NOTED_DEG:
         notes.append(
@@ -124,6 +106,42 @@ def adjust_poses(
     if calibrate:
         notes += [_calibration_note(given, each.camera) for given, each in known.items()]
     return Adjustment(adjusted, known, notes)
+
+
+def _with_changes(
+    keyframes: Sequence[Keyframe], intrinsics: Intrinsics, state: State
+) -> Sequence[Keyframe]:
+    """The keyframes with cameras as calibrated now, to search for corners in them."""
+    cameras = intrinsics.cameras(state.changes)
+    return [
+        replace(keyframe, camera=camera)
+        for keyframe, camera in zip(keyframes, cameras, strict=True)
+    ]
+
+
+def _known_cameras(
+    keyframes: Sequence[Keyframe], intrinsics: Intrinsics, state: State
+) -> dict[Camera, KnownCamera]:
+    """By camera as given, what is known of it now."""
+    return {
+        keyframe.frame.camera: KnownCamera(
+            changed(keyframe.frame.camera, state.changes[place]),
+            as_matrix4(make_pose(so3_exp(state.mounts[place, 3:]), state.mounts[place, :3])),
+        )
+        for keyframe, place in zip(keyframes, intrinsics.of_keyframe, strict=True)
+    }
+
+
+def _pose_note(
+    adjusted: Sequence[Keyframe], depth: float, before_px: float, after_px: float
+) -> str:
+    poses = np.stack([keyframe.world_from_cam for keyframe in adjusted])
+    shifts, turns = pose_error(poses, np.stack([keyframe.recorded for keyframe in adjusted]))
+    return (
+        'poses: they did not fit each other and were adjusted, by '
+        f'{100 * np.median(shifts) / depth:.2g} % of the distance to the scene and '
+        f'{np.median(turns):.2g} degrees; reprojection error {before_px:.2g} -> {after_px:.2g} px'
+    )
 
 
 def _calibration_note(given: Camera, found: Camera) -> str:
