@@ -65,8 +65,7 @@ def adjust_poses(
     mounts = np.zeros((len(intrinsics.given), 6))
     state = State(given, corners.distances, mounts, intrinsics.unchanged())
     before_px, after_px, calibrate = 0.0, 0.0, False
-    mounted = np.repeat([options.mount_shift * depth, np.radians(options.mount_turn)], 3)
-    trust = Trust(np.zeros(6), 1 / np.maximum(mounted, _TINY))
+    trust = Trust(np.zeros(6), np.full(6, 1 / _TINY))
     for number, (reach, min_similarity, parallax) in enumerate(_ROUNDS):
         monitor.report('adjust', number / len(_ROUNDS), f'round {number + 1} of {len(_ROUNDS)}')
         others = neighbors(pairs, options.views, parallax)
@@ -82,14 +81,18 @@ def adjust_poses(
             trust = replace(trust, poses=1 / np.maximum(np.repeat([off * depth, off], 3), _TINY))
             bundle = bundle.trusting(trust)
         state = bundle.solved(state, calibrate, monitor)
-        after_px = bundle.error(state)
         if number == 0:
+            mounted = np.repeat([options.mount_shift * depth, np.radians(options.mount_turn)], 3)
+            free = bundle.trusting(replace(trust, mounts=1 / mounted))
+            freed = free.solved(state, calibrate, monitor)
+            if free.moved_off(freed) < options.mount_worth * bundle.moved_off(state):
+                bundle, state, trust = free, freed, free.trust
             calibrated = bundle.solved(state, True, monitor)
-            calibrate = bundle.error(calibrated) < options.calibration_worth * after_px
-            if calibrate:
-                state, after_px = calibrated, bundle.error(calibrated)
-            if after_px > options.worth * before_px:
+            calibrate = bundle.error(calibrated) < options.calibration_worth * bundle.error(state)
+            state = calibrated if calibrate else state
+            if bundle.error(state) > options.worth * before_px:
                 return None
+        after_px = bundle.error(state)
         corners = replace(corners, distances=state.distances, rays=bundle.rays(state)[0])
     known = _known_cameras(keyframes, intrinsics, state)
     adjusted = [

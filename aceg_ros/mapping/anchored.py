@@ -73,7 +73,7 @@ def map_anchored(
         known = {camera: base.info.known_camera(camera) for camera in cameras}
         keyframes = [taken_by(keyframe, known[keyframe.frame.camera]) for keyframe in keyframes]
         keyframes = [replace(each, world_from_cam=each.recorded) for each in keyframes]
-        adjustment = replace(adjustment, calibration_worth=0.0, mount_turn=0.0, mount_shift=0.0)
+        adjustment = replace(adjustment, calibration_worth=0.0, mount_worth=0.0)
     if options.use_depth:
         notes.append(_depth_note(keyframes))
     start = start_code(keyframes, options, generator, monitor)

@@ -70,7 +70,7 @@ class Bundle:
     ) -> None:
         """``given`` has the poses as given, and the changes that the rays now come with."""
         self._corners, self._tracks, self._intrinsics = corners, tracks, intrinsics
-        self._given, self._trust = given.poses, trust
+        self._given, self.trust = given.poses, trust
         self._own = corners.keyframe[tracks.corner]
         self._known = corners.known
         self._information = (corners.deviation * corners.known) ** -2.0
@@ -108,8 +108,12 @@ class Bundle:
     def trusting(self, trust: Trust) -> Bundle:
         """The same where what was given is known so well."""
         result = copy(self)
-        result._trust = trust
+        result.trust = trust
         return result
+
+    def moved_off(self, state: State) -> float:
+        """How far poses are from those given: the sum of squared deviations."""
+        return float((self._off_given(state)[: 6 * len(state.poses)] ** 2).sum())
 
     def solved(self, state: State, calibrate: bool, monitor: Monitor) -> State:
         """The best state, by Levenberg and Marquardt's method; changes only to ``calibrate``."""
@@ -232,8 +236,8 @@ class Bundle:
         shifts = state.poses[:, :3, 3] - self._given[:, :3, 3]
         shifts -= np.einsum('kij,kj->ki', axes, mounts[:, :3])
         turns = state.poses[:, :3, :3] @ (axes @ so3_exp(mounts[:, 3:])).transpose(0, 2, 1)
-        poses = np.hstack([shifts, so3_log(turns)]) * self._trust.poses
-        others = state.mounts * self._trust.mounts, state.changes / DEVIATIONS
+        poses = np.hstack([shifts, so3_log(turns)]) * self.trust.poses
+        others = state.mounts * self.trust.mounts, state.changes / DEVIATIONS
         return np.concatenate([part.ravel() for part in (poses, *others)])
 
     def _held(self, state: State, columns: int) -> tuple[Array, csr_matrix]:
@@ -242,10 +246,10 @@ class Bundle:
         by_mounts = np.zeros((count, 6, cameras, 6))
         rows, own, axes = np.arange(count), self._intrinsics.of_keyframe, self._given[:, :3, :3]
         by_mounts[rows, :3, own, :3] = by_mounts[rows, 3:, own, 3:] = -axes
-        by_mounts *= self._trust.poses[:, None, None]
+        by_mounts *= self.trust.poses[:, None, None]
         weights = [
-            np.tile(self._trust.poses, count),
-            np.tile(self._trust.mounts, cameras),
+            np.tile(self.trust.poses, count),
+            np.tile(self.trust.mounts, cameras),
             np.tile(1 / DEVIATIONS, cameras),
         ]
         jacobian = diags(np.concatenate(weights), format='lil')

@@ -73,15 +73,21 @@ class AdjustmentOptions(Options):
     )
     mount_turn: float = option(
         1.0,
-        'Standard deviation of how the camera is turned in what the poses given are of. With 0 it '
-        'is as given.',
+        'Standard deviation of how the camera is turned in what the poses given are of.',
         'deg',
-        low=0,
+        low=0.001,
     )
     mount_shift: float = option(
         0.005,
         'The same of where the camera is there, relative to the distance of the scene.',
+        low=0.00001,
+    )
+    mount_worth: float = option(
+        0.5,
+        'The mounting is adjusted too if that lowers the sum of squared steps of the poses to '
+        'this part or less.',
         low=0,
+        high=1,
     )
     worth: float = option(
         0.7,

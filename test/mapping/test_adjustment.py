@@ -223,6 +223,10 @@ class TestCalibrations:
         assert self.bend(changed) < 0.25 * self.bend(CAMERA)
         assert self.bend(same) < 0.25 * self.bend(CAMERA)
 
+    def test_poses_that_drift_are_no_mounting(self, wrong):
+        (known,) = adjusted(*wrong).known.values()
+        np.testing.assert_allclose(known.given_from_cam, np.eye(4), atol=1e-6)
+
 
 class TestMounting:
     """Poses that are of a place beside the camera, and turned, as with wrong extrinsics."""
@@ -255,7 +259,7 @@ class TestMounting:
             np.testing.assert_allclose(keyframe.recorded, given @ known.given_from_cam)
 
     def test_stays_as_given_when_told(self, sights):
-        options = AdjustmentOptions(corners=600, mount_turn=0.0, mount_shift=0.0)
+        options = AdjustmentOptions(corners=600, mount_worth=0.0)
         found = adjusted(*given_at(sights, self.GIVEN), options)
         (known,) = found.known.values()
         np.testing.assert_allclose(known.given_from_cam, np.eye(4), atol=1e-6)
