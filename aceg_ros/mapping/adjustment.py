@@ -82,14 +82,8 @@ def adjust_poses(
             bundle = bundle.trusting(trust)
         state = bundle.solved(state, calibrate, monitor)
         if number == 0:
-            mounted = np.repeat([options.mount_shift * depth, np.radians(options.mount_turn)], 3)
-            free = bundle.trusting(replace(trust, mounts=1 / mounted))
-            freed = free.solved(state, calibrate, monitor)
-            if free.moved_off(freed) < options.mount_worth * bundle.moved_off(state):
-                bundle, state, trust = free, freed, free.trust
-            calibrated = bundle.solved(state, True, monitor)
-            calibrate = bundle.error(calibrated) < options.calibration_worth * bundle.error(state)
-            state = calibrated if calibrate else state
+            bundle, state, calibrate = _with_camera(bundle, state, depth, options, monitor)
+            trust = bundle.trust
             if bundle.error(state) > options.worth * before_px:
                 return None
         after_px = bundle.error(state)
@@ -109,6 +103,21 @@ def adjust_poses(
     if calibrate:
         notes += [_calibration_note(given, each.camera) for given, each in known.items()]
     return Adjustment(adjusted, known, notes)
+
+
+def _with_camera(
+    bundle: Bundle, state: State, depth: float, options: AdjustmentOptions, monitor: Monitor
+) -> tuple[Bundle, State, bool]:
+    """Mounting and calibration adjusted too, each where it is worth it; whether the latter is."""
+    mounted = np.repeat([options.mount_shift * depth, np.radians(options.mount_turn)], 3)
+    free = bundle.trusting(replace(bundle.trust, mounts=1 / mounted))
+    freed = free.solved(state, False, monitor)
+    if free.moved_off(freed) < options.mount_worth * bundle.moved_off(state):
+        bundle, state = free, freed
+    calibrated = bundle.solved(state, True, monitor)
+    if bundle.error(calibrated) < options.calibration_worth * bundle.error(state):
+        return bundle, calibrated, True
+    return bundle, state, False
 
 
 def _with_changes(
