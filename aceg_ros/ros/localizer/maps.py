@@ -23,8 +23,9 @@ from aceg_ros.ros.localizer.background import Background
 
 if TYPE_CHECKING:
     from aceg_ros.engine import Engine, Engines, Networks
+    from aceg_ros.geometry.cameras import Camera
     from aceg_ros.localization.localizer import Localizer
-    from aceg_ros.maps.code import MapCode
+    from aceg_ros.maps.code import KnownCamera, MapCode
 
 T = TypeVar('T')
 
@@ -63,6 +64,10 @@ class LoadedMap:
     def place(self) -> str:
         """Whose frame its poses are in: its own, or that of the place it is a part of."""
         return self.localizer.code.info.place or self.name
+
+    def known_camera(self, camera: Camera) -> KnownCamera:
+        """What its images say of a camera."""
+        return self.localizer.code.info.known_camera(camera)
 
     def is_beside(self, other: LoadedMap | None) -> bool:
         """Whether the two are parts of one place."""

@@ -249,7 +249,7 @@ class Pipeline:
             self._statistics.refused += 1
             self._logger.warning(f'fix refused: {verdict.words}')
             words = verdict.words
-        known = [loaded.localizer.code.info.known_camera(view.camera) for view in views]
+        known = [loaded.known_camera(view.camera) for view in views]
         views = [
             replace(view, camera=k.camera, rig_from_cam=view.rig_from_cam @ k.given_from_cam)
             for view, k in zip(views, known, strict=True)

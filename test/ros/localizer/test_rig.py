@@ -14,6 +14,7 @@ from aceg_ros.errors import DatasetError, TransformError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, make_pose, pose_to_tum, so3_exp
 from aceg_ros.localization.result import Localization
+from aceg_ros.maps.code import KnownCamera, as_matrix4
 from aceg_ros.ros.camera_input import CameraImage
 from aceg_ros.ros.localizer.options import PARAMETERS, rig_of
 from aceg_ros.ros.localizer.pipeline import Hooks, Pipeline
@@ -29,6 +30,7 @@ from aceg_ros.tracking.modes import TfMode
 from aceg_ros.tracking.tracker import Tracker
 
 CAMERA = Camera.pinhole(64, 48, 60.0, 60.0, 31.5, 23.5)
+LENS = Camera('plumb_bob', 64, 48, CAMERA.K, [-0.1, 0.01])  # as the map knows it
 FRONT = make_pose(so3_exp([-1.5, 0.1, -1.4]), [0.3, 0.0, 0.5])
 REAR = make_pose(so3_exp([1.5, 0.1, 1.4]), [-0.3, 0.1, 0.5])
 NAMES = '/front/image', '/rear/image'
@@ -154,7 +156,9 @@ class Bench:
         self.statistics = Statistics(2)
         tracker = Tracker()
         tracker.map_loaded('loaded')
-        loaded = SimpleNamespace(name='hall', place='hall', frame='map')
+        self.loaded = loaded = SimpleNamespace(
+            name='hall', place='hall', frame='map', known_camera=KnownCamera
+        )
         maps = SimpleNamespace(
             current=SimpleNamespace(
                 metric=True,
@@ -251,6 +255,14 @@ class TestPipeline:
         assert bench.statistics.cameras_of_fix == '/rear/image'
         assert bench.reports.localization().values['cameras'] == '/rear/image'
         assert 'cameras /rear/image, confidence 0.900' in bench.reports.localization().message
+
+    def test_draws_cameras_as_the_map_knows_them(self, bench):
+        mount = make_pose(np.eye(3), [0.0, 0.02, 0.0])
+        bench.loaded.known_camera = lambda camera: KnownCamera(LENS, as_matrix4(mount))
+        bench.show(image('front'), image('rear'))
+        ((front, rear),) = bench.drawn
+        assert front.camera == rear.camera == LENS
+        np.testing.assert_allclose(rear.rig_from_cam, REAR @ mount)
 
     def test_leaves_an_image_out_that_cannot_be_used(self, bench):
         bench.show(image('front', calibrated=False), image('rear'))
