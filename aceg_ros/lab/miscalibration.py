@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from aceg_ros.datasets.base import Frame
-from aceg_ros.errors import PoseError
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.mapping.intrinsics import changed
+from aceg_ros.mapping.keyframes import pose_of
 
 # Focal length, principal point and distortion that are claimed, less those that are true.
 _CHANGE = np.array([0.01, 0.0, 0.0, 0.05, 0.0])
@@ -24,10 +24,11 @@ def miscalibrated(frames: Sequence[Frame]) -> list[Frame]:
     beside the camera and turned by 1 degree. Raises PoseError for a frame without a pose.
     """
     cam_from_given = make_pose(so3_exp(np.radians(_TURN_DEG)), np.array(_SHIFT))
-    wrong = []
-    for frame in frames:
-        if frame.world_from_cam is None:
-            raise PoseError(f'{frame.name} has no pose')
-        pose, camera = frame.world_from_cam @ cam_from_given, changed(frame.camera, _CHANGE)
-        wrong.append(replace(frame, world_from_cam=pose, camera=camera))
-    return wrong
+    return [
+        replace(
+            frame,
+            world_from_cam=pose_of(frame) @ cam_from_given,
+            camera=changed(frame.camera, _CHANGE),
+        )
+        for frame in frames
+    ]

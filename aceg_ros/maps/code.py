@@ -187,8 +187,7 @@ class AnchoredCode:
     colors: np.ndarray  # (n, 3) uint8 RGB
     # (K, 4, 4) float64, world_from_cam; adjusted to each other where those recorded do not fit
     keyframes: np.ndarray
-    # (K, 4, 4) float64, the same as recorded, of the camera where `MapInfo.known` has it
-    recorded: np.ndarray
+    recorded: np.ndarray  # (K, 4, 4) float64, as recorded, of the camera as `MapInfo.known` has it
     token_sessions: np.ndarray  # (n,) uint32, bit s is set where session s has the token
     keyframe_sessions: np.ndarray  # (K,) uint8, the session of each keyframe
     keyframe_stamps: np.ndarray  # (K,) float64, when it was taken, seconds; nan if not known

@@ -173,10 +173,7 @@ class TestCalibrations:
         claimed_views = views_of(TexturedPlane(), claimed, POSES)
         keyframes, candidates = given_at(claimed_views, off(POSES))
         return [
-            replace(
-                keyframe,
-                gray=seen.gray,
-            )
+            replace(keyframe, gray=seen.gray)
             for keyframe, seen in zip(keyframes, shot, strict=True)
         ], candidates
 
@@ -223,10 +220,6 @@ class TestCalibrations:
         assert self.bend(changed) < 0.25 * self.bend(CAMERA)
         assert self.bend(same) < 0.25 * self.bend(CAMERA)
 
-    def test_poses_that_drift_are_no_mounting(self, wrong):
-        (known,) = adjusted(*wrong).known.values()
-        np.testing.assert_allclose(known.given_from_cam, np.eye(4), atol=1e-6)
-
 
 class TestMounting:
     """Poses that are of a place beside the camera, and turned, as with wrong extrinsics."""
@@ -257,6 +250,10 @@ class TestMounting:
         (known,) = found.known.values()
         for keyframe, given in zip(found.keyframes, self.GIVEN, strict=True):
             np.testing.assert_allclose(keyframe.recorded, given @ known.given_from_cam)
+
+    def test_poses_that_drift_are_no_mounting(self, wrong):
+        (known,) = adjusted(*wrong).known.values()
+        np.testing.assert_allclose(known.given_from_cam, np.eye(4), atol=1e-6)
 
     def test_stays_as_given_when_told(self, sights):
         options = AdjustmentOptions(corners=600, mount_worth=0.0)
