@@ -24,6 +24,7 @@ Gray: TypeAlias = NDArray[np.uint8] | Floats
 
 _MIN_SCALE, _MAX_SCALE = 0.5, 2.0  # pixels per sample; beyond, sampling says little
 _MIN_CONTRAST = 1e-6
+_BESIDE = 3.5  # samples around a peak along x and y that belong to it
 _MAX_TWIST = 0.8  # squared, of the product of the bends along x and y
 _STEP = SIDE / 2  # samples over which the mapping from a square to the image is taken as linear
 _MOST_ROWS = 30_000  # OpenCV's remap takes no more than 32767
@@ -116,6 +117,7 @@ def find_planar_patches(
     reach: int,
     min_similarity: float,
     most: int | None = None,
+    min_lead: float = 0.0,
 ) -> Detections:
     """Look for squares up to ``reach`` samples around where a pose expects them.
 
@@ -136,6 +138,8 @@ def find_planar_patches(
     best, shift = _peaks(similarity)
     points2d = where + np.einsum('nab,nb->na', linear, shift - reach)
     alike = best > min_similarity
+    if min_lead > 0:
+        alike &= best - _elsewhere(similarity, shift) > min_lead
     return Detections(index[alike], points2d[alike], best[alike], len(index))
 
 
@@ -171,6 +175,14 @@ def _correlation(around: Floats, templates: Floats) -> Floats:
     pairs = zip(around, templates, strict=True)
     found = [cv2.matchTemplate(*pair, cv2.TM_CCOEFF_NORMED) for pair in pairs]
     return np.asarray(found, np.float32).reshape(-1, shifts, shifts)
+
+
+def _elsewhere(similarity: Floats, shift: Array) -> Floats:
+    """Greatest values (N,) that are not beside the places (N, 2) given as x, y."""
+    steps = np.arange(similarity.shape[1])
+    beside = np.abs(steps - shift[:, :, None]) <= _BESIDE  # (N, 2, k)
+    peak = beside[:, 1, :, None] & beside[:, 0, None]
+    return np.where(peak, np.float32(-1), similarity).max(axis=(1, 2), initial=-1)
 
 
 def _peaks(similarity: Floats) -> tuple[Floats, Array]:

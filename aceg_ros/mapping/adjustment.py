@@ -27,7 +27,7 @@ from aceg_ros.monitor import Monitor
 
 _MIN_TRACKS = 20  # of each keyframe, on average
 # Samples searched, similarity wanted and parallax liked best (deg), as poses get better.
-_ROUNDS = ((6, 0.7, 14.0), (6, 0.75, 14.0), (4, 0.8, 25.0))
+_ROUNDS = ((20, 0.7, 14.0), (10, 0.75, 14.0), (4, 0.8, 25.0))
 _TINY = 1e-9
 _SIDE = 9  # of a grid of pixels
 _NOTED_DEG = 0.5  # turn of a camera that people want to know of

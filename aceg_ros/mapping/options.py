@@ -62,11 +62,14 @@ class AdjustmentOptions(Options):
 
     enabled: bool = option(True, 'Adjust poses; otherwise they stay as given.')
     corners: int = option(
-        4000, 'Number of corners, of all keyframes, that the poses are adjusted by.', low=1
+        4000,
+        'Number of corners, of all keyframes, that the poses are adjusted by. Long recordings have '
+        'more, so that each keyframe has 25.',
+        low=1,
     )
     views: int = option(10, 'Number of other keyframes in which a corner is searched.', low=2)
     pose_deviation: float = option(
-        0.5,
+        1.0,
         'Standard deviation of the poses given, relative to what their reprojection errors would '
         'be by themselves. A smaller one keeps the shape of the map where images tell little.',
         low=0.001,

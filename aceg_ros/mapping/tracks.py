@@ -22,6 +22,8 @@ from aceg_ros.mapping.sweep import Candidates
 
 Array = NDArray[np.float64]
 
+_LEAST_CORNERS = 25  # of each keyframe: fewer tie those of long recordings loosely
+_MIN_LEAD = 0.1  # in similarity, before other places: patterns that repeat would bend the poses
 _MIN_VIEWS = 2  # that show a corner; one alone only says how far it is
 
 
@@ -56,8 +58,11 @@ class Tracks:
 def find_corners(
     keyframes: Sequence[Keyframe], candidates: Candidates, count: int, min_corner: float
 ) -> Corners:
-    """About ``count`` corners, a like number of each keyframe, as far off as candidates say."""
-    each = count // len(keyframes) + 1
+    """About ``count`` corners, a like number of each keyframe, as far off as candidates say.
+
+    Where many keyframes share them there are more, so that each has some.
+    """
+    each = max(count // len(keyframes) + 1, _LEAST_CORNERS)
     parts = []
     for index, keyframe in enumerate(keyframes):
         rays, distances, deviation = strong_corners(keyframe, index, candidates, each, min_corner)
@@ -96,7 +101,13 @@ def find_tracks(
     for index, view in enumerate(keyframes):
         sought = np.flatnonzero(seen_by[corners.keyframe, index])
         found = find_planar_patches(
-            view.gray, view.camera, poses[index], squares.subset(sought), reach, min_similarity
+            view.gray,
+            view.camera,
+            poses[index],
+            squares.subset(sought),
+            reach,
+            min_similarity,
+            min_lead=_MIN_LEAD,
         )
         rays = view.camera.rays(found.points2d)
         parts.append((sought[found.index], np.full(len(rays), index), rays))
