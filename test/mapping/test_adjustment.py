@@ -20,6 +20,7 @@ from aceg_ros.mapping.adjustment import adjust_poses
 from aceg_ros.mapping.keyframes import Keyframe, Patches
 from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import AdjustmentOptions, LandmarkOptions
+from aceg_ros.mapping.tracks import find_corners
 from aceg_ros.mapping.views import compare_views
 from aceg_ros.monitor import Monitor
 
@@ -108,6 +109,17 @@ class TestPosesThatDoNotFit:
         found = adjusted(*wrong)
         before, after = (errors(poses, POSES) for poses in (off(POSES), poses_of(found)))
         assert (after < 0.6 * before).all(), (before, after)
+
+    def test_far_off(self, sights):
+        """Corners lie up to 20 px from where poses expect them, where others look like them."""
+        given = off(POSES, 4 * METERS, 4 * DEGREES)
+        found = adjusted(*given_at(sights, given))
+        before, after = (errors(poses, POSES) for poses in (given, poses_of(found)))
+        assert (after < np.array([0.4, 0.1]) * before).all(), (before, after)
+
+    def test_each_keyframe_has_corners(self, wrong):
+        found = find_corners(*wrong, count=len(POSES), min_corner=MIN_CORNER)
+        assert np.bincount(found.keyframe, minlength=len(POSES)).min() > 10
 
     def test_through_a_fisheye_lens(self):
         keyframes = views_of(TexturedPlane(), FISHEYE, POSES)
