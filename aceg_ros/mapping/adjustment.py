@@ -28,6 +28,7 @@ from aceg_ros.monitor import Monitor
 _MIN_TRACKS = 20  # of each keyframe, on average
 # Samples searched, similarity wanted and parallax liked best (deg), as poses get better.
 _ROUNDS = ((20, 0.7, 14.0), (10, 0.75, 14.0), (4, 0.8, 25.0))
+_CAMERA_ROUNDS = 0, 1  # in which is asked whether calibration and mounting are wrong
 _TINY = 1e-9
 _SIDE = 9  # of a grid of pixels
 _NOTED_DEG = 0.5  # turn of a camera that people want to know of
@@ -65,7 +66,7 @@ def adjust_poses(
     mounts = np.zeros((len(intrinsics.given), 6))
     state = State(given, corners.distances, mounts, intrinsics.unchanged())
     before_px, after_px, calibrate = 0.0, 0.0, False
-    trust = Trust(np.zeros(6), np.full(6, 1 / _TINY))
+    trust = fixed = Trust(np.zeros(6), np.full(6, 1 / _TINY))
     for number, (reach, min_similarity, parallax) in enumerate(_ROUNDS):
         monitor.report('adjust', number / len(_ROUNDS), f'round {number + 1} of {len(_ROUNDS)}')
         others = neighbors(pairs, options.views, parallax)
@@ -79,13 +80,18 @@ def adjust_poses(
             before_px = bundle.error(state)
             off = options.pose_deviation * before_px / float(np.median(intrinsics.focals))
             trust = replace(trust, poses=1 / np.maximum(np.repeat([off * depth, off], 3), _TINY))
-            bundle = bundle.trusting(trust)
+            fixed = trust  # of the mounting
+        if number in _CAMERA_ROUNDS:
+            # Finds of the first round may be wrong ones. What they say of cameras is only a start.
+            mounts, changes = np.zeros_like(state.mounts), intrinsics.unchanged()
+            state = replace(state, mounts=mounts, changes=changes)
+            bundle, calibrate = bundle.trusting(fixed), False
         state = bundle.solved(state, calibrate, monitor)
-        if number == 0:
+        if number in _CAMERA_ROUNDS:
             bundle, state, calibrate = _with_camera(bundle, state, depth, options, monitor)
             trust = bundle.trust
-            if bundle.error(state) > options.worth * before_px:
-                return None
+        if number == 0 and bundle.error(state) > options.worth * before_px:
+            return None
         after_px = bundle.error(state)
         corners = replace(corners, distances=state.distances, rays=bundle.rays(state)[0])
     known = _known_cameras(keyframes, intrinsics, state)
@@ -108,15 +114,33 @@ def adjust_poses(
 def _with_camera(
     bundle: Bundle, state: State, depth: float, options: AdjustmentOptions, monitor: Monitor
 ) -> tuple[Bundle, State, bool]:
-    """Mounting and calibration adjusted too, each where it is worth it; whether the latter is."""
+    """Mounting and calibration adjusted too, each where it is worth it; whether the latter is.
+
+    A wrong calibration may hide the mounting, which is asked for once more after it.
+    """
+    bundle, state, mounted = _with_mounting(bundle, state, False, depth, options, monitor)
+    calibrated = bundle.solved(state, True, monitor)
+    if bundle.error(calibrated) >= options.calibration_worth * bundle.error(state):
+        return bundle, state, False
+    if not mounted:
+        bundle, calibrated, _ = _with_mounting(bundle, calibrated, True, depth, options, monitor)
+    return bundle, calibrated, True
+
+
+def _with_mounting(
+    bundle: Bundle,
+    state: State,
+    calibrate: bool,
+    depth: float,
+    options: AdjustmentOptions,
+    monitor: Monitor,
+) -> tuple[Bundle, State, bool]:
+    """The mounting adjusted too, where it is worth it; whether it is."""
     mounted = np.repeat([options.mount_shift * depth, np.radians(options.mount_turn)], 3)
     free = bundle.trusting(replace(bundle.trust, mounts=1 / mounted))
-    freed = free.solved(state, False, monitor)
+    freed = free.solved(state, calibrate, monitor)
     if free.moved_off(freed) < options.mount_worth * bundle.moved_off(state):
-        bundle, state = free, freed
-    calibrated = bundle.solved(state, True, monitor)
-    if bundle.error(calibrated) < options.calibration_worth * bundle.error(state):
-        return bundle, calibrated, True
+        return free, freed, True
     return bundle, state, False
 
 

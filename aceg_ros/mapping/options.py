@@ -69,7 +69,7 @@ class AdjustmentOptions(Options):
     )
     views: int = option(10, 'Number of other keyframes in which a corner is searched.', low=2)
     pose_deviation: float = option(
-        1.0,
+        0.5,
         'Standard deviation of the poses given, relative to what their reprojection errors would '
         'be by themselves. A smaller one keeps the shape of the map where images tell little.',
         low=0.001,
