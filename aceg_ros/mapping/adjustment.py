@@ -30,6 +30,7 @@ _MIN_TRACKS = 20  # of each keyframe, on average
 _ROUNDS = ((20, 0.7, 14.0), (10, 0.75, 14.0), (4, 0.8, 25.0))
 _CAMERA_ROUNDS = 0, 1  # in which is asked whether calibration and mounting are wrong
 _TINY = 1e-9
+_FIXED = np.full(6, 1 / _TINY)  # trust in a mounting that is not adjusted
 _SIDE = 9  # of a grid of pixels
 _NOTED_DEG = 0.5  # turn of a camera that people want to know of
 
@@ -63,10 +64,10 @@ def adjust_poses(
     given = np.stack([keyframe.world_from_cam for keyframe in keyframes])
     intrinsics = Intrinsics.of([keyframe.camera for keyframe in keyframes])
     corners = find_corners(keyframes, candidates, options.corners, min_corner)
-    mounts = np.zeros((len(intrinsics.given), 6))
-    state = State(given, corners.distances, mounts, intrinsics.unchanged())
+    as_given = np.zeros((len(intrinsics.given), 6)), intrinsics.unchanged()
+    state = State(given, corners.distances, *as_given)
     before_px, after_px, calibrate = 0.0, 0.0, False
-    trust = fixed = Trust(np.zeros(6), np.full(6, 1 / _TINY))
+    trust = Trust(np.zeros(6), _FIXED)
     for number, (reach, min_similarity, parallax) in enumerate(_ROUNDS):
         monitor.report('adjust', number / len(_ROUNDS), f'round {number + 1} of {len(_ROUNDS)}')
         others = neighbors(pairs, options.views, parallax)
@@ -80,12 +81,10 @@ def adjust_poses(
             before_px = bundle.error(state)
             off = options.pose_deviation * before_px / float(np.median(intrinsics.focals))
             trust = replace(trust, poses=1 / np.maximum(np.repeat([off * depth, off], 3), _TINY))
-            fixed = trust  # of the mounting
         if number in _CAMERA_ROUNDS:
             # Finds of the first round may be wrong ones. What they say of cameras is only a start.
-            mounts, changes = np.zeros_like(state.mounts), intrinsics.unchanged()
-            state = replace(state, mounts=mounts, changes=changes)
-            bundle, calibrate = bundle.trusting(fixed), False
+            state = State(state.poses, state.distances, *as_given)
+            bundle, calibrate = bundle.trusting(replace(trust, mounts=_FIXED)), False
         state = bundle.solved(state, calibrate, monitor)
         if number in _CAMERA_ROUNDS:
             bundle, state, calibrate = _with_camera(bundle, state, depth, options, monitor)
