@@ -115,32 +115,20 @@ def _with_camera(
 ) -> tuple[Bundle, State, bool]:
     """Mounting and calibration adjusted too, each where it is worth it; whether the latter is.
 
-    A wrong calibration may hide the mounting, which is asked for once more after it.
+    Each hides the other, so that the worth of one is seen with the other free.
     """
-    bundle, state, mounted = _with_mounting(bundle, state, False, depth, options, monitor)
-    calibrated = bundle.solved(state, True, monitor)
-    if bundle.error(calibrated) >= options.calibration_worth * bundle.error(state):
+    if not (options.mount_worth or options.calibration_worth):
         return bundle, state, False
-    if not mounted:
-        bundle, calibrated, _ = _with_mounting(bundle, calibrated, True, depth, options, monitor)
-    return bundle, calibrated, True
-
-
-def _with_mounting(
-    bundle: Bundle,
-    state: State,
-    calibrate: bool,
-    depth: float,
-    options: AdjustmentOptions,
-    monitor: Monitor,
-) -> tuple[Bundle, State, bool]:
-    """The mounting adjusted too, where it is worth it; whether it is."""
-    mounted = np.repeat([options.mount_shift * depth, np.radians(options.mount_turn)], 3)
-    free = bundle.trusting(replace(bundle.trust, mounts=1 / mounted))
-    freed = free.solved(state, calibrate, monitor)
-    if free.moved_off(freed) < options.mount_worth * bundle.moved_off(state):
-        return free, freed, True
-    return bundle, state, False
+    mount = np.repeat([options.mount_shift * depth, np.radians(options.mount_turn)], 3)
+    free = bundle.trusting(replace(bundle.trust, mounts=1 / mount))
+    mounted = free.solved(state, False, monitor)
+    both = free.solved(mounted, True, monitor)
+    calibrate = free.error(both) < options.calibration_worth * free.error(mounted)
+    if calibrate:
+        state, mounted = bundle.solved(state, True, monitor), both
+    if free.moved_off(mounted) < options.mount_worth * bundle.moved_off(state):
+        return free, mounted, calibrate
+    return bundle, state, calibrate
 
 
 def _with_changes(

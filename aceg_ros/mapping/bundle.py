@@ -154,6 +154,8 @@ class Bundle:
 
     def _linearized(self, state: State, rays: Rays) -> tuple[Array, csr_matrix, csr_matrix]:
         """Weighted residuals (2 M,), their Jacobians by poses (2 M, 6 K) and distances (2 M, P)."""
+        # A pixel that a changed lens does not reach has no ray: nan. One of length 0 shows nothing.
+        rays = np.nan_to_num(rays[0]), np.nan_to_num(rays[1])
         arms, offsets, residuals = self._residuals(state, rays)
         factor = _factor(residuals)
         # (M, 2, 3); a rig that moves forward sees points move back.

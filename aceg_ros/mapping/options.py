@@ -86,7 +86,7 @@ class AdjustmentOptions(Options):
         low=0.00001,
     )
     mount_worth: float = option(
-        0.5,
+        0.75,
         'The mounting is adjusted too if that lowers the sum of squared steps of the poses to '
         'this part or less.',
         low=0,
