@@ -156,9 +156,10 @@ def _project(
 def _sample(gray: Gray, where: Array, linear: Array, reach: int) -> Floats:
     """The image around squares, in their own frames: (N, SIDE + 2 reach, SIDE + 2 reach)."""
     size = SIDE + 2 * reach
-    steps = np.arange(size) - (size - 1) / 2
+    steps = np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2)
     grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-    places = (where[:, None] + grid @ linear.transpose(0, 2, 1)).astype(np.float32)
+    places = grid @ linear.transpose(0, 2, 1).astype(np.float32)
+    places += where[:, None].astype(np.float32)
     sampled = [
         cv2.remap(gray, piece[..., 0], piece[..., 1], cv2.INTER_LINEAR)
         for piece in np.split(places, range(_MOST_ROWS, len(places), _MOST_ROWS))

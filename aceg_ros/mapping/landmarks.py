@@ -17,6 +17,7 @@ from aceg_ros.mapping.placement import MIN_FORWARD, place
 from aceg_ros.mapping.sweep import Candidates
 from aceg_ros.mapping.views import ViewPairs, neighbors
 from aceg_ros.monitor import Monitor
+from aceg_ros.threads import side_by_side
 
 Array = NDArray[np.float64]
 
@@ -49,11 +50,9 @@ def make_landmarks(
     least = _NO_PARALLAX if candidates.any_measured else 0.0
     others = neighbors(pairs, options.views, good_parallax, least)
     share = options.count / len(keyframes)
-    found = []
-    for index, keyframe in enumerate(keyframes):
-        monitor.report(
-            'landmarks', index / len(keyframes), f'keyframe {index + 1} of {len(keyframes)}'
-        )
+
+    def landmarks_of(index: int) -> Landmarks:
+        keyframe = keyframes[index]
         rays, distances, deviation = strong_corners(
             keyframe, index, candidates, int(_TRIES * share) + 1, options.min_corner
         )
@@ -63,7 +62,16 @@ def make_landmarks(
         )
         owner = np.full(len(placed[0]), index, np.uint16)
         angle = np.full(len(placed[0]), 1 / keyframe.camera.focal, np.float32)
-        found.append(Landmarks(placed[0].astype(np.float32), placed[1], owner, angle))
+        return Landmarks(placed[0].astype(np.float32), placed[1], owner, angle)
+
+    found: list[Landmarks] = []
+    for part in side_by_side(landmarks_of, range(len(keyframes))):
+        monitor.report(
+            'landmarks',
+            len(found) / len(keyframes),
+            f'keyframe {len(found) + 1} of {len(keyframes)}',
+        )
+        found.append(part)
     together = Landmarks(
         np.concatenate([part.points3d for part in found]),
         np.concatenate([part.templates for part in found]),

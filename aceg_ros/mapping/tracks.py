@@ -19,6 +19,7 @@ from aceg_ros.landmarks.templates import (
 from aceg_ros.mapping.keyframes import Keyframe
 from aceg_ros.mapping.landmarks import strong_corners
 from aceg_ros.mapping.sweep import Candidates
+from aceg_ros.threads import side_by_side
 
 Array = NDArray[np.float64]
 
@@ -63,15 +64,18 @@ def find_corners(
     Where many keyframes share them there are more, so that each has some.
     """
     each = max(count // len(keyframes) + 1, _LEAST_CORNERS)
-    parts = []
-    for index, keyframe in enumerate(keyframes):
+
+    def corners_of(index: int) -> tuple[Array | Floats, ...]:
+        keyframe = keyframes[index]
         rays, distances, deviation = strong_corners(keyframe, index, candidates, each, min_corner)
         pose = keyframe.world_from_cam
         centers = pose[:3, 3] + rays @ pose[:3, :3].T * distances[:, None]
         axes = facing_axes(centers, pose, np.full(len(rays), 1 / keyframe.camera.focal))
         templates = sample_templates(keyframe.gray, keyframe.camera, pose, centers, axes)
         owner = np.full(len(rays), index)
-        parts.append((owner, rays, distances, distances, deviation, normalized(templates)))
+        return owner, rays, distances, distances, deviation, normalized(templates)
+
+    parts = side_by_side(corners_of, range(len(keyframes)))
     return Corners(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -97,8 +101,9 @@ def find_tracks(
     seen_by = np.zeros((len(keyframes), len(keyframes)), bool)
     for index, views in enumerate(others):
         seen_by[index, views] = True
-    parts = []
-    for index, view in enumerate(keyframes):
+
+    def tracks_of(index: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+        view = keyframes[index]
         sought = np.flatnonzero(seen_by[corners.keyframe, index])
         found = find_planar_patches(
             view.gray,
@@ -110,7 +115,9 @@ def find_tracks(
             min_lead=_MIN_LEAD,
         )
         rays = view.camera.rays(found.points2d)
-        parts.append((sought[found.index], np.full(len(rays), index), rays))
+        return sought[found.index], np.full(len(rays), index), rays
+
+    parts = list(side_by_side(tracks_of, range(len(keyframes))))
     corner, view_index, rays = (np.concatenate(column) for column in zip(*parts, strict=True))
     kept = np.isfinite(rays).all(axis=1)
     kept &= np.bincount(corner[kept], minlength=len(corners))[corner] >= _MIN_VIEWS

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 
@@ -14,7 +16,7 @@ import torch.nn.functional as F
 from aceg_ros.errors import FitCancelled
 from aceg_ros.mapping.anchored import _hidden_views
 from aceg_ros.mapping.buffer import PatchBuffer, fill_buffer
-from aceg_ros.mapping.fit import FitStart, fit_code
+from aceg_ros.mapping.fit import FitStart, _Adam, fit_code
 from aceg_ros.mapping.options import FitOptions
 from aceg_ros.mapping.views import compare_views
 from aceg_ros.monitor import Monitor
@@ -192,6 +194,34 @@ class TestFit:
                 cancelled=lambda: len(steps) >= 3,
             )
         assert len(steps) == 3
+
+
+class TestSteps:
+    def test_are_those_of_the_optimizer(self):
+        start = [torch.randn(5, 3), torch.randn(7)]
+        ours, theirs = ([each.clone().requires_grad_() for each in start] for _ in range(2))
+        quick = _Adam(ours)
+        optimizer = torch.optim.Adam([{'params': [each]} for each in theirs], betas=(0.9, 0.99))
+        for step in range(1, 6):
+            for tensors in (ours, theirs):
+                ((tensors[0] - step).square().sum() + tensors[1].pow(4).sum()).backward()
+            quick.step([0.1 / step, 0.02])
+            for group, rate in zip(optimizer.param_groups, (0.1 / step, 0.02), strict=True):
+                group['lr'] = rate
+            optimizer.step()
+            optimizer.zero_grad()
+        for mine, other, before in zip(ours, theirs, start, strict=True):
+            assert not torch.equal(mine, before)
+            torch.testing.assert_close(mine, other)
+
+    def test_load_no_compiler(self):
+        """It takes two seconds and a hundred megabytes, and nothing here is compiled."""
+        program = (
+            'import sys, torch; from aceg_ros.mapping.fit import _Adam; '
+            'x = torch.ones(3, requires_grad=True); x.square().sum().backward(); '
+            '_Adam([x]).step([0.1]); assert "torch._dynamo" not in sys.modules'
+        )
+        subprocess.run([sys.executable, '-c', program], check=True, timeout=120)
 
 
 class TestHidden:
