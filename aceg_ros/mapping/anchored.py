@@ -41,6 +41,7 @@ from aceg_ros.regressor.anchored import AnchoredRegressor, AnchoredTensors
 _CANDIDATES_PER_TOKEN = 2.5
 _MIN_CANDIDATES = 60  # per keyframe
 _RESERVE = 0.08  # of the budget, kept for validating the map
+_FIRST_PART = 0.5  # of the patches, to which a first map is fitted
 _LEAST_FIT = 0.2  # of the budget, for the fit itself: slow encoding must leave it some time
 
 
@@ -124,7 +125,9 @@ def map_anchored(
     )
     if on_first_map is not None:
         # without adjusted poses it would give wrong ones, without landmarks inexact ones
-        quick, _ = fit(began + options.budget, replace(options.fit, epochs=1))
+        patches = int(_FIRST_PART * options.fit.buffer_patches)
+        once = replace(options.fit, epochs=1, buffer_patches=patches)
+        quick, _ = fit(began + options.budget, once)
         on_first_map(finished(quick, landmarks, []))
     start = start.at(
         place_candidates(

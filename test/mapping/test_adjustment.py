@@ -267,6 +267,23 @@ class TestMounting:
         (known,) = adjusted(*wrong).known.values()
         np.testing.assert_allclose(known.given_from_cam, np.eye(4), atol=1e-6)
 
+    def test_is_found_where_poses_drift_too(self, sights):
+        given = off(self.GIVEN, degrees=0.2)
+        (known,) = adjusted(*given_at(sights, given)).known.values()
+        _, degrees = pose_error(np.array(known.given_from_cam), self.GIVEN_FROM_CAM)
+        assert degrees < 0.5
+
+    def test_is_found_with_a_wrong_calibration(self):
+        """Each by itself explains a part of what the other does."""
+        lens = Camera('plumb_bob', 320, 240, CAMERA.K, [-0.08, 0.02])
+        shot = views_of(TexturedPlane(), lens, POSES)
+        keyframes, candidates = given_at(views_of(TexturedPlane(), CAMERA, POSES), self.GIVEN)
+        keyframes = [replace(k, gray=seen.gray) for k, seen in zip(keyframes, shot, strict=True)]
+        (known,) = adjusted(keyframes, candidates).known.values()
+        _, degrees = pose_error(np.array(known.given_from_cam), self.GIVEN_FROM_CAM)
+        assert degrees < 0.5
+        assert known.camera.distortion[0] < -0.05
+
     def test_stays_as_given_when_told(self, sights):
         options = AdjustmentOptions(corners=600, mount_worth=0.0)
         found = adjusted(*given_at(sights, self.GIVEN), options)
