@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from aceg_ros.datasets.images import image_header, read_image, turned
 from aceg_ros.datasets.names import is_file
 from aceg_ros.datasets.plausibility import check_calibration
-from aceg_ros.errors import AcegError, CameraError, DatasetError, ImageError
+from aceg_ros.errors import AcegError, CameraError, DatasetError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.depth import register_depth
 from aceg_ros.geometry.poses import validate_pose
@@ -42,6 +42,12 @@ class Frame:
         image = self.load_image()
         _check_size(self.name, image.shape, self.camera)
         return image
+
+    def pose(self) -> NDArray[np.float64]:
+        """`world_from_cam` (4, 4); raises PoseError where there is none, or no rigid motion."""
+        if self.world_from_cam is None:
+            raise PoseError('has no pose')
+        return validate_pose(self.world_from_cam)
 
     def depth(self) -> NDArray[np.float32] | None:
         """Read depth along z in meters, (H, W) float32, 0 where unknown; None without depth.

@@ -19,7 +19,6 @@ from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.several import MapSet
-from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.maps.code import world_keyframes
 from aceg_ros.monitor import Monitor
 
@@ -85,7 +84,7 @@ def evaluate_place(
     alone: list[tuple[Array, Localization | LocalizationFailure]] = []
     for index, frame in enumerate(_posed(frames)):
         monitor.report('evaluate', index / len(frames), frame.name)
-        image, camera, pose = frame.image(), frame.camera, pose_of(frame)
+        image, camera, pose = frame.image(), frame.camera, frame.pose()
         own = _nearest_part(maps, pose)
         ranks.append(maps.ranked(image, camera).index(own))
         known, once = _timed(lambda: maps.localizers[own].localize(image, camera))  # noqa: B023
@@ -134,7 +133,7 @@ def simulate_ranking(
     ranks, seconds, alike = [], [], []
     names = list(own)
     for frame in _posed(frames):
-        right = names.index(_nearest_part(maps, pose_of(frame)))
+        right = names.index(_nearest_part(maps, frame.pose()))
         query = _descriptor(maps.localizers[names[right]], frame)
         start = time.perf_counter()
         similarity = torch.stack([(part @ query).max() for part in parts])

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.errors import ImageError, PoseError
-from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.inspection.agreement import Pair, make_pair
 from aceg_ros.inspection.looks import Look, look_at
 from aceg_ros.inspection.matching import Features, find_features
@@ -72,9 +71,7 @@ def compare_neighbors(frames: Sequence[Frame], monitor: Monitor) -> Views:
 def _see(frame: Frame) -> tuple[Array, Features, Look] | str:
     """Pose, features and look of a frame, or why it is left out."""
     try:
-        if frame.world_from_cam is None:
-            raise PoseError('has no pose')
-        pose, image = validate_pose(frame.world_from_cam), frame.image()
+        pose, image = frame.pose(), frame.image()
         return pose, find_features(image, frame.camera), look_at(image)
     except (ImageError, PoseError) as error:
         return f'{frame.name}: {error}'

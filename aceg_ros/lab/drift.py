@@ -30,7 +30,7 @@ def drifting(frames: Sequence[Frame], seed: int, focal_error: float = 0.0) -> li
         raise PoseError('two frames at least are needed for poses that drift')
     rng = np.random.default_rng(seed)
     count = len(frames)
-    steps = np.linalg.norm(np.diff([_pose(f)[:3, 3] for f in frames], axis=0), axis=1)
+    steps = np.linalg.norm(np.diff([f.pose()[:3, 3] for f in frames], axis=0), axis=1)
     unit = min(float(np.median(steps)) / _USUAL_STEP, 1.0)
     focal = 1 + rng.normal(0, focal_error)
     waves = np.zeros((count, 6))
@@ -39,7 +39,7 @@ def drifting(frames: Sequence[Frame], seed: int, focal_error: float = 0.0) -> li
         waves += np.outer(np.sin(phase), rng.normal(0, 1, 6))
     moved = []
     for frame, wave in zip(frames, waves, strict=True):
-        pose = _pose(frame).copy()
+        pose = frame.pose()
         pose[:3, 3] += _SHIFT * unit * wave[:3]
         pose[:3, :3] = so3_exp(np.radians(_TURN) * wave[3:]) @ pose[:3, :3]
         moved.append(replace(frame, world_from_cam=pose, camera=_with_focal(frame.camera, focal)))
@@ -51,9 +51,3 @@ def _with_focal(camera: Camera, factor: float) -> Camera:
     K[0, 0] *= factor
     K[1, 1] *= factor
     return Camera(camera.model, camera.width, camera.height, K, camera.distortion)
-
-
-def _pose(frame: Frame) -> np.ndarray:
-    if frame.world_from_cam is None:
-        raise PoseError(f'{frame.name} has no pose')
-    return frame.world_from_cam

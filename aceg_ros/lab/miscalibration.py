@@ -10,7 +10,6 @@ import numpy as np
 from aceg_ros.datasets.base import Frame
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.mapping.intrinsics import changed
-from aceg_ros.mapping.keyframes import pose_of
 
 # Focal length, principal point and distortion that are claimed, less those that are true.
 _CHANGE = np.array([0.01, 0.0, 0.0, 0.05, 0.0])
@@ -27,7 +26,7 @@ def miscalibrated(frames: Sequence[Frame]) -> list[Frame]:
     return [
         replace(
             frame,
-            world_from_cam=pose_of(frame) @ cam_from_given,
+            world_from_cam=frame.pose() @ cam_from_given,
             camera=changed(frame.camera, _CHANGE),
         )
         for frame in frames

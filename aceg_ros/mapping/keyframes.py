@@ -16,7 +16,6 @@ from aceg_ros.encoder.view import full_size, patch_rays, same_view
 from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.depth import smooth_depth
-from aceg_ros.geometry.poses import validate_pose
 from aceg_ros.mapping.options import MIN_KEYFRAMES
 from aceg_ros.maps.code import KnownCamera
 from aceg_ros.monitor import Monitor
@@ -156,13 +155,6 @@ def taken_by(keyframe: Keyframe, known: KnownCamera) -> Keyframe:
     return replace(keyframe, frame=frame, camera=camera, patches=patches, measured=measured)
 
 
-def pose_of(frame: Frame) -> np.ndarray:
-    """The frame's world_from_cam (4, 4), checked; raises PoseError when it has none."""
-    if frame.world_from_cam is None:
-        raise PoseError('has no pose')
-    return validate_pose(frame.world_from_cam)
-
-
 def patches_of(encoded: PatchFeatures, camera: Camera) -> Patches:
     """All patches of one encoded image, row by row; ``camera`` is that of its working size."""
     centers, rays = patch_rays(camera, encoded.stride)
@@ -175,7 +167,7 @@ def patches_of(encoded: PatchFeatures, camera: Camera) -> Patches:
 
 
 def _encode(frame: Frame, encoder: Encoder, use_depth: bool) -> Keyframe:
-    pose = pose_of(frame)
+    pose = frame.pose()
     image, camera = encoder.view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
     patches = patches_of(encoded, camera)

@@ -16,7 +16,6 @@ from aceg_ros.errors import AcegError
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization
-from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MIN_KEYFRAMES, ValidationOptions
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.maps.code import (
@@ -79,7 +78,7 @@ def validate_map(
     for index, frame in enumerate(held_out):
         monitor.report('validate', index / len(held_out), frame.name)
         try:
-            pose = pose_of(frame)
+            pose = frame.pose()
             found = localizer.localize(frame.image(), frame.camera)
         except AcegError as error:
             skipped.append(f'{frame.name}: {error}')

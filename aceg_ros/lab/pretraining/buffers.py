@@ -26,7 +26,6 @@ from aceg_ros.mapping.keyframes import (
     encode_changed_copies,
     encode_keyframes,
     patches_of,
-    pose_of,
 )
 from aceg_ros.mapping.options import FitOptions, MappingOptions
 from aceg_ros.monitor import Monitor
@@ -148,7 +147,7 @@ def _query_view(frame: Frame, encoder: Encoder, count: int, generator: torch.Gen
     image, camera = encoder.view(frame.image(), frame.camera)
     encoded = encoder.encode(image_tensor(image, encoder.device))
     patches = patches_of(encoded, camera).best(count)
-    pose = pose_of(frame)
+    pose = frame.pose()
     rays = patches.rays @ torch.from_numpy(pose[:3, :3]).float().T
     return _view(frame, camera, pose, patches.features, rays, generator)
 

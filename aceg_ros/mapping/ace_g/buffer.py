@@ -15,7 +15,6 @@ from aceg_ros.errors import FitError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse
 from aceg_ros.mapping.ace_g.schedule import AceGSchedule
-from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MIN_KEYFRAMES
 from aceg_ros.monitor import Monitor
 from aceg_ros.pose.ransac import MIN_RAY_Z
@@ -145,7 +144,7 @@ def changed_view(
 
     Raises ImageError or PoseError when the frame cannot be used.
     """
-    pose = pose_of(frame)
+    pose = frame.pose()
     image, working = frame.image(), frame.camera
     _, nominal = encoder.view(image, working)
     zoom = rng.uniform(*schedule.zoom) * nominal.K[0, 0] / working.K[0, 0]

@@ -15,7 +15,6 @@ from aceg_ros.mapping.ace_g.fit import ace_g_steps
 from aceg_ros.mapping.ace_g.memory import free_host_memory, free_memory, plan_memory
 from aceg_ros.mapping.consistency import consistent_frames
 from aceg_ros.mapping.info import new_map_info
-from aceg_ros.mapping.keyframes import pose_of
 from aceg_ros.mapping.options import MappingOptions
 from aceg_ros.mapping.origin import local_frames
 from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
@@ -67,7 +66,7 @@ def map_free(
         monitor,
     )
     skipped = lost + skipped
-    poses = np.stack([pose_of(frame) for frame in used])
+    poses = np.stack([frame.pose() for frame in used])
     mean = torch.from_numpy(poses[:, :3, 3].mean(axis=0)).float()
     start = _START_STD * torch.randn(schedule.tokens, regressor.config.dim, generator=generator)
     fit_began, losses, embeddings, close = time.monotonic(), [], start, 0.0
