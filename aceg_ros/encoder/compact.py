@@ -14,6 +14,7 @@ from torch import nn
 from aceg_ros.encoder.base import PatchFeatures
 from aceg_ros.encoder.files import bad_weights, check_images, read_tensors
 from aceg_ros.encoder.view import bounded_view
+from aceg_ros.encoder.winograd import Convolution
 from aceg_ros.files import write_atomically
 from aceg_ros.precision import half_precision
 
@@ -25,7 +26,7 @@ _COARSEST = 32  # inputs are padded to a multiple of the coarsest level's stride
 
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
     """A convolution with bias that keeps the size at stride 1, and a ReLU."""
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
+    convolution = Convolution(inputs, outputs, kernel, stride)
     nn.init.kaiming_normal_(convolution.weight, nonlinearity='relu')
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
     return nn.Sequential(convolution, nn.ReLU(inplace=True))
