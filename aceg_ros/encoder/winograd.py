@@ -1,4 +1,4 @@
-"""3x3 convolutions with half of the multiplications, on CPUs with AVX2.
+"""3x3 convolutions with fewer multiplications, on CPUs with AVX2.
 
 PyTorch takes oneDNN, which multiplies all. It also has NNPACK with Winograd's minimal filtering
 (Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016), but takes that for
