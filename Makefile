@@ -17,6 +17,7 @@ QUICK := $(filter-out test/test_examples.py,$(wildcard test/test_*.py)) \
 	test/geometry test/datasets test/pose test/maps test/recording test/tracking
 # A test process for each core; what the tests of a file share is made once.
 SIDE_BY_SIDE := $(BIN)/python -m pytest -n auto --dist loadfile
+# A process beside pytest, so that one that crashes is replaced; loadfile would wait for it for ever.
 ONE_BY_ONE := $(BIN)/python -m pytest -n 1
 # What fails (1: tests did, and nothing else went wrong) is tried once more, by processes and in ROS
 # domains of its own: after many minutes on a busy machine some of these are in a bad state.
