@@ -30,7 +30,8 @@ def drifting(frames: Sequence[Frame], seed: int, focal_error: float = 0.0) -> li
         raise PoseError('two frames at least are needed for poses that drift')
     rng = np.random.default_rng(seed)
     count = len(frames)
-    steps = np.linalg.norm(np.diff([f.pose()[:3, 3] for f in frames], axis=0), axis=1)
+    poses = [frame.pose() for frame in frames]
+    steps = np.linalg.norm(np.diff([pose[:3, 3] for pose in poses], axis=0), axis=1)
     unit = min(float(np.median(steps)) / _USUAL_STEP, 1.0)
     focal = 1 + rng.normal(0, focal_error)
     waves = np.zeros((count, 6))
@@ -38,8 +39,7 @@ def drifting(frames: Sequence[Frame], seed: int, focal_error: float = 0.0) -> li
         phase = 2 * np.pi * (number * np.arange(count) / count + rng.random())
         waves += np.outer(np.sin(phase), rng.normal(0, 1, 6))
     moved = []
-    for frame, wave in zip(frames, waves, strict=True):
-        pose = frame.pose()
+    for frame, pose, wave in zip(frames, poses, waves, strict=True):
         pose[:3, 3] += _SHIFT * unit * wave[:3]
         pose[:3, :3] = so3_exp(np.radians(_TURN) * wave[3:]) @ pose[:3, :3]
         moved.append(replace(frame, world_from_cam=pose, camera=_with_focal(frame.camera, focal)))

@@ -100,7 +100,7 @@ def fit_code(
 class _Adam:
     """Adam with a learning rate of each tensor (Kingma and Ba, ICLR 2015), by PyTorch's function.
 
-    `torch.optim.Adam` loads PyTorch's compiler, which takes two seconds of a map's first ten.
+    `torch.optim.Adam` loads PyTorch's compiler, for which a first map would wait two seconds.
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor]):

@@ -215,7 +215,7 @@ class TestSteps:
             torch.testing.assert_close(mine, other)
 
     def test_load_no_compiler(self):
-        """It takes two seconds and a hundred megabytes, and nothing here is compiled."""
+        """It takes two seconds, and nothing here is compiled."""
         program = (
             'import sys, torch; from aceg_ros.mapping.fit import _Adam; '
             'x = torch.ones(3, requires_grad=True); x.square().sum().backward(); '
