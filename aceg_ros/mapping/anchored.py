@@ -29,6 +29,7 @@ from aceg_ros.mapping.options import MIN_KEYFRAMES, FitOptions, MappingOptions
 from aceg_ros.mapping.origin import local_frames
 from aceg_ros.mapping.placement import place_candidates
 from aceg_ros.mapping.result import FitHistory, MappingResult, OnFirstMap
+from aceg_ros.mapping.selection import select_keyframes
 from aceg_ros.mapping.sweep import Candidates, SceneDepths, scene_depths, sweep, sweep_again
 from aceg_ros.mapping.tokens import anchored_code, choose_tokens
 from aceg_ros.mapping.validation import held_out_frames, validate_map
@@ -61,7 +62,13 @@ def map_anchored(
     began = time.monotonic()
     generator = torch.Generator().manual_seed(options.seed)
 
-    chosen, lost, notes = consistent_frames(_spread(frames, options.max_keyframes), monitor)
+    if len(frames) < MIN_KEYFRAMES:
+        raise FitError(
+            f'{len(frames)} images, but a map needs at least {MIN_KEYFRAMES}: record more views of '
+            'the place, from different positions'
+        )
+    selected = select_keyframes(frames, options.max_keyframes)
+    chosen, lost, notes = consistent_frames(selected, monitor)
     mapped, kept_out = held_out_frames(chosen, options.validation)
     mapped, origin = local_frames(mapped)
     keyframes, skipped = encode_keyframes(mapped, encoder, options.use_depth, monitor)
@@ -207,18 +214,6 @@ def _depth_note(keyframes: Sequence[Keyframe]) -> str:
     known = [float((k.measured > 0).float().mean()) for k in keyframes if k.measured is not None]
     share = f', for {100 * np.mean(known):.0f} % of their patches' if known else ''
     return f'depth: {len(known)} of {len(keyframes)} keyframes have it{share}'
-
-
-def _spread(frames: Sequence[Frame], limit: int) -> list[Frame]:
-    """At most ``limit`` frames, evenly over the recording."""
-    if len(frames) < MIN_KEYFRAMES:
-        raise FitError(
-            f'{len(frames)} images, but a map needs at least {MIN_KEYFRAMES}: record more views of '
-            'the place, from different positions'
-        )
-    if len(frames) <= limit:
-        return list(frames)
-    return [frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int)]
 
 
 def _hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:

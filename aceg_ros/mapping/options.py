@@ -246,7 +246,10 @@ class MappingOptions(Options):
         20.0, 'The same for images that join a map, by "aceg map --extend".', 's', low=0.001
     )
     max_keyframes: int = option(
-        400, 'Highest number of keyframes. Of a longer recording they are chosen evenly.', low=1
+        400,
+        'Highest number of keyframes. Of a longer recording half are chosen evenly in time, half '
+        'for the views that they add.',
+        low=1,
     )
     part_keyframes: int = option(
         200,
