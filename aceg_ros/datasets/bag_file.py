@@ -191,12 +191,17 @@ class BagFile:
 
     def _plain(self, file: Path) -> Path:
         """The file itself, or where it was unpacked for as long as the bag is open."""
-        if file.suffix != COMPRESSED_SUFFIX:
+        misnamed = file.suffix == ROS1_SUFFIX and file.is_dir()
+        if file.suffix != COMPRESSED_SUFFIX and not misnamed:
             return file
         if self._unpacked is None:
             self._unpacked = TemporaryDirectory(prefix='aceg_bag_')
         plain = Path(self._unpacked.name) / file.stem
-        decompress_file(file, plain)
+        if misnamed:
+            # `ros2 bag record -o drive.bag` makes such a folder; rosbags expects a bag of ROS 1.
+            plain.symlink_to(file.resolve(), target_is_directory=True)
+        else:
+            decompress_file(file, plain)
         return plain
 
 

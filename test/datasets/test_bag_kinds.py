@@ -276,6 +276,11 @@ class TestPixels:
 
 
 class TestStorage:
+    def test_a_folder_that_is_named_as_a_bag_of_ros1(self, bag):
+        path = bag(camera() + poses())
+        named = path.rename(path.parent / 'drive.bag')
+        check_poses(open_dataset(named))
+
     @pytest.mark.parametrize('plugin', list(StoragePlugin))
     @pytest.mark.parametrize('mode', [CompressionMode.FILE, CompressionMode.MESSAGE])
     def test_compressed_without_metadata(self, bag, plugin, mode):
