@@ -65,7 +65,7 @@ class CodeReader(Protocol):
         """
 
     def mean_similarity(self, patches: ImagePatches) -> float | None:
-        """How similar the patches are to the most similar of the map; None where unknown."""
+        """Mean similarity of patches to the most similar of the map; None where unknown."""
 
     def alternatives(self, patches: ImagePatches, first: Prediction) -> Matches | None:
         """Other places where the patches could be, several for a patch; None where unknown."""
