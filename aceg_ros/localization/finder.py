@@ -214,10 +214,12 @@ class PoseFinder:
     def _covariance(self, candidate: Candidate) -> np.ndarray:
         """All that is known of the error of a pose, (6, 6)."""
         found, evidence, rival = candidate.found, candidate.evidence, candidate.rival
-        factor = self._spacing.factor(evidence.distance, evidence.angle)
+        info, away = self._code.info, (evidence.distance, evidence.angle)
         covariance = pose_uncertainty(
             candidate.aligned, candidate.settled, self._code.keyframes, self._options.uncertainty
-        ) + found.map_error(factor * self._code.info.view_error)
+        )
+        covariance = self._spacing.scale(info.covariance_scale, *away) * covariance
+        covariance += found.map_error(self._spacing.factor(*away) * info.view_error)
         if rival.world_from_cam is None or rival.margin >= self._options.gate.min_rival_margin:
             return covariance
         doubt = 1 - found.confidence

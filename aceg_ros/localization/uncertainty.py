@@ -66,6 +66,14 @@ class Spacing:
         relative = min(max((distance + angle) / self._usual, _NEAREST), _FARTHEST)
         return float(relative**2 if relative < 1 else relative)
 
+    def scale(self, held_out: float, distance: float, angle: float) -> float:
+        """The part of its covariance that a view needs, where held-out ones need ``held_out``.
+
+        That holds for views as near to keyframes. What lies farther off was not tested, so that it
+        becomes all of it there, with the square of the distance.
+        """
+        return 1 - (1 - held_out) / max(self.factor(distance, angle), 1.0) ** 2
+
 
 def _usual_spacing(keyframes: Array, depth: float) -> float:
     """Median of distances, as parts of ``depth``, and angles between neighbors; 0 if unknown."""

@@ -34,7 +34,9 @@ _MANY_FRAMES = 24  # of which a few can be spared
 
 Code = TypeVar('Code', AnchoredCode, FreeCode)
 
+_MEDIAN = float(chdtri(6, 0.5))  # of the normalized error squared of poses, which is chi-squared
 _MOST_ANGLE = 0.1
+_LEAST_SCALE = 0.1  # of covariances
 
 
 def held_out_frames(
@@ -71,7 +73,7 @@ def validate_map(
     # A new map does not know yet how far its scene is, by which answers find its recorded frame.
     known = code.info.quality
     known = replace(known, median_depth=known.median_depth or depths.median)
-    info = replace(code.info, quality=known, view_error=0.0)
+    info = replace(code.info, quality=known, view_error=0.0, covariance_scale=1.0)
     localizer = Localizer(replace(code, info=info), engine)
     tested: list[_Tested] = []
     localized = []
@@ -95,6 +97,7 @@ def validate_map(
         quality,
         _angular_error(localized, before, options),
         _view_error(localized, options),
+        _covariance_scale(localized, options),
     )
     return replace(code, info=info)
 
@@ -139,6 +142,17 @@ def _view_error(found: list[tuple[Localization, np.ndarray]], options: Validatio
     return _drawn_towards(missing, len(found), 0.0, options)
 
 
+def _covariance_scale(
+    found: list[tuple[Localization, np.ndarray]], options: ValidationOptions
+) -> float:
+    """The part of covariances that is enough, given true poses; drawn towards all of it."""
+    if not found:
+        return 1.0
+    enough = np.median(_normalized(found, [answer.covariance for answer, _ in found])) / _MEDIAN
+    share = len(found) / (len(found) + options.usual_weight)
+    return float(np.clip(enough**share, _LEAST_SCALE, 1.0))
+
+
 def _simple_covariance(answer: Localization, angle: float) -> np.ndarray:
     """(6, 6) of the residuals, and a map error in rad."""
     if answer.residual_covariance is None:  # which the localizer always gives
@@ -152,17 +166,24 @@ def _missing_angle(
     """The map error (rad) with which the median normalized error squared is chi-squared's."""
 
     def excess(angle: float) -> float:
-        normalized = [
-            mahalanobis2(pose_residual(pose, f.world_from_cam), covariance + f.map_error(angle))
-            for (f, pose), covariance in zip(found, covariances, strict=True)
-        ]
-        return float(np.median(normalized)) - float(chdtri(6, 0.5))
+        wider = [c + f.map_error(angle) for (f, _), c in zip(found, covariances, strict=True)]
+        return float(np.median(_normalized(found, wider))) - _MEDIAN
 
     if not found or excess(0.0) <= 0:
         return 0.0
     if excess(_MOST_ANGLE) >= 0:
         return _MOST_ANGLE
     return float(brentq(excess, 0.0, _MOST_ANGLE, xtol=1e-6))
+
+
+def _normalized(
+    found: list[tuple[Localization, np.ndarray]], covariances: Sequence[np.ndarray]
+) -> list[float]:
+    """The error squared of each, by a covariance (6, 6) of its own."""
+    return [
+        mahalanobis2(pose_residual(pose, answer.world_from_cam), covariance)
+        for (answer, pose), covariance in zip(found, covariances, strict=True)
+    ]
 
 
 def _drawn_towards(measured: float, count: int, usual: float, options: ValidationOptions) -> float:

@@ -92,6 +92,7 @@ class Session:
     quality: MapQuality = field(default_factory=MapQuality)
     angular_error: float = 0.0  # rad
     view_error: float = 0.0  # rad
+    covariance_scale: float = 1.0
     # Takes places in the frame of the poses that were mapped to the map's; a scale may be in it.
     world_from_poses: Matrix4 = AS_GIVEN
 
@@ -109,6 +110,7 @@ class Session:
             MapQuality.from_dict(values['quality']),
             float(values['angular_error']),
             float(values.get('view_error', 0.0)),
+            float(values.get('covariance_scale', 1.0)),
             as_matrix4(values['world_from_poses']),
         )
 
@@ -153,6 +155,8 @@ class MapInfo:
     # residuals of one image do not show, and what covariances lack even so.
     angular_error: float = 0.0
     view_error: float = 0.0
+    # Or else the part of them that is enough near the mapped views, at most 1.
+    covariance_scale: float = 1.0
     # What the numbers of the code are relative to, in the frame of the mapping poses, map units.
     origin: Vector3 = (0.0, 0.0, 0.0)
     sessions: tuple[Session, ...] = ()  # what it was made from, `MOST_SESSIONS` at most

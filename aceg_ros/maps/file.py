@@ -344,6 +344,7 @@ def _info(values: dict[str, Any]) -> MapInfo:
         quality=MapQuality.from_dict(values['quality']),
         angular_error=float(values['angular_error']),
         view_error=float(values.get('view_error', 0.0)),
+        covariance_scale=float(values.get('covariance_scale', 1.0)),
         origin=_vector(values['origin']),
         sessions=tuple(Session.from_dict(session) for session in values['sessions']),
         place=str(values['place']),

@@ -204,11 +204,19 @@ def without_session(code: MapCode, name: str) -> AnchoredCode:
 
 
 def judged(
-    info: MapInfo, quality: MapQuality, angular_error: float, view_error: float = 0.0
+    info: MapInfo,
+    quality: MapQuality,
+    angular_error: float,
+    view_error: float = 0.0,
+    covariance_scale: float = 1.0,
 ) -> MapInfo:
     """The info with what a test found of the session that came last."""
     last = replace(
-        info.sessions[-1], quality=quality, angular_error=angular_error, view_error=view_error
+        info.sessions[-1],
+        quality=quality,
+        angular_error=angular_error,
+        view_error=view_error,
+        covariance_scale=covariance_scale,
     )
     return _with_sessions(info, (*info.sessions[:-1], last))
 
@@ -269,6 +277,7 @@ def _with_sessions(info: MapInfo, sessions: tuple[Session, ...]) -> MapInfo:
         quality=_quality(sessions),
         angular_error=max(session.angular_error for session in sessions),
         view_error=max(session.view_error for session in sessions),
+        covariance_scale=max(session.covariance_scale for session in sessions),
     )
 
 

@@ -224,6 +224,17 @@ class TestCovariance:
         assert (distance > 0.5).all()
         assert (distance < 6.0).all()
 
+    def test_is_smaller_where_held_out_views_were_more_exact(self, mapped, engine, query):
+        answers = []
+        for scale in (1.0, 0.25):
+            info = replace(mapped.code.info, covariance_scale=scale, view_error=0.0)
+            code = replace(mapped.code, info=info)
+            answers.append(Localizer(code, engine).localize(query.image(), query.camera))
+        whole, part = (answer.covariance for answer in answers)
+        assert 0.24 < part[0, 0] / whole[0, 0] < 0.99
+        np.testing.assert_allclose(part, whole * part[0, 0] / whole[0, 0], rtol=1e-9)
+        assert answers[0].confidence == answers[1].confidence
+
     def test_confidence_does_not_depend_on_it(self, mapped, engine, query, found):
         """The confidence model was trained with another covariance, and keeps it."""
         options = configured(LocalizationOptions(), {'uncertainty.depth': 0.5})

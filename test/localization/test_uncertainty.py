@@ -219,3 +219,10 @@ class TestSpacing:
 
     def test_nothing_is_known_of_the_view(self):
         assert Spacing(self.LINE, self.ONE, 2.0).factor(np.nan, np.nan) == 1.0
+
+    def test_what_held_out_views_show_holds_near_keyframes(self):
+        spacing = Spacing(self.LINE, self.ONE, 2.0)
+        near, beside, far = (spacing.scale(0.2, meters / 2.0, 0.0) for meters in (0.03, 0.1, 0.25))
+        assert (near, beside) == pytest.approx((0.2, 0.2))
+        assert far == pytest.approx(1 - 0.8 / 2.5**2)
+        assert spacing.scale(1.0, 5.0, 1.0) == 1.0

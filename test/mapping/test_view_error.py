@@ -1,4 +1,4 @@
-"""The error that covariances lack, measured on held-out views."""
+"""What covariances lack, or have too much, as held-out views show."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.localization.result import Localization
 from aceg_ros.mapping.options import ValidationOptions
-from aceg_ros.mapping.validation import _view_error
+from aceg_ros.mapping.validation import _covariance_scale, _view_error
 
 DISTANCE = 4.0  # m, of the scene
 CLAIMED = 1e-3  # rad
@@ -52,3 +52,27 @@ def test_is_less_where_few_views_tell():
     )
     assert doubtful == pytest.approx(sure * np.sqrt(3 / 5))
     assert _view_error([], ValidationOptions()) == 0.0
+
+
+class TestCovarianceScale:
+    def test_is_what_errors_need(self):
+        found = views(200, 0.5 * CLAIMED, np.random.default_rng(0))
+        assert _covariance_scale(found, ValidationOptions()) == pytest.approx(0.25, rel=0.15)
+
+    def test_is_one_where_covariances_are_too_small(self):
+        found = views(200, 2 * CLAIMED, np.random.default_rng(0))
+        assert _covariance_scale(found, ValidationOptions()) == 1.0
+
+    def test_is_nearer_to_one_where_few_views_tell(self):
+        found = views(4, 0.5 * CLAIMED, np.random.default_rng(0))
+        sure, doubtful = (
+            _covariance_scale(found, ValidationOptions(usual_weight=weight))
+            for weight in (0.0, 2.0)
+        )
+        assert sure < 0.6
+        assert doubtful == pytest.approx(sure ** (4 / 6))
+        assert _covariance_scale([], ValidationOptions()) == 1.0
+
+    def test_is_never_next_to_nothing(self):
+        found = views(200, 1e-6, np.random.default_rng(0))
+        assert _covariance_scale(found, ValidationOptions()) == 0.1
