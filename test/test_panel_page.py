@@ -36,6 +36,7 @@ FIT = {
     'map': '/maps/kitchen.aceg',
     'quality': 'fair',
     'advice': 'record more views around the door',
+    'notes': 'poses were adjusted by 2 cm',
 }
 STATE = {
     'camera': {'number': 1, 'words': ''},
@@ -167,6 +168,7 @@ def test_shows_how_a_fit_goes_and_what_it_made(shown):
     assert shown.text('quality') == 'Quality: fair.'
     assert 'saved as /maps/kitchen.aceg' in shown.text('result-words')
     assert shown.text('advice') == 'Advice: record more views around the door'
+    assert shown.text('notes') == 'poses were adjusted by 2 cm'
     shown.tell(mapper={'fit': FIT | {'state': 'failed', 'detail': 'no memory'}})
     assert (shown.text('quality'), shown.text('advice')) == ('Fit failed.', 'no memory')
 

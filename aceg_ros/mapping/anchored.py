@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -157,7 +158,9 @@ def map_anchored(
     deadline = max(
         began + options.budget * (1 - _RESERVE), time.monotonic() + _LEAST_FIT * options.budget
     )
+    before = time.monotonic() - began
     fitted, history = fit(deadline, options.fit)
+    notes += _short_budget(options.budget, before, history)
     code = finished(fitted, landmarks, skipped)
     return MappingResult(code, history, skipped, time.monotonic() - began, notes)
 
@@ -214,6 +217,17 @@ def _depth_note(keyframes: Sequence[Keyframe]) -> str:
     known = [float((k.measured > 0).float().mean()) for k in keyframes if k.measured is not None]
     share = f', for {100 * np.mean(known):.0f} % of their patches' if known else ''
     return f'depth: {len(known)} of {len(keyframes)} keyframes have it{share}'
+
+
+def _short_budget(budget: float, before: float, history: FitHistory) -> list[str]:
+    """By which budget the fit, begun after ``before`` seconds, would have had all its steps."""
+    if history.completed >= 1:
+        return []
+    needed = (before + history.seconds / history.completed) / (1 - _RESERVE)
+    return [
+        f'the fit had time for {100 * history.completed:.0f} % of its steps: a budget of '
+        f'{5 * math.ceil(needed / 5)} s, not {budget:g}, would be enough here'
+    ]
 
 
 def _hidden_views(pairs: ViewPairs, near_view_angle: float) -> np.ndarray:

@@ -56,6 +56,7 @@ class FitResult:
     map_bytes: int
     quality: MapQuality
     skipped: list[str]  # frames left out: 'name: reason'
+    notes: list[str]  # what else there is to know
     device: str
 
 

@@ -94,7 +94,7 @@ def fit_code(
             mean, close = (sums / done).tolist()
             losses.append(mean)
     final = replace(code, **{name: values.detach() for name, values in fitted.items()})
-    return final, FitHistory(losses, close, pace.seconds)
+    return final, FitHistory(losses, close, pace.seconds, pace.completed)
 
 
 class _Adam:
@@ -150,6 +150,11 @@ class _Pace:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._began
+
+    @property
+    def completed(self) -> float:
+        """The part of the steps that are done."""
+        return self._done / self._steps
 
     @property
     def learning_rate(self) -> float:

@@ -19,6 +19,7 @@ class FitHistory:
     losses: list[float]  # mean of each pass over the buffer
     inlier_ratio: float  # how much of what patches read is within 10 px at the end
     seconds: float
+    completed: float = 1.0  # part of the steps that there was time for
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,7 @@ def _fit(job: dict[str, Any], report: _Reporter, cancelled: threading.Event) -> 
         'map_bytes': size,
         'quality': result.code.info.quality.to_dict(),
         'skipped': [*dataset.skipped, *result.skipped],
+        'notes': [*dataset.notes, *result.notes],
         'device': str(engine.encoder.device),
     }
 

@@ -30,6 +30,7 @@ class FitValues:
     map: str = ''  # file; empty while the map is not saved
     quality: str = ''
     advice: str = ''
+    notes: str = ''  # such as poses that were adjusted, or a budget that was too small
 
 
 @dataclass(frozen=True)

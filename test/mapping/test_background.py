@@ -81,6 +81,13 @@ def test_fits_and_reports(job):
     assert all(0 <= report.remaining <= job.options.budget for report in listener.reports)
 
 
+def test_tells_what_else_there_is_to_know(job):
+    listener = Listener()
+    BackgroundFit(replace(job, options=replace(job.options, budget=0.5)), listener)
+    (note,) = listener.wait().result.notes
+    assert 'a budget of' in note
+
+
 def test_joins_a_map(job, mapped, tmp_path):
     old = tmp_path / 'old.aceg'
     write_map(old, mapped.code)

@@ -72,6 +72,16 @@ class TestMap:
         assert losses[-1] < losses[0] - 0.3
         assert 0.2 < mapped.history.inlier_ratio <= 1.0
 
+    def test_a_budget_that_is_too_small_is_said(self, views, mapped, engine, quick):
+        short = map_scene(views, engine, replace(quick, budget=0.5))
+        assert short.history.completed == pytest.approx(1 / 3)
+        (note,) = [note for note in short.notes if 'budget' in note]
+        assert note.startswith('the fit had time for 33 % of its steps')
+        enough = float(note.split('a budget of ')[1].split(' s')[0])
+        assert short.seconds < enough < 5 * short.seconds + 10
+        assert mapped.history.completed == 1.0
+        assert not any('budget' in note for note in mapped.notes)
+
     def test_same_seed_same_map(self, mapped, views, engine, quick):
         again = map_scene(views, engine, quick)
         np.testing.assert_array_equal(again.code.anchors, mapped.code.anchors)

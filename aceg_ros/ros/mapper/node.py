@@ -165,6 +165,8 @@ class MapperNode(Node):
                 self.get_logger().info(f'fit: {told.message}')
             else:
                 self.get_logger().warning(f'fit: {told.message}')
+            for note in report.result.notes if report.result else ():
+                self.get_logger().info(f'fit: {note}')
 
     def _fit_report(self) -> Report:
         if self._fit is None:

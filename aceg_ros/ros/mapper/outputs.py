@@ -127,6 +127,7 @@ def fit_report(fit: FitReport, recorded: int, saved: Path | None) -> Report:
             map='' if saved is None else str(saved),
             quality=result.quality.rating.value,
             advice=result.quality.advice,
+            notes='; '.join(result.notes),
         )
     return Report(level, message, asdict(values))
 

@@ -150,6 +150,7 @@ function showMapper(mapper) {
     say($('quality'), done ? `Quality: ${fit.quality}.` : `Fit ${fit.state}.`);
     say($('result-words'), done ? describe(fit) : '');
     say($('advice'), done ? (fit.quality === 'good' ? '' : `Advice: ${fit.advice}`) : fit.detail);
+    say($('notes'), done ? fit.notes || '' : '');
   }
 }
 
