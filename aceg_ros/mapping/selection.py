@@ -19,6 +19,7 @@ from aceg_ros.geometry.poses import project_rotation, rotation_angle_deg
 # Where tracking is lost, poses may be far from all others, and would be chosen first. So no more
 # than the rest is chosen by pose. What is even in time also has all light that there was.
 _EVENLY = 0.5
+_STEADY = 0.95  # of the steps between frames; the longest ones may be jumps of a tracker
 _LEAST_TURN = 0.01  # rad in all, of a camera that never turns
 
 
@@ -48,11 +49,15 @@ def select_keyframes(frames: Sequence[Frame], limit: int) -> list[Frame]:
 def _places(poses: Array) -> Array:
     """Points (N, 12) that are as far apart as views (N, 4, 4) differ, in map units."""
     rotations, centers = project_rotation(poses[:, :3, :3]), poses[:, :3, 3]
-    moved = np.linalg.norm(np.diff(centers, axis=0), axis=1).sum()
-    turned = np.deg2rad(rotation_angle_deg(rotations[1:], rotations[:-1])).sum()
+    moved = _in_all(np.linalg.norm(np.diff(centers, axis=0), axis=1))
+    turned = _in_all(np.deg2rad(rotation_angle_deg(rotations[1:], rotations[:-1])))
     scale = moved / max(turned, _LEAST_TURN) or 1.0
     # |A - B|_F / sqrt(2) = 2 sin(angle / 2), which is the angle where that is small.
     return np.concatenate([centers, scale / math.sqrt(2.0) * rotations.reshape(-1, 9)], axis=1)
+
+
+def _in_all(steps: Array) -> float:
+    return float(np.sort(steps)[: math.ceil(_STEADY * len(steps))].sum())
 
 
 def _spread(points: Array, count: int) -> list[int]:
