@@ -96,5 +96,5 @@ def _filter_row(run: Run) -> list[str]:
         run.name,
         f'{100 * position:.2f} cm',
         f'{np.degrees(rotation):.2f}°',
-        f'{run.normalized[run.measured].mean() / 6:.2f}',
+        f'{run.normalized.mean() / 6:.2f}',
     ]

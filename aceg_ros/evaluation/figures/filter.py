@@ -27,7 +27,7 @@ def draw_filter(path: Path, results: Sequence[FrameResult], runs: Sequence[Run])
         above.set_title('Poses')
         filtered = np.array([r.frame.stamp for r in results]) - first
         for run, color in zip(runs, SERIES, strict=False):
-            along = 100.0 * np.linalg.norm(run.errors[:, :3], axis=1)
+            along = 100.0 * np.linalg.norm(run.errors[0, :, :3], axis=1)
             label = f'covariances: {run.name} ({100.0 * run.rms[0]:.1f} cm)'
             below.plot(filtered[-len(along) :], along, color=color, linewidth=1.4, label=label)
         below.set_title('Filter')
