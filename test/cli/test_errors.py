@@ -22,6 +22,9 @@ from aceg_ros.errors import FitError
 from aceg_ros.mapping import anchored
 from aceg_ros.maps.file import read_map, write_map
 
+# One pass of the fit, for which any budget is enough.
+ROUGH = ('--tokens', 300, '--budget', 1, '--set', 'mapping.fit.epochs=1')
+
 
 def assert_said(outcome, *words):
     """The error is one `aceg: ...` with these words in it, no traceback."""
@@ -152,7 +155,7 @@ class TestOldMap:
             raise OSError(errno.ENOSPC, 'No space left on device')
 
         monkeypatch.setattr(os, 'fsync', full)
-        outcome = aceg('map', recording, '-o', room_map, '--tokens', 300, '--budget', 1)
+        outcome = aceg('map', recording, '-o', room_map, *ROUGH)
         assert_said_in_one_line(outcome, 'No space left on device', 'nothing there was changed')
         assert room_map.read_bytes() == before
         assert list(room_map.parent.iterdir()) == [room_map]
@@ -245,7 +248,7 @@ class TestOutputs:
         assert 'of 8 images' in outcome.out  # the figures are not lost
 
     def test_map(self, aceg, recording, nowhere):
-        outcome = aceg('map', recording, '-o', nowhere, '--tokens', 300, '--budget', 1)
+        outcome = aceg('map', recording, '-o', nowhere, *ROUGH)
         assert_said_in_one_line(outcome, 'could not be written')
 
 

@@ -100,6 +100,9 @@ def test_record_and_map(mapper, robot, t, views, localizer, tmp_path):
     assert any(m['detail'].startswith('loss') for m in running)
     wait_until(lambda: str(tmp_path / 'place.aceg') in localizer)
     mapper.process.wait_for_output('the localizer has loaded')
+    # Seconds are too few for all passes of a fit.
+    assert 'a budget of' in end['notes']
+    mapper.process.wait_for_output('a budget of')
 
 
 def test_killed_then_fitted_again_and_saved(mapper, filled, localizer, tmp_path):
