@@ -10,6 +10,7 @@ poses, in float64: the localizer's answers, `world_points` and `world_keyframes`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
@@ -108,11 +109,21 @@ class Session:
             str(values['created']),
             tuple(int(camera) for camera in values['cameras']),
             MapQuality.from_dict(values['quality']),
-            float(values['angular_error']),
-            float(values.get('view_error', 0.0)),
-            float(values.get('covariance_scale', 1.0)),
+            *as_errors(values),
             as_matrix4(values['world_from_poses']),
         )
+
+
+def as_errors(values: Mapping[str, Any]) -> tuple[float, float, float]:
+    """`angular_error`, `view_error` and `covariance_scale` of a map or session.
+
+    Raises KeyError, TypeError or ValueError for anything else.
+    """
+    angle, view = float(values['angular_error']), float(values.get('view_error', 0.0))
+    scale = float(values.get('covariance_scale', 1.0))
+    if not (0 <= angle < math.inf and 0 <= view < math.inf and 0 < scale <= 1):
+        raise ValueError(f'{angle} and {view} are no errors, or {scale} is no scale')
+    return angle, view, scale
 
 
 def as_matrix4(rows: Any) -> Matrix4:

@@ -35,6 +35,7 @@ from aceg_ros.maps.code import (
     MapQuality,
     Session,
     Vector3,
+    as_errors,
 )
 
 VERSION = '8'
@@ -334,6 +335,7 @@ def _digest(text: str, tensors: dict[str, np.ndarray]) -> str:
 
 
 def _info(values: dict[str, Any]) -> MapInfo:
+    angular_error, view_error, covariance_scale = as_errors(values)
     return MapInfo(
         encoder=str(values['encoder']),
         regressor=str(values['regressor']),
@@ -342,9 +344,9 @@ def _info(values: dict[str, Any]) -> MapInfo:
         frame_id=str(values['frame_id']),
         created=str(values['created']),
         quality=MapQuality.from_dict(values['quality']),
-        angular_error=float(values['angular_error']),
-        view_error=float(values.get('view_error', 0.0)),
-        covariance_scale=float(values.get('covariance_scale', 1.0)),
+        angular_error=angular_error,
+        view_error=view_error,
+        covariance_scale=covariance_scale,
         origin=_vector(values['origin']),
         sessions=tuple(Session.from_dict(session) for session in values['sessions']),
         place=str(values['place']),
