@@ -10,11 +10,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from aceg_ros.datasets.base import Frame
 from aceg_ros.errors import PoseError
 from aceg_ros.geometry.cameras import Array
-from aceg_ros.geometry.poses import project_rotation, rotation_angle_deg
+from aceg_ros.geometry.poses import rotation_angle_deg
 
 # Where tracking is lost, poses may be far from all others, and would be chosen first. So no more
 # than the rest is chosen by pose. What is even in time also has all light that there was.
@@ -48,7 +49,7 @@ def select_keyframes(frames: Sequence[Frame], limit: int) -> list[Frame]:
 
 def _places(poses: Array) -> Array:
     """Points (N, 12) that are as far apart as views (N, 4, 4) differ, in map units."""
-    rotations, centers = project_rotation(poses[:, :3, :3]), poses[:, :3, 3]
+    rotations, centers = poses[:, :3, :3], poses[:, :3, 3]
     moved = _in_all(np.linalg.norm(np.diff(centers, axis=0), axis=1))
     turned = _in_all(np.deg2rad(rotation_angle_deg(rotations[1:], rotations[:-1])))
     scale = moved / max(turned, _LEAST_TURN) or 1.0
@@ -64,13 +65,11 @@ def _spread(points: Array, count: int) -> list[int]:
     """Indices of ``count`` of more points (N, D): some evenly, then always the farthest one."""
     evenly = np.linspace(0, len(points) - 1, max(round(_EVENLY * count), 1)).round().astype(int)
     chosen = evenly.tolist()
-    distance = np.full(len(points), np.inf)
-    for index in chosen:
-        distance = np.minimum(distance, np.linalg.norm(points - points[index], axis=1))
+    distance = cdist(points, points[chosen]).min(axis=1)
     distance[chosen] = -1.0  # not twice, also where all points are the same
     while len(chosen) < count:
         farthest = int(distance.argmax())
         chosen.append(farthest)
         distance = np.minimum(distance, np.linalg.norm(points - points[farthest], axis=1))
-        distance[chosen] = -1.0
+        distance[farthest] = -1.0
     return chosen
