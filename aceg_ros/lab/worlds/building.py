@@ -93,21 +93,24 @@ def record_building(
     """Record a walk through each room, and views beside it; gives the two recordings in ``folder``.
 
     ``mapping`` and ``queries`` are the views of a room. The latter are up to 0.5 m and 30 degrees
-    off the walk. Poses are those of the building. Recordings that are there already stay as they
-    are. Raises StorageError when the disk does not take them.
+    off the walk. Poses are those of the building. Views that are there already stay as they are,
+    and the rest is added. Raises StorageError when the disk does not take them.
     """
     monitor = monitor or Monitor()
-    folders = folder / 'mapping', folder / 'queries'
-    if all(map(is_recording, folders)):
-        return folders
-    writers = [RecordingWriter(path, _CAMERA, image_suffix='.jpg') for path in folders]
+    folders, views = (folder / 'mapping', folder / 'queries'), (mapping, queries)
+    writers = [
+        RecordingWriter(path, None if is_recording(path) else _CAMERA, image_suffix='.jpg')
+        for path in folders
+    ]
+    whole = min(len(writer) // count for writer, count in zip(writers, views, strict=True))
     one_thread = partial(torch.set_num_threads, 1)
     with ProcessPoolExecutor(processes, get_context('spawn'), one_thread) as pool:
-        shots = pool.map(partial(_take, mapping, queries), rooms)
-        for room, taken in zip(rooms, shots, strict=True):
-            monitor.report('render', room.number / len(rooms), room.name)
-            for writer, (images, poses) in zip(writers, taken, strict=True):
-                for image, pose in zip(images, poses, strict=True):
+        shots = pool.map(partial(_take, mapping, queries), rooms[whole:])
+        for index, taken in enumerate(shots, start=whole):
+            monitor.report('render', index / len(rooms), rooms[index].name)
+            for writer, count, (images, poses) in zip(writers, views, taken, strict=True):
+                done = len(writer) - index * count
+                for image, pose in zip(images[done:], poses[done:], strict=True):
                     writer.add(image, pose, len(writer) / _RATE)
     return folders
 

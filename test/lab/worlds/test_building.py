@@ -37,3 +37,17 @@ def test_recordings(tmp_path):
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')}
     assert record_building(tmp_path, rooms, mapping=4, queries=2) == folders
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')} == kept
+
+
+def test_a_recording_that_was_stopped_is_completed(tmp_path):
+    rooms = building_rooms(3, BuildingOptions(rooms=2, floors=2, twins=0.0))
+    whole, stopped = tmp_path / 'whole', tmp_path / 'stopped'
+    record_building(whole, rooms, mapping=2, queries=1)
+    record_building(stopped, rooms[:1], mapping=2, queries=1)
+    index = stopped / 'queries' / 'poses.txt'
+    index.write_text(index.read_text().splitlines(keepends=True)[0])  # its one view came too late
+    record_building(stopped, rooms, mapping=2, queries=1)
+    for name in ('mapping', 'queries'):
+        poses = (whole / name / 'poses.txt').read_text()
+        assert (stopped / name / 'poses.txt').read_text() == poses
+        assert len(poses.splitlines()) == 1 + 2 * (2 if name == 'mapping' else 1)
