@@ -191,7 +191,9 @@ def _map(
     bar = ProgressBar()
 
     def write(code: MapCode) -> int:
-        return write_map(output, replace(code, info=replace(code.info, place=place)))
+        # A part that is extended stays one of its place.
+        info = replace(code.info, place=place or code.info.place)
+        return write_map(output, replace(code, info=info))
 
     def write_first(code: MapCode) -> None:
         write(code)

@@ -88,8 +88,10 @@ class EncodedImage:
 
     def given_pixels(self, points2d: Array) -> Array:
         """Where pixels (N, 2) of the working image are in the image as given."""
-        full = full_size(points2d, self.view_camera, self.camera)
-        return self.camera.turned_pixels(full, -self.turn)
+        # Turned back first: an encoder may have cut the image at its right and its bottom.
+        upright = self.view_camera.turned_pixels(points2d, -self.turn)
+        view_camera, camera = (each.turned(-self.turn) for each in (self.view_camera, self.camera))
+        return full_size(upright, view_camera, camera)
 
     @cached_property
     def half(self) -> EncodedImage | None:

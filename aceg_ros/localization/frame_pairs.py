@@ -14,10 +14,10 @@ from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.text import TextError, read_text
 from aceg_ros.datasets.trajectory import Trajectory
 from aceg_ros.errors import AlignmentError, DatasetError, ImageError, PoseError
-from aceg_ros.geometry.poses import pose_from_tum, pose_to_tum
+from aceg_ros.geometry.poses import inverse, pose_from_tum, pose_to_tum, shifted
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization
-from aceg_ros.maps.code import AnchoredCode, world_keyframes
+from aceg_ros.maps.code import AnchoredCode, session_mount
 from aceg_ros.monitor import Monitor
 from aceg_ros.pose.frames import FramePairs
 
@@ -39,8 +39,9 @@ def keyframe_pairs(
 ) -> FramePairs:
     """The keyframes of a map whose stamps lie in a trajectory in the other frame.
 
-    ``mount`` (4, 4) is the pose of the camera in the body that the trajectory is of. Raises
-    AlignmentError where the map does not know when its keyframes were taken, or no stamp matches.
+    Their poses are those recorded. ``mount`` (4, 4) is the pose of the camera in the body that the
+    trajectory is of. Raises AlignmentError where the map does not know when its keyframes were
+    taken or by which camera, or no stamp matches.
     """
     stamps = code.keyframe_stamps
     known = np.flatnonzero(np.isfinite(stamps))
@@ -49,9 +50,25 @@ def keyframe_pairs(
             'the map does not know when its keyframes were taken (it is of an older version): give '
             'images to localize in it (--images), or map again'
         )
-    poses = world_keyframes(code)
+    poses = _given_poses(code)
     names = [f'keyframe {index} at {stamps[index]:.3f}' for index in known]
     return _by_stamps(stamps[known], poses[known], names, others, mount, max_gap)
+
+
+def _given_poses(code: AnchoredCode) -> Array:
+    """Poses (K, 4, 4) of the keyframes as they were given, world_from_given."""
+    poses = shifted(code.recorded, code.info.origin)
+    for number, session in enumerate(code.info.sessions):
+        given_from_cam = session_mount(code.info, session)
+        if given_from_cam is None:
+            raise AlignmentError(
+                f'the cameras of session {session.name!r} are mounted differently, and the map '
+                'does not know which of them took a keyframe: give images to localize in it '
+                '(--images)'
+            )
+        own = code.keyframe_sessions == number
+        poses[own] = poses[own] @ inverse(given_from_cam)
+    return poses
 
 
 def localized_pairs(

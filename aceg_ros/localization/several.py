@@ -242,7 +242,8 @@ class _Question:
         similarity, own = {}, {}
         for name, localizer in self._localizers.items():
             similarity[name] = _UNKNOWN
-            if self._descriptors[name].any():
+            # A keyframe of before there were descriptors has zeros, and may be the one.
+            if len(self._descriptors[name]) and self._descriptors[name].any(dim=1).all():
                 if localizer.encoding not in own:
                     features = [each.patches.features for each in self._encode(localizer)]
                     described = [global_descriptor(each).cpu() for each in features]

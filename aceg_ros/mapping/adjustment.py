@@ -106,7 +106,11 @@ def adjust_poses(
             'The map accounts for it; if it should not be, check the transform between the two'
         )
     if calibrate:
-        notes += [_calibration_note(given, each.camera) for given, each in known.items()]
+        notes += [
+            _calibration_note(given, each.camera)
+            for given, each in known.items()
+            if each.camera != given
+        ]
     return Adjustment(adjusted, known, notes)
 
 

@@ -57,7 +57,8 @@ class Bundle:
     """Keyframes, corners and cameras, tied by what images show and by what was given.
 
     A step moves each keyframe by meters along the map's axes, then turns it about these by radians.
-    It moves each corner along its ray, and adds to mounts and changes of the cameras.
+    It moves each corner along its ray, and adds to mounts and changes of the cameras that
+    `Intrinsics.adjustable` names.
     """
 
     def __init__(
@@ -199,6 +200,7 @@ class Bundle:
                 slope = factor * (plane - residuals.plane) / step
                 values.append(np.nan_to_num(slope).T.ravel())  # nan where a lens ends
                 camera = self._intrinsics.of_keyframe[keyframe]
+                slope[:, ~self._intrinsics.adjustable[camera]] = 0
                 columns.append(np.repeat(count * camera + number, 2))
         rows = np.tile(np.arange(len(values[0])), len(values))
         return csr_matrix(
@@ -249,6 +251,7 @@ class Bundle:
         rows, own, axes = np.arange(count), self._intrinsics.of_keyframe, self._given[:, :3, :3]
         by_mounts[rows, :3, own, :3] = by_mounts[rows, 3:, own, 3:] = -axes
         by_mounts *= self.trust.poses[:, None, None]
+        by_mounts[:, :, ~self._intrinsics.adjustable] = 0
         weights = [
             np.tile(self.trust.poses, count),
             np.tile(self.trust.mounts, cameras),

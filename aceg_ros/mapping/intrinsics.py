@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 # the focal length; and of the first two coefficients of radial distortion. These deviations are
 # what to expect: focal lengths are mostly known, distortion often is not.
 DEVIATIONS = np.array([0.005, 0.005, 0.005, 0.1, 0.1])
+_LEAST_KEYFRAMES = 6  # of a camera, to tell its errors from those of their poses
 
 
 def changed(camera: Camera, change: Array) -> Camera:
@@ -45,6 +46,16 @@ class Intrinsics:
         given = tuple(dict.fromkeys(cameras))
         places = {camera: place for place, camera in enumerate(given)}
         return cls(given, np.array([places[camera] for camera in cameras], np.int64))
+
+    @property
+    def adjustable(self) -> NDArray[np.bool_]:
+        """Which cameras (C,) took enough keyframes to be adjusted.
+
+        A phone that focuses has another calibration in each image. Its mounting and calibration
+        would take up the error of that one pose.
+        """
+        taken = np.bincount(self.of_keyframe, minlength=len(self.given))
+        return np.asarray(taken >= min(_LEAST_KEYFRAMES, len(self.of_keyframe)))
 
     @property
     def focals(self) -> Array:

@@ -12,6 +12,7 @@ from aceg_ros.mapping.sweep import Candidates, SceneDepths
 from aceg_ros.regressor.anchored import AnchoredTensors
 
 _MIN_TOKENS = 50
+_LEAST_WEIGHT = 0.01  # of a candidate
 
 
 def choose_tokens(
@@ -36,7 +37,7 @@ def choose_tokens(
         )
     voxels = (candidates.points3d[index] / (options.voxel * depths.median)).floor().long()
     _, owner, rivals = voxels.unique(dim=0, return_inverse=True, return_counts=True)
-    weight = (candidates.score[index] - 0.2) / rivals[owner].sqrt()
+    weight = (candidates.score[index] - 0.2).clamp_min(_LEAST_WEIGHT) / rivals[owner].sqrt()
     return index[torch.multinomial(weight, min(count, len(index)), generator=generator)]
 
 

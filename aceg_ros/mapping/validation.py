@@ -19,12 +19,12 @@ from aceg_ros.localization.result import Localization
 from aceg_ros.mapping.options import MIN_KEYFRAMES, ValidationOptions
 from aceg_ros.mapping.sweep import SceneDepths
 from aceg_ros.maps.code import (
-    NONE_NEEDED,
     AnchoredCode,
     FreeCode,
     MapQuality,
     Rating,
     ThinPlace,
+    advice_on,
 )
 from aceg_ros.maps.sessions import judged
 from aceg_ros.monitor import Monitor
@@ -129,11 +129,11 @@ def _angular_error(
 ) -> float:
     """The error (rad) that makes what the residuals show honest, input of the confidence model.
 
-    Drawn towards the usual when there are few views.
+    At least that of earlier sessions, ``before``. Drawn towards the usual when there are few views.
     """
     covariances = [_simple_covariance(answer, before) for answer, _ in found]
-    missing = _missing_angle(found, covariances)
-    return _drawn_towards(missing, len(found), options.usual_angle, options)
+    whole = float(np.hypot(before, _missing_angle(found, covariances)))
+    return _drawn_towards(whole, len(found), options.usual_angle, options)
 
 
 def _view_error(found: list[tuple[Localization, np.ndarray]], options: ValidationOptions) -> float:
@@ -189,6 +189,8 @@ def _normalized(
 def _drawn_towards(measured: float, count: int, usual: float, options: ValidationOptions) -> float:
     """An angle measured on ``count`` views, averaged in squares with the usual one."""
     weight = options.usual_weight
+    if not count + weight:
+        return usual
     return float(np.sqrt((count * measured**2 + weight * usual**2) / (count + weight)))
 
 
@@ -203,15 +205,11 @@ def _quality(
         ThinPlace(test.name, test.position) for test in tested if test.thin(depths.median, options)
     )
     good = 1 - len(thin) / len(tested)
-    advice = NONE_NEEDED
-    if thin:
-        places = '; '.join(f'{place.frame} at {list(place.position)}' for place in thin[:4])
-        advice = f'record more views, from several positions each, around {places}'
     localized = sum(np.isfinite(test.distance) for test in tested)
     most = localized > len(tested) / 2
     return MapQuality(
         rating=Rating.GOOD if good >= 0.8 else Rating.FAIR if good >= 0.5 else Rating.POOR,
-        advice=advice,
+        advice=advice_on(thin),
         held_out=len(tested),
         localized=int(localized),
         median_error=round(float(np.median([t.distance for t in tested])), 4) if most else None,

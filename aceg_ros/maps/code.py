@@ -11,7 +11,7 @@ poses, in float64: the localizer's answers, `world_points` and `world_keyframes`
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any, ClassVar, TypeAlias
@@ -28,6 +28,7 @@ SUFFIX = '.aceg'  # of files of maps
 # Origins are multiples of this, so that maps nearer to zero than half of it have none.
 _ORIGIN_STEP = 100.0
 MOST_SESSIONS = 32  # bits of `AnchoredCode.token_sessions`
+_NAMED = 4  # thin places that the advice names
 
 # Held-out keyframes are of the same recording, so that they tell nothing of other views.
 NONE_NEEDED = 'none needed where it was recorded; aceg coverage tells where else a camera is found'
@@ -52,6 +53,14 @@ class ThinPlace:
 
     frame: str
     position: Vector3  # of the camera, map units, in the frame of the mapping poses
+
+
+def advice_on(thin: Sequence[ThinPlace]) -> str:
+    """What to record more, of a map that is thin at these places."""
+    if not thin:
+        return NONE_NEEDED
+    places = '; '.join(f'{place.frame} at {list(place.position)}' for place in thin[:_NAMED])
+    return f'record more views, from several positions each, around {places}'
 
 
 @dataclass(frozen=True)
@@ -291,3 +300,14 @@ def world_points(code: MapCode) -> NDArray[np.float64]:
 def world_keyframes(code: MapCode) -> NDArray[np.float64]:
     """Poses (K, 4, 4) of the mapping images, world_from_cam in the frame of the mapping poses."""
     return shifted(code.keyframes, code.info.origin)
+
+
+def session_mount(info: MapInfo, session: Session) -> NDArray[np.float64] | None:
+    """Where the camera of a session is in what its poses were given of (4, 4).
+
+    None where the session has several cameras that are mounted differently, because a keyframe does
+    not say which of them took it.
+    """
+    cameras = [info.known_camera(info.cameras[index]) for index in session.cameras]
+    mounts = np.array([camera.given_from_cam for camera in cameras] or [AS_GIVEN])
+    return mounts[0] if np.allclose(mounts, mounts[0]) else None

@@ -15,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aceg_ros.errors import MapCodeError
-from aceg_ros.geometry.poses import make_pose, shifted, transform_points
+from aceg_ros.geometry.poses import (
+    inverse,
+    make_pose,
+    rotation_angle_deg,
+    shifted,
+    transform_points,
+)
 from aceg_ros.landmarks.landmarks import Landmarks
 from aceg_ros.maps.code import (
     ANCHORED,
@@ -29,6 +35,7 @@ from aceg_ros.maps.code import (
     Rating,
     Session,
     Vector3,
+    advice_on,
     as_matrix4,
     origin_near,
 )
@@ -36,6 +43,7 @@ from aceg_ros.maps.code import (
 # Tokens of two sessions are one where they are as close as this, by the deviation of the one that
 # stays, and as alike (cosine).
 _SAME_PLACE, _SAME_LOOK = 2.0, 0.7
+_SAME_MOUNT_DEG = 0.5  # by which cameras of a session may differ
 _ROWS = 1024  # tokens compared at a time
 _FARTHEST = 10_000.0  # map units from the origin; float32 holds a millimeter there
 _MOST_KEYFRAMES = 65_535  # as the landmarks number them
@@ -98,7 +106,8 @@ def joined(first: MapCode, second: MapCode) -> AnchoredCode:
             f'the map would have {keyframes} keyframes, but it holds {_MOST_KEYFRAMES}: keep two '
             'maps'
         )
-    second = _with_origin(second, first.info.origin)
+    info = _joined_info(first.info, second.info)
+    second = _with_origin(_mounted_as_in(info, second), first.info.origin)
     own = len(first.info.sessions)
     bits = second.token_sessions << np.uint32(own)
     like = _same_tokens(first, second)
@@ -128,7 +137,7 @@ def joined(first: MapCode, second: MapCode) -> AnchoredCode:
         keyframe_stamps=np.concatenate([first.keyframe_stamps, second.keyframe_stamps]),
         descriptors=_stacked(first.descriptors, second.descriptors),
         landmarks=landmarks,
-        info=_joined_info(first.info, second.info),
+        info=info,
     )
 
 
@@ -340,6 +349,33 @@ def _joined_info(first: MapInfo, second: MapInfo) -> MapInfo:
     return _with_sessions(together, (*first.sessions, *added))
 
 
+def _mounted_as_in(info: MapInfo, second: AnchoredCode) -> AnchoredCode:
+    """The map with recorded poses that answers match, of cameras mounted as ``info`` knows them.
+
+    Two maps may have found the mounting of one camera differently. Raises MapCodeError where the
+    cameras of a session differ in that.
+    """
+    recorded = second.recorded.copy()
+    for number, session in enumerate(second.info.sessions):
+        cameras = [second.info.cameras[index] for index in session.cameras]
+        changes = np.array(
+            [
+                inverse(np.array(second.info.known_camera(camera).given_from_cam))
+                @ np.array(info.known_camera(camera).given_from_cam)
+                for camera in cameras
+            ]
+            or [np.eye(4)]
+        )
+        if rotation_angle_deg(changes[:, :3, :3], changes[0, :3, :3]).max() > _SAME_MOUNT_DEG:
+            raise MapCodeError(
+                f'the maps know the cameras of session {session.name!r} mounted differently: map '
+                'its images again with --extend, or all of them together'
+            )
+        own = second.keyframe_sessions == number
+        recorded[own] = recorded[own] @ changes[0]
+    return replace(second, recorded=recorded)
+
+
 def _names(name: str) -> Iterator[str]:
     """The name, then the same with a number."""
     yield name
@@ -403,6 +439,7 @@ def _moved_session(session: Session, moving: NDArray[np.float64], scale: float) 
     quality = replace(
         session.quality,
         thin=tuple(places),
+        advice=advice_on(places) if places else session.quality.advice,
         median_error=None if error is None else round(scale * error, 4),
         median_depth=round(scale * session.quality.median_depth, 4),
     )

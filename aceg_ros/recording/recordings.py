@@ -8,7 +8,7 @@ from pathlib import Path
 from aceg_ros.datasets.recording import is_recording, set_aside
 from aceg_ros.datasets.rig import add_to_rig
 from aceg_ros.datasets.rig_recording import RIG_NAME
-from aceg_ros.errors import StorageError
+from aceg_ros.errors import AcegError, StorageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.recorder import Array, Decoded, Depth, Keyframe, Recorder, Refusal
@@ -65,10 +65,15 @@ class Recordings:
             recorder.set_rules(rules)
 
     def start(self) -> None:
-        """Record from now on; raises as `Recorder.start`."""
-        self._problem = None
-        for recorder in self._recorders:
-            recorder.start()
+        """Record from now on, with all cameras or none; raises as `Recorder.start`."""
+        # The folder may have been moved away since, with the file in it.
+        self._named, self._problem = False, None
+        try:
+            for recorder in self._recorders:
+                recorder.start()
+        except AcegError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Take no more keyframes."""

@@ -65,6 +65,14 @@ def test_a_folder_is_asked_as_one_map(aceg, parts, questions, tmp_path):
     assert f'{figures["localized"]} of 8 images localized' in outcome.err
 
 
+def test_a_part_that_is_extended_stays_one_of_its_place(aceg, parts, recording, tmp_path):
+    old, grown = parts / 'room-1-of-2.aceg', tmp_path / 'grown.aceg'
+    words = ('--extend', old, '--every', 4, *QUICK)
+    outcome = aceg('map', recording, '-o', grown, *words)
+    assert outcome.status == 0, outcome.err
+    assert read_map(grown).info.place == read_map(old).info.place
+
+
 def test_info_names_the_place(aceg, parts):
     place = read_map(parts / 'room-1-of-2.aceg').info.place
     assert f'part of: {place}' in aceg('info', parts / 'room-1-of-2.aceg').out

@@ -140,3 +140,13 @@ class TestNearerThanInMapping:
     def test_has_a_least_size(self, localizer, query):
         image = cv2.resize(query.image(), (128, 96), interpolation=cv2.INTER_AREA)
         assert localizer.encode(image, query.camera.scaled(128, 96)).half is None
+
+
+@pytest.mark.parametrize('turn', range(4))
+def test_pixels_of_a_turned_image_that_the_encoder_cut(turn):
+    """It cuts at the right and at the bottom, which after a turn are elsewhere."""
+    camera = Camera.pinhole(640, 480, 500.0, 500.0, 319.5, 239.5)
+    cut = Camera.pinhole(630, 476, 500.0, 500.0, 319.5, 239.5)
+    image = EncodedImage(camera.turned(turn), None, cut.turned(turn), None, None, 0.0, turn=turn)
+    pixel = np.array([[100.0, 50.0]])
+    np.testing.assert_allclose(image.given_pixels(cut.turned_pixels(pixel, turn)), pixel)

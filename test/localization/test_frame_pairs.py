@@ -11,9 +11,10 @@ from map_codes import map_code
 from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.trajectory import Trajectory
 from aceg_ros.errors import AlignmentError, DatasetError
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, make_pose, pose_to_tum, so3_exp
 from aceg_ros.localization.frame_pairs import keyframe_pairs, pairs_of_file, trajectory_of
-from aceg_ros.maps.code import world_keyframes
+from aceg_ros.maps.code import KnownCamera, as_matrix4, world_keyframes
 
 NEW_FROM_OLD = make_pose(so3_exp([0.1, 0.2, 1.0]), [5.0, -4.0, 1.0])
 MOUNT = make_pose(so3_exp([-1.2, 1.2, -1.2]), [0.1, 0.0, 0.6])
@@ -41,6 +42,35 @@ class TestByStamps:
         np.testing.assert_allclose(found.new, there[:, :3, 3], atol=1e-9)
         np.testing.assert_allclose(found.new_turns, there[:, :3, :3], atol=1e-9)
         assert found.names[1] == 'keyframe 1 at 100.500'
+
+    def test_poses_are_those_that_were_given(self, code):
+        """The map found where the camera sits, and adjusted its keyframes."""
+        (given,) = code.info.cameras
+        known = KnownCamera(given, as_matrix4(make_pose(so3_exp([0.0, 0.02, 0.0]), [0.01, 0, 0])))
+        recorded = code.recorded @ known.given_from_cam
+        moved = code.keyframes.copy()
+        moved[:, :3, 3] += 0.02
+        session = replace(code.info.sessions[0], cameras=(0,))
+        info = replace(code.info, known=(known,), sessions=(session,))
+        changed = replace(code, keyframes=moved, recorded=recorded, info=info)
+        found = keyframe_pairs(changed, trajectory(code, MOUNT), MOUNT, 0.1)
+        same = keyframe_pairs(code, trajectory(code, MOUNT), MOUNT, 0.1)
+        np.testing.assert_allclose(found.old, same.old, atol=1e-9)
+        np.testing.assert_allclose(found.old_turns, same.old_turns, atol=1e-9)
+
+    def test_keyframes_of_cameras_that_are_mounted_differently(self, code):
+        (given,) = code.info.cameras
+        turned = KnownCamera(given, as_matrix4(make_pose(so3_exp([0.0, 0.02, 0.0]), [0.0, 0, 0])))
+        session = replace(code.info.sessions[0], cameras=(0, 1))
+        other = Camera.pinhole(640, 480, 525.0, 525.0, 320.0, 240.0)
+        info = replace(
+            code.info,
+            cameras=(given, other),
+            known=(turned, KnownCamera(other)),
+            sessions=(session,),
+        )
+        with pytest.raises(AlignmentError, match=r'mounted differently.*--images'):
+            keyframe_pairs(replace(code, info=info), trajectory(code), NONE, 0.1)
 
     def test_keyframes_without_a_pose_are_left_out(self, code):
         stamps = code.keyframe_stamps + [0, 0, 0, 0, 0, 0, 50.0]

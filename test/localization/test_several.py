@@ -196,6 +196,13 @@ class TestParts:
         MapSet(parts).localize(IMAGE, None)
         assert asked(parts) == ['part-0', 'part-1', 'part-2', 'old']
 
+    def test_so_are_those_with_images_that_have_none(self, parts):
+        """The image may show what they saw."""
+        parts['grown'] = Floor(alike=0.3)
+        parts['grown'].code.descriptors[1] = 0
+        MapSet(parts).localize(IMAGE, None)
+        assert asked(parts) == ['part-0', 'part-1', 'part-2', 'grown']
+
     def test_a_map_without_descriptors_can_be_the_likeliest(self, parts):
         parts['old'] = Floor()
         parts['part-0'].answer, parts['old'].answer = found(0.8), found(0.9)

@@ -22,6 +22,7 @@ from aceg_ros.mapping.mapper import map_scene
 from aceg_ros.mapping.options import AdjustmentOptions, LandmarkOptions
 from aceg_ros.mapping.tracks import find_corners
 from aceg_ros.mapping.views import compare_views
+from aceg_ros.maps.code import KnownCamera
 from aceg_ros.monitor import Monitor
 
 POSES = [
@@ -289,6 +290,34 @@ class TestMounting:
         found = adjusted(*given_at(sights, self.GIVEN), options)
         (known,) = found.known.values()
         np.testing.assert_allclose(known.given_from_cam, np.eye(4), atol=1e-6)
+
+
+class TestCamerasOfTheirOwn:
+    """Each image has another calibration, as those of a phone that focuses."""
+
+    @pytest.fixture(scope='class')
+    def found(self, wrong):
+        keyframes, candidates = wrong
+        own = []
+        for index, keyframe in enumerate(keyframes):
+            K = keyframe.camera.K * (1 + 1e-4 * index)
+            K[2, 2] = 1.0
+            camera = Camera('pinhole', 320, 240, K)
+            frame = replace(keyframe.frame, camera=camera)
+            own.append(replace(keyframe, frame=frame, camera=camera))
+        return adjusted(own, candidates)
+
+    def test_poses_are_found(self, found):
+        before, after = (errors(poses, POSES) for poses in (off(POSES), poses_of(found)))
+        assert (after < 0.5 * before).all()
+
+    def test_no_camera_takes_up_the_error_of_its_pose(self, found, wrong):
+        assert len(found.known) == len(POSES)
+        for given, known in found.known.items():
+            assert known == KnownCamera(given)
+        for keyframe, before in zip(found.keyframes, wrong[0], strict=True):
+            np.testing.assert_array_equal(keyframe.recorded, before.world_from_cam)
+        assert len(found.notes) == 1
 
 
 class TestPosesThatStay:

@@ -75,3 +75,10 @@ class TestIntrinsics:
         rays = intrinsics.rays(pixels, keyframe, self.CHANGES)
         again = intrinsics.pixels(rays, keyframe, self.CHANGES)
         np.testing.assert_allclose(again, pixels, atol=1e-4)
+
+    def test_cameras_of_few_keyframes_are_not_adjusted(self):
+        """A phone's is another in each image."""
+        each = [Camera.pinhole(320, 240, 300.0 + f, 300.0 + f, 158.0, 121.0) for f in range(8)]
+        assert not Intrinsics.of(each).adjustable.any()
+        assert Intrinsics.of([PINHOLE] * 8 + each).adjustable.tolist() == [True] + [False] * 8
+        assert Intrinsics.of([PINHOLE] * 4).adjustable.all()

@@ -292,6 +292,11 @@ class TestTokens:
         chosen = choose_tokens(candidates, DEPTHS, 400, TokenOptions(), torch.Generator())
         assert chosen.min() >= 200
 
+    def test_a_low_bound_takes_those_as_well(self):
+        candidates = candidates_at(torch.rand(400, 3) * 3, score=0.1)
+        options = TokenOptions(min_score=0.05)
+        assert len(choose_tokens(candidates, DEPTHS, 400, options, torch.Generator())) == 400
+
     def test_lonely_places_get_their_share(self):
         """Ten points alone in their voxels beat a thousand in one, point for point."""
         alone = torch.stack([torch.arange(100.0), torch.zeros(100), torch.zeros(100)], 1) + 5

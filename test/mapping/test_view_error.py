@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from aceg_ros.geometry.poses import make_pose, so3_exp
 from aceg_ros.localization.result import Localization
 from aceg_ros.mapping.options import ValidationOptions
-from aceg_ros.mapping.validation import _covariance_scale, _view_error
+from aceg_ros.mapping.validation import _angular_error, _covariance_scale, _view_error
 
 DISTANCE = 4.0  # m, of the scene
 CLAIMED = 1e-3  # rad
@@ -52,6 +54,23 @@ def test_is_less_where_few_views_tell():
     )
     assert doubtful == pytest.approx(sure * np.sqrt(3 / 5))
     assert _view_error([], ValidationOptions()) == 0.0
+
+
+class TestAngularError:
+    """Of a session that extends a map it has that of the earlier ones in it."""
+
+    def test_is_at_least_that_of_earlier_sessions(self):
+        found = [
+            (replace(answer, residual_covariance=answer.covariance), truth)
+            for answer, truth in views(200, 5e-3, np.random.default_rng(0))
+        ]
+        options = ValidationOptions(usual_weight=0.0)
+        alone = _angular_error(found, 0.0, options)
+        assert _angular_error(found, 0.6 * alone, options) == pytest.approx(alone, rel=0.01)
+        assert _angular_error(found, 2 * alone, options) == 2 * alone
+
+    def test_without_views_or_a_usual_one(self):
+        assert _angular_error([], 0.0, ValidationOptions(usual_weight=0.0)) > 0
 
 
 class TestCovarianceScale:

@@ -9,6 +9,7 @@ import pytest
 
 from aceg_ros.errors import MapCodeError
 from aceg_ros.evaluation.figures.coverage import draw_coverage
+from aceg_ros.geometry.cameras import Camera
 from aceg_ros.maps.code import world_points
 from aceg_ros.maps.coverage import Coverage, CoverageModel, coverage_plan
 
@@ -86,3 +87,18 @@ class TestPlan:
 def test_a_map_without_points_is_refused(mapped):
     with pytest.raises(MapCodeError, match='evaluate it'):
         Coverage(replace(mapped.code, keyframes=mapped.code.keyframes[:0]))
+
+
+def test_each_session_is_of_its_own_camera(mapped):
+    """What a narrow lens did not show is no part of what its keyframes saw."""
+    code = mapped.code
+    wide = code.info.cameras[0]
+    narrow = Camera('pinhole', wide.width, wide.height, wide.K * [[3.0], [3.0], [1.0]])
+    first = replace(code.info.sessions[0], cameras=(0,))
+    later = replace(first, name='later', cameras=(1,))
+    half = (np.arange(len(code.keyframes)) % 2).astype(np.uint8)
+    info = replace(code.info, cameras=(wide, narrow), known=(), sessions=(first, later))
+    mixed = Coverage(replace(code, info=info, keyframe_sessions=half))._seen.sum(axis=0)
+    same = Coverage(code)._seen.sum(axis=0)
+    assert (mixed[half == 0] == same[half == 0]).all()
+    assert mixed[half == 1].sum() < 0.5 * same[half == 1].sum()

@@ -11,7 +11,7 @@ from map_codes import map_code, resealed
 
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
-from aceg_ros.geometry.poses import make_pose, so3_exp
+from aceg_ros.geometry.poses import inverse, make_pose, so3_exp
 from aceg_ros.maps.code import KnownCamera, as_matrix4
 from aceg_ros.maps.file import read_map, write_map
 from aceg_ros.maps.sessions import joined, moved, without_session
@@ -83,9 +83,29 @@ class TestSessions:
 
     def test_the_first_counts_for_the_camera_of_both(self):
         first = code_of((GIVEN,), (FOUND,))
-        together = joined(first, code_of((GIVEN, OTHER), (), 'evening', 1)).info
-        assert together.cameras == (GIVEN, OTHER)
+        together = joined(first, code_of((GIVEN,), (), 'evening', 1)).info
+        assert together.cameras == (GIVEN,)
         assert together.known_camera(GIVEN) == FOUND
+
+    def test_poses_of_both_are_given_as_they_were(self):
+        """A camera may be mounted otherwise by day than in the evening."""
+        first = code_of((GIVEN,), (FOUND,))
+        turned = as_matrix4(make_pose(so3_exp([0.0, 0.03, 0.0]), [0.0, 0.02, 0.0]))
+        for known in ((), (replace(FOUND, given_from_cam=turned),)):
+            second = code_of((GIVEN,), known, 'evening', 1)
+            together = joined(first, second)
+            given = [
+                code.recorded @ inverse(np.array(code.info.known_camera(GIVEN).given_from_cam))
+                for code in (first, second, together)
+            ]
+            np.testing.assert_allclose(given[2], np.concatenate(given[:2]), atol=1e-9)
+
+    def test_cameras_of_a_rig_that_changed_differently_are_refused(self):
+        turned = as_matrix4(make_pose(so3_exp([0.0, 0.03, 0.0]), [0.0, 0.0, 0.0]))
+        rig = code_of((GIVEN, OTHER), (FOUND, SAME))
+        again = code_of((GIVEN, OTHER), (FOUND, replace(SAME, given_from_cam=turned)), 'evening', 1)
+        with pytest.raises(MapCodeError, match="session 'evening' mounted differently"):
+            joined(rig, again)
 
     def test_of_one_that_is_dropped_are_gone(self):
         both = joined(code_of((OTHER,)), code_of((GIVEN,), (FOUND,), 'evening', 1))

@@ -18,6 +18,7 @@ from aceg_ros.maps.code import (
     MapQuality,
     Rating,
     Session,
+    advice_on,
     world_keyframes,
     world_points,
 )
@@ -219,6 +220,13 @@ class TestMoved:
             transform_points(away, np.array([day.info.quality.thin[0].position]))[0],
             atol=1e-3,
         )
+
+    def test_the_advice_names_places_as_they_are_now(self, day):
+        quality = replace(day.info.quality, advice=advice_on(day.info.quality.thin))
+        session = replace(day.info.sessions[0], quality=quality)
+        day = replace(day, info=replace(day.info, sessions=(session,), quality=quality))
+        there = moved(day, make_pose(np.eye(3), [100.0, 0.0, 0.0])).info.quality
+        assert there.advice == advice_on(there.thin) != quality.advice
 
     def test_scale(self, day):
         quality = replace(day.info.quality, median_error=0.02, median_depth=3.0)

@@ -73,6 +73,26 @@ def test_set_aside_as_a_whole(path):
     assert [frame.stamp for frame in open_dataset(path).frames] == [2.0]
 
 
+def test_recorded_anew_where_the_folder_was_moved_away(path):
+    rig = recordings(path, *NAMES)
+    rig.start()
+    take(rig, 0, 1.0)
+    rig.stop()
+    path.rename(path.with_name('kept'))
+    rig.start()
+    take(rig, 1, 2.0)
+    assert [frame.name.split('/')[0] for frame in open_dataset(path).frames] == [NAMES[1]]
+
+
+def test_none_records_where_one_cannot(path):
+    rig = recordings(path, *NAMES)
+    path.mkdir()
+    (path / NAMES[1]).write_text('a file in the place of the folder')
+    with pytest.raises(StorageError):
+        rig.start()
+    assert not rig.recording
+
+
 def test_a_disk_that_does_not_take_it(path, monkeypatch):
     def full(file, data):
         raise OSError('No space left on device')
