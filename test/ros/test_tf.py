@@ -52,6 +52,21 @@ class TestKnown:
         np.testing.assert_array_equal(transforms.lookup('base', 'base', MIDDLE), np.eye(4))
 
 
+class TestTop:
+    @pytest.mark.parametrize(
+        ('frame', 'below', 'top'),
+        [
+            ('camera', (), 'odom'),
+            ('camera', ('odom',), 'base'),
+            ('camera', ('base', 'odom'), 'camera'),
+            ('odom', ('map',), 'odom'),
+            ('nothing', (), 'nothing'),
+        ],
+    )
+    def test_of_a_frame(self, transforms, frame, below, top):
+        assert transforms.top(frame, below) == top
+
+
 class TestUnknown:
     @pytest.mark.parametrize(
         ('target', 'source', 'stamp'),

@@ -63,6 +63,7 @@ class Interface:
         self._sender = None if silent else TransformSender(node)
         self.outputs = Outputs(
             node,
+            self.transforms,
             self._sender,
             settings['map_frame'],
             settings['odom_frame'],

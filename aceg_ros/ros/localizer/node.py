@@ -421,7 +421,7 @@ class LocalizerNode(LifecycleNode):
             self.get_logger().warning(f'initialpose is not used: {error}')
             return False
         x, y, z = map_from_body[:3, 3]
-        if self._tf_mode is TfMode.MAP_TO_CAMERA:
+        if self._interface is not None and self._interface.tracked_frames.of_camera:
             map_from_body = map_from_body @ BODY_FROM_OPTICAL
         self._tracker.expect(map_from_body, covariance, name)
         self.get_logger().info(f'searching near {x:.2f}, {y:.2f}, {z:.2f} m')

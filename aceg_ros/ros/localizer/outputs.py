@@ -18,6 +18,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from aceg_ros.errors import TransformError
 from aceg_ros.geometry.poses import Array, pose_error
 from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.maps.code import world_keyframes, world_points
@@ -33,7 +34,7 @@ from aceg_ros.ros.middleware.publishers import (
     create_publisher,
     destroy_publisher,
 )
-from aceg_ros.ros.middleware.tf import TransformSender
+from aceg_ros.ros.middleware.tf import Transforms, TransformSender
 from aceg_ros.ros.parameters import LATCHED
 from aceg_ros.tracking.gate import Fix
 from aceg_ros.tracking.modes import TfMode
@@ -51,6 +52,7 @@ class Outputs:
     def __init__(
         self,
         node: Node,
+        transforms: Transforms,
         sender: TransformSender | None,
         map_frame: str,
         odom_frame: str,
@@ -62,7 +64,9 @@ class Outputs:
         """
         self._node = node
         self._clock = node.get_clock()
+        self._transforms = transforms
         self._sender = sender
+        self._map_frames: set[str] = set()  # that were given a child
         self._map_frame = map_frame
         self._odom_frame = odom_frame
         self._path_length = path_length
@@ -112,7 +116,7 @@ class Outputs:
         self._pose.publish(pose)
         self._covariance.publish(pose_with_covariance(header, fix.map_from_body, fix.covariance))
         if placement.mode in (TfMode.MAP_TO_BASE, TfMode.MAP_TO_CAMERA):
-            self._send(loaded.frame, placement.frame, fix.map_from_body, image.stamp)
+            self._send_body(loaded.frame, placement.frame, fix.map_from_body, image.stamp)
         self._extend_path(pose, fix.map_from_body)
 
     def publish_inliers(self, views: Sequence[CameraView], found: Localization, frame: str) -> None:
@@ -204,6 +208,16 @@ class Outputs:
         with self._path_lock:
             self._path.clear()
             self._last_of_path = None
+
+    def _send_body(self, frame: str, body: str, map_from_body: Array, stamp: Time) -> None:
+        """Send where the body is, or what it hangs on, because a frame has one parent only."""
+        self._map_frames.add(frame)
+        top = self._transforms.top(body, self._map_frames)
+        try:
+            body_from_top = self._transforms.lookup(body, top, stamp)
+        except TransformError:  # such as one that is late; the next fix has another
+            return
+        self._send(frame, top, map_from_body @ body_from_top, stamp)
 
     def _send(self, frame: str, child: str, map_from_child: Array, stamp: Time) -> None:
         if self._sender is not None:

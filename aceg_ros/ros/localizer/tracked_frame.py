@@ -67,6 +67,12 @@ class TrackedFrames:
         """The mode; None while it is not decided."""
         return self._fixed or self._choice.mode
 
+    @property
+    def of_camera(self) -> bool:
+        """Whether the body is the camera; False while that is not decided."""
+        mode = self.mode
+        return mode is TfMode.MAP_TO_CAMERA or (mode is TfMode.NONE and not self._names.base)
+
     def decide(self, image: CameraImage, timeout: float) -> bool:
         """Whether the mode is known, after a look at what TF has with an image.
 
@@ -115,12 +121,12 @@ class TrackedFrames:
         """
         if self._mounting is None:
             return np.eye(4)
-        return self._mounting.rig_from_cam(number, image, self._of_camera, timeout)
+        return self._mounting.rig_from_cam(number, image, self.of_camera, timeout)
 
     def now_from_then(self, now: CameraImage, then: CameraImage, timeout: float) -> Array:
         """How the body moved between two images, (4, 4); as if it stood still without odometry."""
         apart = abs(now.seconds - then.seconds)
-        if self._of_camera or self.mode is TfMode.MAP_TO_BASE or apart <= SAME_INSTANT:
+        if self.of_camera or self.mode is TfMode.MAP_TO_BASE or apart <= SAME_INSTANT:
             return np.eye(4)
         wait = timeout if self.mode is TfMode.MAP_TO_ODOM else 0.0
         odom_from_now, _ = self._odometry(now.stamp, wait)
@@ -128,12 +134,6 @@ class TrackedFrames:
         if odom_from_now is None or odom_from_then is None:
             return np.eye(4)
         return inverse(odom_from_now) @ odom_from_then
-
-    @property
-    def _of_camera(self) -> bool:
-        """Whether the body is the camera."""
-        mode = self.mode
-        return mode is TfMode.MAP_TO_CAMERA or (mode is TfMode.NONE and not self._names.base)
 
     def _knows_base(self, image: CameraImage, timeout: float) -> bool:
         if self._mounting is not None and self._mounting.in_file:
@@ -145,12 +145,12 @@ class TrackedFrames:
         if mode is None:
             raise TransformError(self.wait)
         if self._mounting is not None:
-            body, camera_from_body = self._mounting.body(self._of_camera), np.eye(4)
-        elif self._of_camera:
+            body, camera_from_body = self._mounting.body(self.of_camera), np.eye(4)
+        elif self.of_camera:
             body, camera_from_body = self._camera_frame(image), image.camera_from_optical()
         else:
             body, camera_from_body = self._names.base, self._camera_from_base(image, timeout)
-        if self._of_camera or mode is TfMode.MAP_TO_BASE:
+        if self.of_camera or mode is TfMode.MAP_TO_BASE:
             return Placement(mode, body, camera_from_body)
         wait = timeout if mode is TfMode.MAP_TO_ODOM else 0.0
         odom_from_base, problem = self._odometry(image.stamp, wait)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Collection
 from threading import Condition
 
 import numpy as np
@@ -84,6 +85,15 @@ class Transforms:
             )
         return self._source.lookup(target, source, stamp, timeout)
 
+    def top(self, frame: str, below: Collection[str]) -> str:
+        """The topmost of the frames that `frame` hangs on, short of those named; or `frame`."""
+        chain = [frame]
+        while (parent := self._source.parent(chain[-1])) is not None:
+            if parent in below or parent in chain:
+                break
+            chain.append(parent)
+        return chain[-1]
+
     def clear(self) -> None:
         """Forget what was heard, after a jump in time; static transforms stay."""
         self._source.clear()
@@ -132,6 +142,10 @@ class _TopicSource:
                     if remaining <= 0.0:
                         raise
                     self._changed.wait(remaining)
+
+    def parent(self, frame: str) -> str | None:
+        with self._changed:
+            return self._tree.parent(frame)
 
     def clear(self) -> None:
         with self._changed:
@@ -183,11 +197,17 @@ class _Tf2Source:
             raise TransformError(str(error)) from error
         return transform_from_message(found.transform)
 
+    def parent(self, frame: str) -> str | None:
+        return self._parents().get(frame)
+
     def clear(self) -> None:
         self._buffer.clear()
 
     def _frames(self) -> list[str]:
         """Names of all frames, sorted."""
+        parents = self._parents()
+        return sorted({*parents, *parents.values()})
+
+    def _parents(self) -> dict[str, str]:
         described = self._buffer.all_frames_as_yaml()
-        found = re.findall(r"^(\S.*): *$|^ +parent: '(.*)'$", described, re.MULTILINE)
-        return sorted({child or parent for child, parent in found})
+        return dict(re.findall(r"^(\S.*): *\n +parent: '(.*)' *$", described, re.MULTILINE))

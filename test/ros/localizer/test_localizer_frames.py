@@ -172,9 +172,13 @@ class TestTransforms:
 
         fleet.tf.wait_for(lambda _: bool(of_it()))
         (sent,) = of_it()
-        assert sent.child_frame_id == f'{name}_{name}'
         pose = pose_of(fleet.localizers[name].pose_at(stamp))
-        np.testing.assert_allclose(transform_from_message(sent.transform), pose, atol=1e-9)
+        # The camera hangs on the base, so that the base is what hangs on the map.
+        assert sent.child_frame_id == f'base_{name}'
+        body_from_base = inverse(BASE_FROM_CAMERA) if name == 'camera' else np.eye(4)
+        np.testing.assert_allclose(
+            transform_from_message(sent.transform), pose @ body_from_base, atol=1e-9
+        )
 
     def test_none(self, fleet, places):
         assert not fleet.sent('none')
