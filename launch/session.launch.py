@@ -141,6 +141,10 @@ def steps(namespace: str, seconds: float, bag: str, localize_bag: str) -> list[A
         return RegisterEventHandler(OnProcessExit(target_action=process, on_exit=list(actions)))
 
     begin, end = call('true'), call('false')
+    if localize_bag and not bag:
+        raise RuntimeError('localize_bag needs a bag to map first: give bag:= too')
+    if bag and seconds > 0:
+        raise RuntimeError('a bag is recorded as a whole: leave out record:=, or bag:=')
     if bag:
         first = play(bag)
         again = play(localize_bag or bag, '--loop')

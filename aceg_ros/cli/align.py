@@ -26,12 +26,13 @@ from aceg_ros.cli.common import (
     warn_skipped,
 )
 from aceg_ros.datasets import rosbag
+from aceg_ros.datasets.conventions import parse_conventions, reread
 from aceg_ros.datasets.occupancy import OccupancyGrid, read_occupancy_grid
 from aceg_ros.datasets.trajectory import Trajectory, read_trajectory
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, AlignmentError
 from aceg_ros.evaluation.figures import draw_alignment
-from aceg_ros.geometry.poses import pose_from_tum
+from aceg_ros.geometry.poses import pose_from_tum, pose_to_tum
 from aceg_ros.localization.frame_pairs import (
     keyframe_pairs,
     localized_pairs,
@@ -198,7 +199,7 @@ def _pairs(arguments: argparse.Namespace, code: AnchoredCode) -> FramePairs:
         images = selected(arguments, arguments.images)
         others = trajectory_of(images.frames)
     else:
-        images = images_at(arguments.images, arguments.camera, arguments.exif)
+        images = images_at(arguments.images, arguments)
         images = images.select(arguments.split, arguments.start, arguments.stop, arguments.every)
         warn_notes(images.notes)
         warn_skipped(images.skipped)
@@ -220,7 +221,12 @@ def _trajectory(arguments: argparse.Namespace) -> Trajectory:
     if path.is_file() and not rosbag.recognize(path):
         trajectory, problems = read_trajectory(path)
         warn_skipped([f'{line}: {reason}' for line, reason in problems])
-        return trajectory
+        conventions = parse_conventions(arguments.pose_convention)
+        if not conventions:
+            return trajectory
+        poses = [trajectory.pose(index) for index in range(len(trajectory.stamps))]
+        meant = [pose_to_tum(reread(pose, conventions)).tolist() for pose in poses]
+        return Trajectory(trajectory.stamps, meant)
     whole = argparse.Namespace(
         **{**vars(arguments), 'split': None, 'every': 1, 'start': None, 'stop': None}
     )

@@ -126,7 +126,6 @@ def run(arguments: argparse.Namespace) -> int:
     if scaled:
         print(benchmark_table(scaled))
     if arguments.output is not None:
-        arguments.output.mkdir(parents=True, exist_ok=True)
         values = {'rows': [asdict(r) for r in rows], 'scaling': [asdict(r) for r in scaled]}
         write_json(arguments.output / 'benchmark.json', values)
         if scaled:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,19 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         f'{", ".join(Convention)} (docs/datasets.md)',
     )
     add_camera(parser)
+    bag = add_bag_images(parser)
+    bag.add_argument('--pose-topic', default='', help='topic of stamped poses or odometry')
+    bag.add_argument('--pose-frame', default='', help='frame whose pose that topic gives')
+    bag.add_argument('--map-frame', default='', help='take poses from TF, relative to this frame')
+
+
+def add_bag_images(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Which images of a bag to take; gives the group, for more."""
     bag = parser.add_argument_group('rosbags', 'needed only if a bag has several candidates')
     bag.add_argument('--image-topic', default='', help='topic of images')
     bag.add_argument('--camera-info-topic', default='', help='topic of the camera info')
     bag.add_argument('--depth-topic', default='', help='topic of depth images (map: with --depth)')
-    bag.add_argument('--pose-topic', default='', help='topic of stamped poses or odometry')
-    bag.add_argument('--pose-frame', default='', help='frame whose pose that topic gives')
-    bag.add_argument('--map-frame', default='', help='take poses from TF, relative to this frame')
+    return bag
 
 
 def add_camera(parser: argparse.ArgumentParser) -> None:
@@ -142,40 +148,50 @@ def selected(arguments: argparse.Namespace, path: Path) -> Dataset:
     Its notes, and what it left out, are printed.
     """
     if recognize_rig(path):
-        dataset = rig_at(path, arguments).posed()
+        rig = rig_at(path, arguments)
+        if arguments.pose_convention and rig.poses is not None:
+            raise DatasetError(
+                f'{path}: its "poses" are combined with how the cameras are mounted, and read as '
+                'TUM files are: write them so, without --pose-convention'
+            )
+        dataset = rig.posed()
     else:
-        poses = PoseChoice(arguments.pose_topic, arguments.pose_frame, arguments.map_frame)
-        depth = arguments.depth_topic or ('' if getattr(arguments, 'depth', False) else None)
-        topics = BagTopics(arguments.image_topic, arguments.camera_info_topic, poses, depth)
-        dataset = open_dataset(
-            path,
-            topics,
-            None if arguments.camera is None else read_camera(arguments.camera),
-            arguments.exif,
-        )
+        camera = None if arguments.camera is None else read_camera(arguments.camera)
+        dataset = open_dataset(path, _topics(arguments), camera, arguments.exif)
     dataset = dataset.select(arguments.split, arguments.start, arguments.stop, arguments.every)
     warn_notes(dataset.notes)
     warn_skipped(dataset.skipped)
     return reread_dataset(dataset, parse_conventions(arguments.pose_convention))
 
 
-def images_at(path: Path, camera_file: Path | None, exif: bool) -> Dataset:
-    """The images, of a plain folder where a camera is given, else of a dataset if it is one."""
+def images_at(
+    path: Path, arguments: argparse.Namespace, camera_file: Path | None = None
+) -> Dataset:
+    """The images of a dataset, which need no poses; else those of a plain folder.
+
+    ``camera_file`` is that of their calibration, by default the one of `add_camera`.
+    """
+    camera_file = camera_file or arguments.camera
     camera = None if camera_file is None else read_camera(camera_file)
-    if rosbag.recognize(path):
-        return open_dataset(path, camera=camera, exif=exif)
-    ways: list[Callable[[], Dataset]] = [
-        partial(open_dataset, path, camera=camera, exif=exif),
-        partial(images_only, path, camera, exif),
-    ]
-    first, second = ways if camera is None else reversed(ways)
+    topics = replace(_topics(arguments), need_poses=False)
     try:
-        return first()
+        return open_dataset(path, topics, camera, arguments.exif)
     except DatasetError as error:
+        if rosbag.recognize(path):
+            raise
         try:
-            return second()
+            return images_only(path, camera, arguments.exif)
         except DatasetError:
             raise error from None
+
+
+def _topics(arguments: argparse.Namespace) -> BagTopics:
+    """What `add_bag_images` and, where it was called, `add_selection` declared."""
+    poses = PoseChoice(
+        *(getattr(arguments, name, '') for name in ('pose_topic', 'pose_frame', 'map_frame'))
+    )
+    depth = arguments.depth_topic or ('' if getattr(arguments, 'depth', False) else None)
+    return BagTopics(arguments.image_topic, arguments.camera_info_topic, poses, depth)
 
 
 def rig_at(path: Path, arguments: argparse.Namespace) -> RigDataset:
@@ -184,7 +200,7 @@ def rig_at(path: Path, arguments: argparse.Namespace) -> RigDataset:
         raise CameraError(
             f'{path} is of several cameras: name the calibration of each there, without --camera'
         )
-    return read_rig(path, lambda images, file: images_at(images, file, arguments.exif))
+    return read_rig(path, lambda images, file: images_at(images, arguments, file))
 
 
 def warn_notes(notes: list[str]) -> None:

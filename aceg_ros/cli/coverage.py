@@ -10,6 +10,7 @@ import numpy as np
 
 from aceg_ros.cli.common import add_json, add_selection, print_figures, selected
 from aceg_ros.datasets import read_camera
+from aceg_ros.errors import AcegError
 from aceg_ros.evaluation.figures.coverage import draw_coverage
 from aceg_ros.maps.code import world_points
 from aceg_ros.maps.coverage import MOVED, TURNED, Coverage, CoveragePlan, coverage_plan
@@ -39,7 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     coverage = Coverage(code, read_camera(arguments.camera) if arguments.camera else None)
     plan = coverage_plan(coverage)
     if arguments.output:
-        draw_coverage(arguments.output, plan, coverage.keyframes, world_points(code), code.colors)
+        points3d = world_points(code)
+        try:
+            draw_coverage(arguments.output, plan, coverage.keyframes, points3d, code.colors)
+        except OSError as error:
+            raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     figures = to_dict(coverage, plan)
     if arguments.views:
         frames = selected(arguments, arguments.views).frames

@@ -139,6 +139,10 @@ def _selected_moments(arguments: argparse.Namespace) -> Sequence[Moment]:
     """Of a rig, those that `add_selection` says; raises DatasetError where none remains."""
     if arguments.split is not None:
         raise DatasetError('a rig has no splits: name the sequence as "images" of each camera')
+    if arguments.pose_convention:
+        raise DatasetError('poses of a rig are read as TUM files are: leave out --pose-convention')
+    if arguments.every < 1:
+        raise DatasetError(f'cannot take every {arguments.every}th moment; 1 takes all of them')
     rig = rig_at(arguments.dataset, arguments)
     warn_notes(rig.notes)
     warn_skipped(rig.skipped)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aceg_ros.cli.common import (
+    add_bag_images,
     add_camera,
     add_depth,
     add_device,
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'images are localized together',
     )
     add_camera(parser)
+    add_bag_images(parser)
     parser.add_argument(
         '-o',
         '--output',
@@ -94,7 +96,7 @@ def _queries(arguments: argparse.Namespace) -> Sequence[Frame | Moment]:
         warn_notes(rig.notes)
         warn_skipped(rig.skipped)
         return rig.moments()
-    images = images_at(arguments.images, arguments.camera, arguments.exif)
+    images = images_at(arguments.images, arguments)
     warn_notes(images.notes)
     warn_skipped(images.skipped)
     if arguments.depth:

@@ -132,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_parts(arguments: argparse.Namespace, dataset: Dataset, number: int, count: int) -> int:
     """Map all parts of a place, or only the one of a number."""
-    folder: Path = arguments.output.with_suffix('')
+    folder = _folder(arguments.output)
     parts = split(dataset.frames, count, folder.name)
     _check_folder(folder, parts)
     numbers = [number] if number else _own_parts(count)
@@ -155,6 +155,11 @@ def _run_parts(arguments: argparse.Namespace, dataset: Dataset, number: int, cou
     return 0
 
 
+def _folder(output: Path) -> Path:
+    """Of parts; a name like that of a map is taken for that of their folder."""
+    return output.with_name(output.name.removesuffix(SUFFIX))
+
+
 def _own_parts(count: int) -> list[int]:
     """The parts that this process maps: all, or its share of them under `torchrun`."""
     rank, world = (int(os.environ.get(*each)) for each in (('RANK', '0'), ('WORLD_SIZE', '1')))
@@ -167,7 +172,7 @@ def _map_alone(arguments: argparse.Namespace, count: int, number: int) -> _Mappe
     """Map one part in a process of its own."""
     with redirect_stderr(StringIO()):  # what there is to say of the dataset was said
         dataset = selected(arguments, arguments.dataset)
-    folder: Path = arguments.output.with_suffix('')
+    folder = _folder(arguments.output)
     part = split(dataset.frames, count, folder.name)[number - 1]
     return _map_part(arguments, dataset, folder, part)
 

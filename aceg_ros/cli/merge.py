@@ -96,7 +96,7 @@ def _registration(
     arguments: argparse.Namespace, first: AnchoredCode, second: AnchoredCode
 ) -> tuple[FrameAlignment, int]:
     """Where the second map lies in the first, and how many images both maps knew."""
-    images = images_at(arguments.align, arguments.camera, arguments.exif)
+    images = images_at(arguments.align, arguments)
     images = images.select(arguments.split, arguments.start, arguments.stop, arguments.every)
     warn_notes(images.notes)
     warn_skipped(images.skipped)

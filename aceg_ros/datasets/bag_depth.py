@@ -47,11 +47,12 @@ def find_depth(
     bag: BagFile,
     wanted: str | None,
     color_frame: str,
+    images: str,
     color_camera: Camera,
     frame_from_camera: NDArray[np.float64],
     by_receipt: bool,
 ) -> BagDepth:
-    """Depth on the topic `wanted`, as in `BagTopics.depth`, that goes with a camera's images.
+    """Depth on the topic `wanted`, as in `BagTopics.depth`, that goes with the topic `images`.
 
     The images' camera lies in their frame as `frame_from_camera` (4, 4) says. Depth of the same
     frame and size is registered to the images. Other depth needs a camera_info, and TF between the
@@ -74,7 +75,7 @@ def find_depth(
         camera = camera_from_info(info, rectified, size[1], size[0])
         mounting = make_pose(rectified_from_optical(info, rectified).T, np.zeros(3))
         if not same_frame:
-            mounting = frame_in_frame(bag, color_frame, frame, stamps[0]) @ mounting
+            mounting = frame_in_frame(bag, color_frame, frame, images, stamps[0]) @ mounting
     except (CameraError, TransformError) as error:
         raise DatasetError(
             f'{bag.path}: depth on {topic} is of another camera than the images ({frame!r}, '

@@ -38,10 +38,11 @@ class PoseChoice:
 
 
 def camera_poses(
-    bag: BagFile, choice: PoseChoice, camera_frame: str, by_receipt: bool = False
+    bag: BagFile, choice: PoseChoice, camera_frame: str, images: str, by_receipt: bool = False
 ) -> PoseAt:
     """Function from a stamp (s) to the pose (4, 4) of `camera_frame` in the map.
 
+    `images` is the topic of the images, by whose namespace TF is that of the same robot.
     Stamps are those in the headers or, `by_receipt`, the times when the recorder received the
     messages, which also stand in where no pose has a stamp. The function raises PoseError or
     TransformError for stamps without pose. Raises DatasetError when the bag has no poses, or more
@@ -52,7 +53,7 @@ def camera_poses(
             f'poses can come from the topic {choice.topic} or from TF in {choice.map_frame}, not '
             'from both; name one'
         )
-    tf = _read_tf(bag, by_receipt)
+    tf = _read_tf(bag, images, by_receipt)
     topics = bag.topics(POSE_TYPES) or bag.topics(TRANSFORM_TYPES)
     if choice.topic:
         topics |= bag.topics(TRANSFORM_TYPES)
@@ -68,9 +69,14 @@ def camera_poses(
     return _from_topic(bag, tf, choice, topic, camera_frame, by_receipt)
 
 
-def frame_in_frame(bag: BagFile, target: str, source: str, stamp: float) -> NDArray[np.float64]:
-    """target_from_source (4, 4) of two frames of TF at `stamp` (s); raises TransformError."""
-    return _read_tf(bag, False).tree(target, source).lookup(target, source, stamp)
+def frame_in_frame(
+    bag: BagFile, target: str, source: str, images: str, stamp: float
+) -> NDArray[np.float64]:
+    """target_from_source (4, 4) of two frames of TF at `stamp` (s); raises TransformError.
+
+    `images` as for `camera_poses`.
+    """
+    return _read_tf(bag, images, False).tree(target, source).lookup(target, source, stamp)
 
 
 class _Tf:
@@ -78,6 +84,7 @@ class _Tf:
 
     def __init__(self) -> None:
         self.parents: dict[str, str] = {}
+        self._others: dict[str, str] = {}  # former parents of frames that have another one now
         # Each transform as a stamp and seven numbers in a row; hours of them have to fit.
         self._moving: dict[str, array[float]] = {}
         self._static: dict[str, list[float]] = {}
@@ -86,7 +93,10 @@ class _Tf:
         """Take a message's transforms, at the time `received` (s) or else at their own stamps."""
         for transform in message.transforms:
             child = transform.child_frame_id.lstrip('/')
-            self.parents[child] = transform.header.frame_id.lstrip('/')
+            parent = transform.header.frame_id.lstrip('/')
+            if self.parents.setdefault(child, parent) != parent:
+                self._others[child] = self.parents[child]
+                self.parents[child] = parent
             shift, turn = transform.transform.translation, transform.transform.rotation
             numbers = [shift.x, shift.y, shift.z, turn.x, turn.y, turn.z, turn.w]
             if static:
@@ -107,10 +117,21 @@ class _Tf:
         chain = self.chain(frame)
         return chain[-1] if any(child in self._moving for child in chain) else ''
 
-    def tree(self, *frames: str) -> TransformTree:
-        """The transforms above `frames`; those that are no rigid transforms are left out."""
+    def tree(self, target: str, source: str) -> TransformTree:
+        """The transforms between two frames; those that are no rigid transforms are left out.
+
+        Raises DatasetError where one of them has hung on two frames.
+        """
         tree = TransformTree(max_gap=MAX_GAP)
-        for child in dict.fromkeys(child for frame in frames for child in self.chain(frame)):
+        chains = self.chain(target), self.chain(source)
+        above_both = set(chains[0]) & set(chains[1])
+        for child in (child for chain in chains for child in chain if child not in above_both):
+            if child in self._others:
+                raise DatasetError(
+                    f'TF has {child} in {self._others[child]} and in {self.parents[child]}, which '
+                    'are two maps, two robots, or two senders that disagree: cut the bag to one of '
+                    'them, or take poses from a topic (--pose-topic)'
+                )
             moving = np.array(self._moving.get(child, ())).reshape(-1, 8)
             for row in moving:
                 stamp, *numbers = row.tolist()
@@ -134,13 +155,32 @@ def _add(
         return  # as tf2 does; what then is missing is named for each image
 
 
-def _read_tf(bag: BagFile, by_receipt: bool) -> _Tf:
+def _read_tf(bag: BagFile, images: str, by_receipt: bool) -> _Tf:
     tf = _Tf()
-    for topic in bag.topics(TF_TYPES):
+    for topic in _tf_topics(bag, images):
         for logged, message in bag.timed_messages(topic):
             received = logged * 1e-9 if by_receipt else None
             tf.add(message, topic.endswith('tf_static'), received)
     return tf
+
+
+def _tf_topics(bag: BagFile, images: str) -> list[str]:
+    """Topics of TF that are of the robot which took the images.
+
+    Those of other robots, in namespaces that the images are not in, have frames of the same names.
+    """
+    topics = list(bag.topics(TF_TYPES))
+    own = [topic for topic in topics if images.startswith(f'{_namespace(topic)}/')]
+    if not own and len({_namespace(topic) for topic in topics}) > 1:
+        raise DatasetError(
+            f'{bag.path}: TF of which robot is it? There is {", ".join(topics)}, and the images on '
+            f'{images} are of none of them: record one robot, or put its topics into its namespace'
+        )
+    return own or topics
+
+
+def _namespace(topic: str) -> str:
+    return topic.rpartition('/')[0]
 
 
 def _from_tf(tf: _Tf, map_frame: str, camera_frame: str, path: Path) -> PoseAt:

@@ -20,6 +20,7 @@ class BagTopics:
     camera_info: str = ''
     poses: PoseChoice = field(default_factory=PoseChoice)
     depth: str | None = None  # None: depth is not read
+    need_poses: bool = True  # False: images without one are taken too
 
 
 def calibrated(bag: BagFile, topic: str) -> tuple[Any, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -81,7 +82,8 @@ def open_dataset(
         if exif:
             raise DatasetError(f'{path}: images of a rosbag are used as they are; leave --exif out')
         return rosbag.read(path, topics, camera)
-    if topics not in (None, BagTopics(), BagTopics(depth='')):
+    topics = replace(topics or BagTopics(), need_poses=True)
+    if topics not in (BagTopics(), BagTopics(depth='')):
         raise DatasetError(f'{path} is no rosbag, so there are no topics to choose from')
     if not path.is_dir():
         raise DatasetError(f'{path} {_no_folder(path)}')

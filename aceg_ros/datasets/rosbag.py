@@ -26,7 +26,7 @@ from aceg_ros.datasets.bag_file import (
     Entry,
     is_storage,
 )
-from aceg_ros.datasets.bag_poses import camera_poses
+from aceg_ros.datasets.bag_poses import PoseAt, camera_poses
 from aceg_ros.datasets.bag_topics import BagTopics, calibrated, image_topic, info_topic
 from aceg_ros.datasets.base import Dataset, Frame, FrameCollector
 from aceg_ros.datasets.calibration import CALIBRATION_NAMES, find_calibration, read_camera
@@ -37,7 +37,7 @@ from aceg_ros.datasets.camera_info import (
     rectified_from_optical,
 )
 from aceg_ros.datasets.encodings import decode, decode_compressed
-from aceg_ros.errors import CameraError, ImageError
+from aceg_ros.errors import AcegError, CameraError, DatasetError, ImageError, PoseError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose
 
@@ -104,8 +104,13 @@ def read(path: Path, topics: BagTopics | None = None, camera: Camera | None = No
             f'{path}: images on {images} have no time stamp; images and poses are paired by '
             'the time when the recorder received them, so delays count as motion'
         )
-    pose_at = camera_poses(bag, topics.poses, frame_id, by_receipt)
-    depth = find_depth(bag, topics.depth, frame_id, camera, frame_from_camera, by_receipt)
+    try:
+        pose_at = camera_poses(bag, topics.poses, frame_id, images, by_receipt)
+    except DatasetError:
+        if topics.need_poses:
+            raise
+        pose_at = _no_pose
+    depth = find_depth(bag, topics.depth, frame_id, images, camera, frame_from_camera, by_receipt)
     for entry in entries:
         stamp = entry.logged * 1e-9 if by_receipt else entry.stamp
         name = f'{stamp:.6f}'
@@ -118,7 +123,7 @@ def read(path: Path, topics: BagTopics | None = None, camera: Camera | None = No
                     name=name,
                     camera=camera,
                     load_image=partial(_load, bag, entry),
-                    world_from_cam=pose_at(stamp) @ frame_from_camera,
+                    world_from_cam=_pose(pose_at, stamp, frame_from_camera, topics.need_poses),
                     stamp=stamp,
                     load_depth=depth.load(stamp),
                     depth_camera=depth.camera,
@@ -126,6 +131,21 @@ def read(path: Path, topics: BagTopics | None = None, camera: Camera | None = No
                 )
             )
     return collector.dataset(_name(path), metric=True)
+
+
+def _pose(
+    pose_at: PoseAt, stamp: float, frame_from_camera: NDArray[np.float64], needed: bool
+) -> NDArray[np.float64] | None:
+    try:
+        return pose_at(stamp) @ frame_from_camera
+    except AcegError:
+        if needed:
+            raise
+        return None
+
+
+def _no_pose(stamp: float) -> NDArray[np.float64]:
+    raise PoseError(f'nothing says where the camera was at {stamp:.3f}')
 
 
 def _probe(bag: BagFile, topic: str) -> tuple[tuple[int, int], int]:

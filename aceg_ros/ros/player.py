@@ -81,7 +81,13 @@ def play(dataset: Dataset, options: PlayOptions, say: Callable[[str], None]) -> 
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     played = Played()
     try:
-        node = Node('aceg_player', namespace=options.namespace, start_parameter_services=False)
+        node = Node(
+            'aceg_player',
+            namespace=options.namespace,
+            start_parameter_services=False,
+            # As the launch files have it: each robot of a namespace has its own TF.
+            cli_args=['--ros-args', '-r', '/tf:=tf'] if options.namespace else None,
+        )
         player = Player(node, dataset, schedule, options, played, say)
         while options.wait and not player.listeners['image']:
             time.sleep(0.02)

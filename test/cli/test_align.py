@@ -74,6 +74,20 @@ class TestPoses:
         left, right = np.median(picture[:, :half]), np.median(picture[:, half:])
         assert (left, right) == (255.0, 0.0)  # the grid lies under the plan of its own frame
 
+    def test_poses_in_another_convention(self, aceg, room_map, views, tmp_path):
+        inverted = [(stamp, np.linalg.inv(pose)) for stamp, pose in stamped(views)]
+        write_trajectory(tmp_path / 'inverted.txt', inverted)
+        words = ('--poses', tmp_path / 'inverted.txt', '-o', tmp_path / 'aligned.aceg')
+        outcome = aceg(
+            'align',
+            room_map,
+            *words,
+            *('--pose-convention', 'camera-from-world', '--json', tmp_path / 'figures.json'),
+        )
+        assert outcome.status == 0, outcome.err
+        found = json.loads((tmp_path / 'figures.json').read_text())['new_from_old']
+        np.testing.assert_allclose(found, NEW_FROM_OLD, atol=1e-6)
+
     def test_what_is_localized_is_in_the_new_frame(
         self, aceg, aligned, room_map, questions, tmp_path
     ):

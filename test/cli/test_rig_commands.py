@@ -97,6 +97,8 @@ def test_map_takes_the_images_of_all_cameras(aceg, folder, tmp_path, monkeypatch
         (['--start', '9'], 'none of 3 moments'),
         (['--report', 'page'], 'of one camera'),
         (['--depth'], 'of one camera'),
+        (['--every', '0'], 'cannot take every 0th'),
+        (['--pose-convention', 'w-first'], 'leave out --pose-convention'),
     ],
 )
 def test_what_does_not_go_with_a_rig(aceg, mapping, folder, command, words):

@@ -152,6 +152,45 @@ class TestPoseSources:
         with pytest.raises(DatasetError, match='there are no poses'):
             open_dataset(bag(camera()))
 
+    def test_images_are_taken_without_where_none_are_needed(self, bag):
+        dataset = open_dataset(bag(camera()), BagTopics(need_poses=False))
+        assert [frame.world_from_cam for frame in dataset.frames] == [None] * 5
+
+    def test_those_there_are_stay_where_none_are_needed(self, bag):
+        dataset = open_dataset(bag(camera() + poses()), BagTopics(need_poses=False))
+        assert [frame.world_from_cam is None for frame in dataset.frames] == [False] * 4 + [True]
+
+    @pytest.mark.parametrize('images', ['/robot1/cam/image_raw', '/robot2/cam/image_raw'])
+    def test_tf_of_the_robot_that_took_the_images(self, bag, images):
+        """Robots have frames of the same names, in namespaces of their own."""
+        other = [
+            (topic, at, transform(at, 'map', 'odom', np.diag([1.0, -1.0, -1.0, 1.0])))
+            for topic, at, _ in tf().entries
+        ]
+        number = int(images[6])
+        messages = Messages(
+            [(f'/robot{number}{topic}', *rest) for topic, *rest in tf().entries]
+            + [(f'/robot{3 - number}{topic}', *rest) for topic, *rest in other]
+        )
+        check_poses(open_dataset(bag(camera(images) + messages)), accuracy=2e-4)
+
+    def test_tf_of_robots_none_of_which_took_the_images(self, bag):
+        both = [(f'/robot{n}{topic}', *rest) for topic, *rest in tf().entries for n in (1, 2)]
+        with pytest.raises(DatasetError, match='TF of which robot is it'):
+            open_dataset(bag(camera() + Messages(both)))
+
+    def test_tf_in_one_map_and_then_in_another(self, bag):
+        later = [
+            ('/tf', at, transform(at, 'upstairs', 'odom', np.eye(4)))
+            for topic, at, _ in tf().entries
+            if at > 0.2
+        ]
+        path = bag(camera() + tf() + Messages(later))
+        with pytest.raises(DatasetError, match='TF has odom in map and in upstairs'):
+            open_dataset(path)
+        found = open_dataset(path, BagTopics(poses=PoseChoice(map_frame='base')))
+        assert len(found.frames) == 5
+
     def test_impossible_pose_is_named(self, bag):
         messages = camera() + poses()
         bad = pose_stamped(0.2, world_from_cam(0.2))

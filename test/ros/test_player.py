@@ -65,7 +65,7 @@ class Player:
             topic: ros.collect(kind, f'/{namespace}/{topic}') for topic, kind in KINDS.items()
         }
         self.clock = ros.collect(Clock, '/clock')
-        self.tf = ros.collect(TFMessage, '/tf')
+        self.tf = ros.collect(TFMessage, f'/{namespace}/tf')
         arguments = ['play', str(dataset), *options, '--namespace', namespace, '--wait']
         self.process = ros.start('aceg_ros', *arguments)
 
