@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
 import numpy as np
+import pytest
 
 from aceg_ros.datasets import open_dataset
+from aceg_ros.geometry.cameras import Camera
+from aceg_ros.lab.worlds import building
 from aceg_ros.lab.worlds.building import BuildingOptions, building_rooms, record_building
 
 
@@ -39,7 +45,15 @@ def test_recordings(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')} == kept
 
 
-def test_a_recording_that_was_stopped_is_completed(tmp_path):
+@pytest.fixture
+def quick_rooms(monkeypatch):
+    """Rooms made once, by this process, and small images; `test_recordings` does without."""
+    monkeypatch.setattr(building, 'ProcessPoolExecutor', lambda *_: ThreadPoolExecutor(1))
+    monkeypatch.setattr(building, 'make_world', cache(building.make_world))
+    monkeypatch.setattr(building, '_CAMERA', Camera.pinhole(160, 120, 127.0, 127.0, 79.5, 59.5))
+
+
+def test_a_recording_that_was_stopped_is_completed(quick_rooms, tmp_path):
     rooms = building_rooms(3, BuildingOptions(rooms=2, floors=2, twins=0.0))
     whole, stopped = tmp_path / 'whole', tmp_path / 'stopped'
     record_building(whole, rooms, mapping=2, queries=1)
