@@ -324,7 +324,8 @@ class TestRendering:
         assert said == ['1 of 1 parts rendered']
 
     def test_while_it_runs(self, tmp_path):
-        rendered = Rendered(tmp_path, 300, 1, [], None, 0, 100_000)
+        # each world has as many groups as a training begins with: no other one is waited for
+        rendered = Rendered(tmp_path, 300, 4, [], None, 0, 100_000)
         began = time.monotonic()
         with rendering(rendered, 1, print):
             first = list(tmp_path.glob('world-*.npz'))
