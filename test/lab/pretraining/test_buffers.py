@@ -17,7 +17,8 @@ from aceg_ros.lab.pretraining.shards import read_scene
 from aceg_ros.lab.pretraining.sources import ProceduralWorlds
 
 SMALL = BufferOptions(tokens=300, mapping_patches=2000, query_patches=100, fit_epochs=2)
-WORLDS = ProceduralWorlds(2, 13, mapping_views=12, query_views=3, width=208, height=160)
+# The first is of one room with few things, whose light is computed in seconds.
+WORLDS = ProceduralWorlds(2, 253, mapping_views=12, query_views=3, width=208, height=160)
 
 
 @cache
