@@ -20,8 +20,8 @@ from aceg_ros.mapping.ace_g.schedule import AceGSchedule
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
 
-SCHEDULE = AceGSchedule(steps=250, batch=1536, buffer=50_000, tokens=64, zoom=(0.9, 1.2), turn=8.0)
-_STEPS, _RATE, _WARM_UP = 300, 3e-3, 30
+SCHEDULE = AceGSchedule(steps=150, batch=768, buffer=25_000, tokens=64, zoom=(0.9, 1.2), turn=8.0)
+_STEPS, _RATE, _WARM_UP = 250, 3e-3, 30
 
 
 def learned_regressor(frames: Sequence[Frame], encoder: Encoder) -> AceGRegressor:
