@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from aceg_ros.cli.common import ProgressBar, add_device, write_json
+from aceg_ros.cli.common import ProgressBar, add_device, make_output, write_json
 from aceg_ros.datasets import Frame, open_dataset
 from aceg_ros.encoder.base import Encoder
 from aceg_ros.engine import PUBLISHED, WIDE, Engine, Networks
@@ -111,6 +111,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise DatasetError('--queries are of one mapped dataset; name only that one')
     _check_division(arguments)
     methods = _methods(arguments)
+    if arguments.output is not None:
+        make_output(arguments.output)
     bar = ProgressBar()
     rows, scaled = [], []
     for path in arguments.datasets:

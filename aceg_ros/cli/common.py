@@ -255,11 +255,16 @@ def output_folder(arguments: argparse.Namespace) -> Path:
     if not arguments.datasets and not arguments.worlds:
         raise DatasetError('there is no place to map; name a dataset, or give --worlds')
     folder: Path = arguments.output
+    make_output(folder)
+    return folder
+
+
+def make_output(folder: Path) -> None:
+    """Make a folder for what a command writes; raises AcegError when that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AcegError(f'{folder} cannot be made: {error}') from error
-    return folder
 
 
 def write_json(path: Path | None, values: dict[str, Any]) -> None:

@@ -47,7 +47,7 @@ class Fleet:
                 camera_frame=f'camera_{name}',
                 tf_rate=RATE,
                 transform_tolerance=TOLERANCE,
-                lost_after=0.5,
+                lost_after=2.0,  # of four localizers on two cores each takes its time
                 **ANY_MOTION,
             )
             for name, mode in MODES.items()
