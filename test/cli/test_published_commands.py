@@ -218,7 +218,7 @@ class TestBenchmark:
         self, aceg, imported, recording, tmp_path, monkeypatch
     ):
         monkeypatch.setattr('aceg_ros.evaluation.benchmark.run_isolated', run_here)
-        command = ['benchmark', recording, '--every', 2, '--budget', 2, '--device', 'cpu']
+        command = ['benchmark', recording, '--every', 3, '--budget', 2, '--device', 'cpu']
         command += ['--methods', 'published,aceg,first,sift', '--encoders', 'compact,dinov2']
         command += ['-o', tmp_path / 'out']
         outcome = aceg(*command)
