@@ -10,8 +10,8 @@ from ros_document import names, rows
 
 FOLDER = Path(__file__).resolve().parents[1] / 'config' / 'sros2'
 NODES = ('aceg_localizer', 'aceg_mapper')
-# What every node has.
-GENERAL = {'/rosout', '/parameter_events', '/clock', '~/transition_event'}
+# What every node has, and the bond with a manager of lifecycles.
+GENERAL = {'/rosout', '/parameter_events', '/clock', '~/transition_event', 'bond'}
 # Whoever may call these decides where the nodes write, and whether they work.
 OF_PARAMETERS = {'set_parameters', 'set_parameters_atomically'}
 
