@@ -181,8 +181,8 @@ def images_at(
             raise
         try:
             return images_only(path, camera, arguments.exif)
-        except DatasetError:
-            raise error from None
+        except DatasetError as other:
+            raise (error if camera is None else other) from None
 
 
 def _topics(arguments: argparse.Namespace) -> BagTopics:
