@@ -10,8 +10,10 @@ from ros_document import names, rows
 
 FOLDER = Path(__file__).resolve().parents[1] / 'config' / 'sros2'
 NODES = ('aceg_localizer', 'aceg_mapper')
-# What every node has, and the bond with a manager of lifecycles.
-GENERAL = {'/rosout', '/parameter_events', '/clock', '~/transition_event', 'bond'}
+# What every node has.
+GENERAL = {'/rosout', '/parameter_events', '/clock', '~/transition_event'}
+# With a manager of lifecycles, where bondpy is installed.
+BOND = {'aceg_localizer': {'bond'}, 'aceg_mapper': set()}
 # Whoever may call these decides where the nodes write, and whether they work.
 OF_PARAMETERS = {'set_parameters', 'set_parameters_atomically'}
 
@@ -33,8 +35,10 @@ def test_topics(node):
     subscribed = {name for name, words in told.items() if words.startswith('subscribed')}
     published = {name for name, words in told.items() if 'subscribed' not in words.split(',')[0]}
     published |= {name for name, words in told.items() if 'and published' in words}
-    assert allowed(node, 'topics', 'subscribe') - GENERAL == subscribed | {'image/compressed'}
-    assert allowed(node, 'topics', 'publish') - GENERAL == published
+    assert allowed(node, 'topics', 'subscribe') - GENERAL == (
+        subscribed | {'image/compressed'} | BOND[node]
+    )
+    assert allowed(node, 'topics', 'publish') - GENERAL == published | BOND[node]
 
 
 @pytest.mark.parametrize('node', NODES)

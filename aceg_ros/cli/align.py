@@ -24,13 +24,14 @@ from aceg_ros.cli.common import (
     selected,
     warn_notes,
     warn_skipped,
+    writing,
 )
 from aceg_ros.datasets import rosbag
 from aceg_ros.datasets.conventions import parse_conventions, reread
 from aceg_ros.datasets.occupancy import OccupancyGrid, read_occupancy_grid
 from aceg_ros.datasets.trajectory import Trajectory, read_trajectory
 from aceg_ros.engine import Engine
-from aceg_ros.errors import AcegError, AlignmentError
+from aceg_ros.errors import AlignmentError
 from aceg_ros.evaluation.figures import draw_alignment
 from aceg_ros.geometry.poses import pose_from_tum, pose_to_tum
 from aceg_ros.localization.frame_pairs import (
@@ -329,8 +330,6 @@ def _draw(
 ) -> None:
     if path is None:
         return
-    try:
+    with writing(path):
         draw_alignment(path, before, after, places, grid)
-    except OSError as error:
-        raise AcegError(f'{path} cannot be written: {error}') from error
     print(f'picture: {path}', file=sys.stderr)

@@ -6,10 +6,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from aceg_ros.cli.common import ProgressBar, add_json, add_selection, print_figures, selected
+from aceg_ros.cli.common import (
+    ProgressBar,
+    add_json,
+    add_selection,
+    print_figures,
+    selected,
+    writing,
+)
 from aceg_ros.datasets import rosbag
 from aceg_ros.datasets.detect import LAYOUTS
-from aceg_ros.errors import AcegError
 from aceg_ros.evaluation.figures import draw_inspection
 from aceg_ros.inspection.findings import Finding, Verdict, find, motion, named, verdict
 from aceg_ros.inspection.summary import Inspection, Lens, Summary, inspect_dataset
@@ -39,10 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     findings = find(inspection)
     layout = layout_of(arguments.dataset)
     if arguments.output is not None and len(inspection.views.frames):
-        try:
+        with writing(arguments.output):
             draw_inspection(arguments.output, inspection)
-        except OSError as error:
-            raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     values = to_dict(layout, inspection, findings)
     print_figures(arguments.json, values, describe(layout, inspection, findings))
     return 1 if verdict(findings) is Verdict.POOR else 0

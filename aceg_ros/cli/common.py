@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -267,14 +268,21 @@ def make_output(folder: Path) -> None:
         raise AcegError(f'{folder} cannot be made: {error}') from error
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises AcegError where the block cannot write what goes to ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise AcegError(f'{path} cannot be written: {error}') from error
+
+
 def write_json(path: Path | None, values: dict[str, Any]) -> None:
     """Write ``values`` where the user asked for it; raises AcegError when that fails."""
     if path is None:
         return
-    try:
+    with writing(path):
         write_atomically(path, (json.dumps(values, indent=2) + '\n').encode())
-    except OSError as error:
-        raise AcegError(f'{path} cannot be written: {error}') from error
 
 
 class ProgressBar:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from aceg_ros.cli.common import add_json, add_selection, print_figures, selected
+from aceg_ros.cli.common import add_json, add_selection, print_figures, selected, writing
 from aceg_ros.datasets import read_camera
-from aceg_ros.errors import AcegError
 from aceg_ros.evaluation.figures.coverage import draw_coverage
 from aceg_ros.maps.code import world_points
 from aceg_ros.maps.coverage import MOVED, TURNED, Coverage, CoveragePlan, coverage_plan
@@ -41,10 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     plan = coverage_plan(coverage)
     if arguments.output:
         points3d = world_points(code)
-        try:
+        with writing(arguments.output):
             draw_coverage(arguments.output, plan, coverage.keyframes, points3d, code.colors)
-        except OSError as error:
-            raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     figures = to_dict(coverage, plan)
     if arguments.views:
         frames = selected(arguments, arguments.views).frames

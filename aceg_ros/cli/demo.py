@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from aceg_ros.cli.common import ProgressBar, add_device, warn_skipped, write_json
+from aceg_ros.cli.common import ProgressBar, add_device, warn_skipped, write_json, writing
 from aceg_ros.datasets import open_dataset
 from aceg_ros.demo.engine_demo import (
     DemoResult,
@@ -69,12 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print figures, write pictures; the exit status is 0 when most views were found."""
-    try:
+    with writing(arguments.output):
         arguments.output.mkdir(parents=True, exist_ok=True)
         # What an earlier demo found must not stand beside a failure.
         (arguments.output / FIGURES).unlink(missing_ok=True)
-    except OSError as error:
-        raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     without_ros = 'the engine alone was asked for' if arguments.engine else _missing_ros()
     if without_ros:
         if arguments.attach:
@@ -82,11 +80,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(f'aceg: {without_ros}; running without ROS', file=sys.stderr)
     bar = ProgressBar()
     try:
-        monitor = Monitor(bar)
-        tours = _tours(arguments, monitor)
-        result = (_without_ros if without_ros else _over_ros)(arguments, tours, monitor)
-    except OSError as error:
-        raise AcegError(f'{arguments.output} cannot be written: {error}') from error
+        with writing(arguments.output):
+            monitor = Monitor(bar)
+            tours = _tours(arguments, monitor)
+            result = (_without_ros if without_ros else _over_ros)(arguments, tours, monitor)
     finally:
         bar.close()
     write_json(arguments.output / FIGURES, result.figures)

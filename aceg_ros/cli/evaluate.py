@@ -27,6 +27,7 @@ from aceg_ros.cli.common import (
     warn_notes,
     warn_skipped,
     warn_without_depth,
+    writing,
 )
 from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.rig import Moment, recognize
@@ -121,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
         lines += among.lines()
     print_figures(arguments.json, figures, lines)
     if arguments.report is not None:
-        try:
+        with writing(arguments.report):
             page = write_report(
                 arguments.report,
                 evaluation,
@@ -129,8 +130,6 @@ def run(arguments: argparse.Namespace) -> int:
                 np.concatenate([world_points(code) for code in codes]),
                 np.concatenate([code.colors for code in codes]),
             )
-        except OSError as error:
-            raise AcegError(f'{arguments.report} cannot be written: {error}') from error
         print(f'report: {page}', file=sys.stderr)
     return 0
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aceg_ros.errors import AcegError, MapCodeError
+from aceg_ros.cli.common import writing
+from aceg_ros.errors import MapCodeError
 from aceg_ros.files import write_atomically
 from aceg_ros.maps.code import world_points
 from aceg_ros.maps.file import read_map
@@ -29,10 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
             f'{arguments.map} is a free code, which has no points; "aceg export-map" writes its '
             'vectors'
         )
-    try:
+    with writing(arguments.output):
         write_atomically(arguments.output, ply(world_points(code), code.colors))
-    except OSError as error:
-        raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     print(f'{len(code.anchors)} points in {arguments.output}')
     return 0
 

@@ -22,11 +22,12 @@ from aceg_ros.cli.common import (
     warn_notes,
     warn_skipped,
     warn_without_depth,
+    writing,
 )
 from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.rig import Moment, recognize
 from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
-from aceg_ros.errors import AcegError, ImageError
+from aceg_ros.errors import ImageError
 from aceg_ros.localization.result import LocalizationFailure
 from aceg_ros.localization.several import MapSet
 
@@ -80,10 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.output is None:
             print(format_tum_line(frame.stamp, found.world_from_cam))
     if arguments.output is not None:
-        try:
+        with writing(arguments.output):
             write_trajectory(arguments.output, poses)
-        except OSError as error:
-            raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     print(f'{len(poses)} of {len(queries)} images localized', file=sys.stderr)
     return 0 if poses else 1
 

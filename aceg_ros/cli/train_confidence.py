@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aceg_ros.cli.common import add_device, add_networks, networks
+from aceg_ros.cli.common import add_device, add_networks, networks, writing
 from aceg_ros.engine import Engine
 from aceg_ros.errors import AcegError, FitError
 from aceg_ros.files import write_atomically
@@ -126,10 +126,8 @@ def run(arguments: argparse.Namespace) -> int:
     }
     model = fit(samples)
     text = json.dumps(model.to_dict({'trained on': figures}), indent=1) + '\n'
-    try:
+    with writing(arguments.output):
         write_atomically(arguments.output, text.encode())
-    except OSError as error:
-        raise AcegError(f'{arguments.output} cannot be written: {error}') from error
     print(json.dumps(figures, indent=1))
     weights = sorted(zip(model.to_dict({})['evidence'], model.weights, strict=True), key=_size)
     for name, weight in weights:

@@ -37,7 +37,7 @@ from aceg_ros.datasets.camera_info import (
     rectified_from_optical,
 )
 from aceg_ros.datasets.encodings import decode, decode_compressed
-from aceg_ros.errors import AcegError, CameraError, DatasetError, ImageError, PoseError
+from aceg_ros.errors import AcegError, CameraError, DatasetError, ImageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose
 
@@ -104,12 +104,12 @@ def read(path: Path, topics: BagTopics | None = None, camera: Camera | None = No
             f'{path}: images on {images} have no time stamp; images and poses are paired by '
             'the time when the recorder received them, so delays count as motion'
         )
+    pose_at: PoseAt | None = None
     try:
         pose_at = camera_poses(bag, topics.poses, frame_id, images, by_receipt)
     except DatasetError:
         if topics.need_poses:
             raise
-        pose_at = _no_pose
     depth = find_depth(bag, topics.depth, frame_id, images, camera, frame_from_camera, by_receipt)
     for entry in entries:
         stamp = entry.logged * 1e-9 if by_receipt else entry.stamp
@@ -134,18 +134,16 @@ def read(path: Path, topics: BagTopics | None = None, camera: Camera | None = No
 
 
 def _pose(
-    pose_at: PoseAt, stamp: float, frame_from_camera: NDArray[np.float64], needed: bool
+    pose_at: PoseAt | None, stamp: float, frame_from_camera: NDArray[np.float64], needed: bool
 ) -> NDArray[np.float64] | None:
+    if pose_at is None:
+        return None
     try:
         return pose_at(stamp) @ frame_from_camera
     except AcegError:
         if needed:
             raise
         return None
-
-
-def _no_pose(stamp: float) -> NDArray[np.float64]:
-    raise PoseError(f'nothing says where the camera was at {stamp:.3f}')
 
 
 def _probe(bag: BagFile, topic: str) -> tuple[tuple[int, int], int]:

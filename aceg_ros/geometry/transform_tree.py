@@ -63,9 +63,10 @@ class TransformTree:
         common_from_source = self._climb(source_chain, common, stamp)
         return compose(inverse(common_from_target), common_from_source)
 
-    def parent(self, frame: str) -> str | None:
-        """What a frame hangs on; None where it hangs on nothing or is not known."""
-        return self._parents.get(frame)
+    @property
+    def parents(self) -> dict[str, str]:
+        """What each frame hangs on, but for those at the top."""
+        return dict(self._parents)
 
     def clear(self) -> None:
         """Forget all but the static transforms."""

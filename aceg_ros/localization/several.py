@@ -28,6 +28,7 @@ from aceg_ros.localization.options import LocalizationOptions, SeveralOptions
 from aceg_ros.localization.query import Query
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.verification import odds_of
+from aceg_ros.maps.code import MapCode
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.folder import maps_at
 from aceg_ros.memory import ON_THE_CPU
@@ -75,9 +76,7 @@ class MapSet:
         self._options = options or SeveralOptions()
         self._remember = remember
         self._places = {name: each.code.info.place for name, each in localizers.items()}
-        self._descriptors = {
-            name: torch.from_numpy(each.code.descriptors) for name, each in localizers.items()
-        }
+        self._descriptors = {name: _descriptors(each.code) for name, each in localizers.items()}
 
     @classmethod
     def open(
@@ -242,8 +241,7 @@ class _Question:
         similarity, own = {}, {}
         for name, localizer in self._localizers.items():
             similarity[name] = _UNKNOWN
-            # A keyframe of before there were descriptors has zeros, and may be the one.
-            if len(self._descriptors[name]) and self._descriptors[name].any(dim=1).all():
+            if len(self._descriptors[name]):
                 if localizer.encoding not in own:
                     features = [each.patches.features for each in self._encode(localizer)]
                     described = [global_descriptor(each).cpu() for each in features]
@@ -318,3 +316,9 @@ class _Question:
             parts = zip(query.images, query.cameras, query.depths, strict=True)
             self._encoded[localizer.encoding] = [localizer.encode(*part) for part in parts]
         return self._encoded[localizer.encoding]
+
+
+def _descriptors(code: MapCode) -> torch.Tensor:
+    """Those of its keyframes; none where some have none, because the image may show these."""
+    rows = torch.from_numpy(code.descriptors)
+    return rows if rows.any(dim=1).all() else rows[:0]

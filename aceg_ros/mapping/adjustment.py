@@ -66,6 +66,7 @@ def adjust_poses(
     corners = find_corners(keyframes, candidates, options.corners, min_corner)
     as_given = np.zeros((len(intrinsics.given), 6)), intrinsics.unchanged()
     state = State(given, corners.distances, *as_given)
+    camera_rounds = _CAMERA_ROUNDS if intrinsics.adjustable.any() else ()
     before_px, after_px, calibrate = 0.0, 0.0, False
     trust = Trust(np.zeros(6), _FIXED)
     for number, (reach, min_similarity, parallax) in enumerate(_ROUNDS):
@@ -81,12 +82,12 @@ def adjust_poses(
             before_px = bundle.error(state)
             off = options.pose_deviation * before_px / float(np.median(intrinsics.focals))
             trust = replace(trust, poses=1 / np.maximum(np.repeat([off * depth, off], 3), _TINY))
-        if number in _CAMERA_ROUNDS:
+        if number in camera_rounds:
             # Finds of the first round may be wrong ones. What they say of cameras is only a start.
             state = State(state.poses, state.distances, *as_given)
             bundle, calibrate = bundle.trusting(replace(trust, mounts=_FIXED)), False
         state = bundle.solved(state, calibrate, monitor)
-        if number in _CAMERA_ROUNDS:
+        if number in camera_rounds:
             bundle, state, calibrate = _with_camera(bundle, state, depth, options, monitor)
             trust = bundle.trust
         if number == 0 and bundle.error(state) > options.worth * before_px:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class Intrinsics:
         places = {camera: place for place, camera in enumerate(given)}
         return cls(given, np.array([places[camera] for camera in cameras], np.int64))
 
-    @property
+    @cached_property
     def adjustable(self) -> NDArray[np.bool_]:
         """Which cameras (C,) took enough keyframes to be adjusted.
 

@@ -74,11 +74,14 @@ class Coverage:
         self._keyframes = code.keyframes[::step]
         self._seen = np.zeros((len(self._points), len(self._keyframes)), bool)
         distances = []
+        # A keyframe does not say which of its session's cameras took it.
+        cameras = [
+            code.info.cameras[session.cameras[0]] if session.cameras else self.camera
+            for session in code.info.sessions
+        ]
+        known = [code.info.known_camera(camera).camera for camera in cameras]
         for number, pose in enumerate(self._keyframes):
-            # A keyframe does not say which of its session's cameras took it.
-            session = code.info.sessions[code.keyframe_sessions[number * step]]
-            given = code.info.cameras[session.cameras[0]] if session.cameras else self.camera
-            mapped_by = code.info.known_camera(given).camera
+            mapped_by = known[code.keyframe_sessions[number * step]]
             seen = visible_points(self._points, pose, mapped_by, _cell_px(mapped_by))
             self._seen[seen.index, number] = True
             distances.append(seen.distance)

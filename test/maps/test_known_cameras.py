@@ -82,10 +82,12 @@ class TestSessions:
         assert together.known_camera(OTHER) == SAME
 
     def test_the_first_counts_for_the_camera_of_both(self):
-        first = code_of((GIVEN,), (FOUND,))
-        together = joined(first, code_of((GIVEN,), (), 'evening', 1)).info
-        assert together.cameras == (GIVEN,)
-        assert together.known_camera(GIVEN) == FOUND
+        slight = as_matrix4(make_pose(so3_exp([0.0, 0.005, 0.0]), [0.01, 0.0, 0.0]))
+        found = replace(FOUND, given_from_cam=slight)
+        first = code_of((GIVEN,), (found,))
+        together = joined(first, code_of((GIVEN, OTHER), (), 'evening', 1)).info
+        assert together.cameras == (GIVEN, OTHER)
+        assert together.known_camera(GIVEN) == found
 
     def test_poses_of_both_are_given_as_they_were(self):
         """A camera may be mounted otherwise by day than in the evening."""

@@ -87,8 +87,8 @@ class Transforms:
 
     def top(self, frame: str, below: Collection[str]) -> str:
         """The topmost of the frames that `frame` hangs on, short of those named; or `frame`."""
-        chain = [frame]
-        while (parent := self._source.parent(chain[-1])) is not None:
+        parents, chain = self._source.parents(), [frame]
+        while (parent := parents.get(chain[-1])) is not None:
             if parent in below or parent in chain:
                 break
             chain.append(parent)
@@ -143,9 +143,9 @@ class _TopicSource:
                         raise
                     self._changed.wait(remaining)
 
-    def parent(self, frame: str) -> str | None:
+    def parents(self) -> dict[str, str]:
         with self._changed:
-            return self._tree.parent(frame)
+            return self._tree.parents
 
     def clear(self) -> None:
         with self._changed:
@@ -197,17 +197,14 @@ class _Tf2Source:
             raise TransformError(str(error)) from error
         return transform_from_message(found.transform)
 
-    def parent(self, frame: str) -> str | None:
-        return self._parents().get(frame)
-
     def clear(self) -> None:
         self._buffer.clear()
 
-    def _frames(self) -> list[str]:
-        """Names of all frames, sorted."""
-        parents = self._parents()
-        return sorted({*parents, *parents.values()})
-
-    def _parents(self) -> dict[str, str]:
+    def parents(self) -> dict[str, str]:
         described = self._buffer.all_frames_as_yaml()
         return dict(re.findall(r"^(\S.*): *\n +parent: '(.*)' *$", described, re.MULTILINE))
+
+    def _frames(self) -> list[str]:
+        """Names of all frames, sorted."""
+        parents = self.parents()
+        return sorted({*parents, *parents.values()})
