@@ -87,9 +87,20 @@ def test_a_pose_that_holds_no_longer_is_not_shown(localized, state):
 
 def test_a_map_is_told_once_one_is_loaded():
     heard = HeardOfLocalizer('waiting_for_map: ...')
-    assert localizer_state(heard, HERE, None)['map'] is None
+    assert localizer_state(heard, HERE, None)['maps'] == []
     heard.map = {'file': '/maps/kitchen.aceg', 'quality': 'good'}
-    assert localizer_state(heard, HERE, None)['map']['quality'] == 'good'
+    assert localizer_state(heard, HERE, None)['maps'] == [heard.map]
+
+
+def test_all_maps_in_use_are_told():
+    first, second = (
+        {'file': f'/maps/{name}.aceg', 'quality': quality}
+        for name, quality in (('floor.1', 'good'), ('attic', 'fair'))
+    )
+    values = {f'floor.1.{key}': value for key, value in first.items()}
+    values |= {f'attic.{key}': value for key, value in second.items()}
+    heard = HeardOfLocalizer('localized: ...', map=values)
+    assert localizer_state(heard, HERE, None)['maps'] == [first, second]
 
 
 @pytest.mark.parametrize(

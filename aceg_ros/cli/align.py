@@ -176,6 +176,10 @@ def _require_sense(arguments: argparse.Namespace, code: AnchoredCode) -> None:
         raise AlignmentError('--camera-height is for --gravity: give both, or none')
     if arguments.images is not None and arguments.poses is None:
         raise AlignmentError('--images need their poses in the other frame: give --poses')
+    if arguments.mount is not None and arguments.poses is None:
+        raise AlignmentError('--mount is of --poses: give both, or none')
+    if arguments.grid is not None and arguments.plan is None:
+        raise AlignmentError('--grid is drawn under --plan: give both, or none')
     if not (arguments.tolerance > 0 and arguments.tolerance_deg > 0):
         raise AlignmentError('a tolerance is greater than 0')
     if not (code.info.metric or arguments.scale or arguments.gravity):

@@ -10,6 +10,7 @@ import numpy as np
 
 from aceg_ros.cli.common import add_json, add_selection, print_figures, selected, writing
 from aceg_ros.datasets import read_camera
+from aceg_ros.errors import DatasetError
 from aceg_ros.evaluation.figures.coverage import draw_coverage
 from aceg_ros.maps.code import world_points
 from aceg_ros.maps.coverage import MOVED, TURNED, Coverage, CoveragePlan, coverage_plan
@@ -45,8 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
     figures = to_dict(coverage, plan)
     if arguments.views:
         frames = selected(arguments, arguments.views).frames
-        views = [frame.world_from_cam for frame in frames if frame.world_from_cam is not None]
-        figures['views'] = {'count': len(views), 'expected': round(coverage.expected(views), 3)}
+        chances = [
+            coverage.chance(frame.world_from_cam, frame.camera)
+            for frame in frames
+            if frame.world_from_cam is not None
+        ]
+        if not chances:
+            raise DatasetError(f'{arguments.views} has no poses, so no views to look at')
+        figures['views'] = {'count': len(chances), 'expected': round(float(np.mean(chances)), 3)}
     print_figures(arguments.json, figures, describe(figures, code.info.metric))
     return 0
 

@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
             evaluation = evaluate(alone, frames, Monitor(bar))
         among = None
         if arguments.beside:
-            among = evaluate_among(MapSet(localizers), own, frames, Monitor(bar))
+            among = evaluate_among(MapSet(localizers, options.several), own, frames, Monitor(bar))
     finally:
         bar.close()
     warn_skipped(evaluation.skipped)
@@ -129,6 +129,9 @@ def run(arguments: argparse.Namespace) -> int:
                 np.concatenate([world_keyframes(code) for code in codes]),
                 np.concatenate([world_points(code) for code in codes]),
                 np.concatenate([code.colors for code in codes]),
+                known=lambda result: localizers[
+                    getattr(result.answer, 'map_name', '') or own
+                ].code.info.known_camera(result.frame.camera),
             )
         print(f'report: {page}', file=sys.stderr)
     return 0

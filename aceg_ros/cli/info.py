@@ -36,6 +36,7 @@ def to_dict(code: MapCode, size: int) -> dict[str, Any]:
     return asdict(code.info) | {
         'quality': code.info.quality.to_dict(),
         'cameras': [camera.to_dict() for camera in code.info.cameras],
+        'known': [known.to_dict() for known in code.info.known],
         'sessions': session_reports(code),
         'kind': code.kind,
         'tokens': len(code.embeddings),

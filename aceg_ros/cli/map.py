@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import torch
 
 from aceg_ros.cli.common import (
+    STANDARD_OUTPUT,
     ProgressBar,
     add_device,
     add_json,
@@ -33,7 +34,7 @@ from aceg_ros.cli.common import (
 )
 from aceg_ros.datasets import Dataset
 from aceg_ros.engine import PUBLISHED, Engine
-from aceg_ros.errors import FitError
+from aceg_ros.errors import AcegError, FitError
 from aceg_ros.evaluation.benchmark import peak_rss_mb
 from aceg_ros.mapping.ace_g.schedule import SCHEDULES, schedule_named
 from aceg_ros.mapping.extension import extend_map
@@ -124,6 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
     number, count = _parts(arguments, dataset)
     if count > 1:
         return _run_parts(arguments, dataset, number, count)
+    if _rank_and_world()[0] > 0:
+        return 0  # one map is the work of one process
     base = None if arguments.extend is None else read_map(arguments.extend)
     figures, text = _map(arguments, dataset, arguments.output, base)
     print_figures(arguments.json, figures, [text])
@@ -145,14 +148,14 @@ def _run_parts(arguments: argparse.Namespace, dataset: Dataset, number: int, cou
         ) as pool:
             mapped = list(pool.map(partial(_map_alone, arguments, count), numbers))
     else:
-        mapped = [_map_part(arguments, dataset, folder, parts[each - 1]) for each in numbers]
+        mapped = [_map_part(arguments, dataset, folder, parts[n - 1]) for n in numbers]
     figures = {
         'place': parts[0].place,
         'seconds': round(time.monotonic() - start, 2),
         'parts': {parts[n - 1].name: each for n, (each, _) in zip(numbers, mapped, strict=True)},
     }
-    print_figures(arguments.json, figures, [text for _, text in mapped])
-    return 0
+    print_figures(_own_file(arguments.json), figures, [text for _, text in mapped])
+    return 1 if any('error' in part for part, _ in mapped) else 0
 
 
 def _folder(output: Path) -> Path:
@@ -160,9 +163,22 @@ def _folder(output: Path) -> Path:
     return output.with_name(output.name.removesuffix(SUFFIX))
 
 
+def _rank_and_world() -> tuple[int, int]:
+    """Which of how many processes this is; of one without `torchrun`."""
+    return int(os.environ.get('RANK', '0')), int(os.environ.get('WORLD_SIZE', '1'))
+
+
+def _own_file(path: Path | None) -> Path | None:
+    """A file of this process alone, `parts.rank2.json` for `parts.json` under `torchrun`."""
+    rank, world = _rank_and_world()
+    if path is None or path == STANDARD_OUTPUT or world == 1:
+        return path
+    return path.with_name(f'{path.stem}.rank{rank}{path.suffix}')
+
+
 def _own_parts(count: int) -> list[int]:
     """The parts that this process maps: all, or its share of them under `torchrun`."""
-    rank, world = (int(os.environ.get(*each)) for each in (('RANK', '0'), ('WORLD_SIZE', '1')))
+    rank, world = _rank_and_world()
     if torch.cuda.is_available() and 'LOCAL_RANK' in os.environ:
         torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
     return list(range(1 + rank, count + 1, world))
@@ -178,8 +194,12 @@ def _map_alone(arguments: argparse.Namespace, count: int, number: int) -> _Mappe
 
 
 def _map_part(arguments: argparse.Namespace, dataset: Dataset, folder: Path, part: Part) -> _Mapped:
+    """Map one part; one that cannot be mapped leaves the others as they are."""
     own = replace(dataset, frames=part.frames)
-    return _map(arguments, own, folder / f'{part.name}{SUFFIX}', None, part.place)
+    try:
+        return _map(arguments, own, folder / f'{part.name}{SUFFIX}', None, part.place)
+    except AcegError as error:
+        return {'error': str(error)}, f'{part.name}: {error}'
 
 
 def _map(
@@ -278,8 +298,10 @@ def _engine(arguments: argparse.Namespace, base: MapCode | None) -> Engine:
 def _options(arguments: argparse.Namespace) -> MappingOptions:
     """Options by their dotted names, then those that have a flag of their own."""
     options, budget = configuration(arguments).mapping, arguments.budget
+    usual = budget is None and options.budget == MappingOptions().budget
+    extends = arguments.extend is not None and usual
     flags = {
-        'budget': options.extension_budget if budget is None and arguments.extend else budget,
+        'budget': options.extension_budget if extends else budget,
         'tokens': arguments.tokens,
         'use_depth': arguments.depth or None,
         'seed': arguments.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from aceg_ros.cli.common import (
@@ -92,6 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _in_its_shape(code: AnchoredCode) -> AnchoredCode:
+    """A map that gives poses among its own points, and not moved to the frame of its recording."""
+    return replace(code, recorded=code.keyframes)
+
+
 def _registration(
     arguments: argparse.Namespace, first: AnchoredCode, second: AnchoredCode
 ) -> tuple[FrameAlignment, int]:
@@ -105,8 +111,8 @@ def _registration(
     bar = ProgressBar()
     try:
         pairs = localized_in_both(
-            Localizer(first, engine, options),
-            Localizer(second, engine, options),
+            Localizer(_in_its_shape(first), engine, options),
+            Localizer(_in_its_shape(second), engine, options),
             images.frames,
             Monitor(bar),
         )

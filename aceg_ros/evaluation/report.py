@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from aceg_ros.evaluation.figures import draw_errors, draw_images, draw_trajector
 from aceg_ros.evaluation.metrics import RECALL_CM, RECALL_DEG, Evaluation, FrameResult
 from aceg_ros.evaluation.tables import number, percent
 from aceg_ros.files import write_atomically
+from aceg_ros.maps.code import KnownCamera
 
 IMAGES_SHOWN = 9
 WORST_LISTED = 10
@@ -52,16 +53,18 @@ def write_report(
     points3d: np.ndarray,
     colors: np.ndarray,
     title: str = 'Localization report',
+    known: Callable[[FrameResult], KnownCamera] | None = None,
 ) -> Path:
     """Write pictures, `index.html` and `evaluation.json` into `folder`; the page's path.
 
     `keyframes` (K, 4, 4) are world_from_cam of the mapped images. `points3d` (N, 3) meters and
     `colors` (N, 3) uint8 are of the scene. All are in the map's frame, and each may be empty.
+    ``known`` as for `draw_images`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     draw_trajectory(folder / 'trajectory.png', evaluation, keyframes, points3d, colors)
     draw_errors(folder / 'errors.png', evaluation)
-    draw_images(folder / 'images.png', choose_results(evaluation.results, IMAGES_SHOWN))
+    draw_images(folder / 'images.png', choose_results(evaluation.results, IMAGES_SHOWN), known)
     details = {
         'summary': evaluation.summary(),
         'failures': evaluation.failures(),

@@ -182,6 +182,8 @@ class Localizer:
         no others are tried then, and no other size. Raises MapCodeError as `localize` does.
         """
         clock = Clock()
+        if self._read_on != self.device:  # another localizer took the networks from the GPU
+            self._begin_reading()
         if any(image.depth is not None for image in images):
             require_meters(self.code, 'this map')
         clock.seconds['encode'] = sum(image.seconds for image in images)
@@ -219,6 +221,7 @@ class Localizer:
         return found.transformed(shifted(recorded_from_map, self.code.info.origin))
 
     def _begin_reading(self) -> None:
+        self._read_on = self.device
         self._reader = reader_of(self.code, self._engine, self.options.reader)
         self._finder = PoseFinder(self._reader, self.options, self._model)
 

@@ -64,8 +64,8 @@ class SearchOptions(Options):
     )
     min_turn_gain: float = option(
         0.02,
-        'A refused image is tried once more, turned by a quarter or half turn, if its patches are '
-        'then more similar to the map by this: the camera may be rolled. With 1 it never is.',
+        'The camera may be rolled. So a refused image is tried once more, turned by a quarter or '
+        'half turn, if its patches are then more similar to the map by this. With 1 it never is.',
         low=0,
         high=1,
     )

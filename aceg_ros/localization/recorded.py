@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from aceg_ros.geometry.poses import make_pose, so3_exp, so3_log
+from aceg_ros.geometry.poses import inverse, make_pose, so3_exp, so3_log
 from aceg_ros.maps.code import MapCode
 
 # How near a keyframe has to be to count, as a part of the scene's distance, and how much its
 # optical axis may be turned, degrees; each level counts those half as near.
 _REACH, _TURN, _LEVELS = 0.1, 30.0, 3
+_STEPS = 3  # from a pose in the recording's frame to the map's, since drift changes slowly
 _WIDER = 0.1  # weight of the wider level, as a part of that of a keyframe at the very pose
 
 
@@ -49,3 +50,10 @@ class RecordedFrame:
             drift = (weights @ self._drift + _WIDER * drift) / (weights.sum() + _WIDER)
         rotation = so3_exp(drift[3:])
         return make_pose(rotation, center + drift[:3] - rotation @ center)
+
+    def to_map(self, recorded_from_cam: np.ndarray) -> np.ndarray:
+        """The pose (4, 4) in the map of a camera whose pose (4, 4) in the recording is given."""
+        pose = recorded_from_cam
+        for _ in range(_STEPS):
+            pose = inverse(self.from_map(pose)) @ recorded_from_cam
+        return pose

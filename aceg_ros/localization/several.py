@@ -73,6 +73,7 @@ class MapSet:
             raise MapCodeError('no map is given; name one map at least')
         self.localizers = dict(localizers)
         self.last = ''  # the map of the last answer; empty before there was one
+        self._last_parts: dict[str, str] = {}  # of each place the part of its last answer
         self._options = options or SeveralOptions()
         self._remember = remember
         self._places = {name: each.code.info.place for name, each in localizers.items()}
@@ -137,9 +138,7 @@ class MapSet:
         are those of all maps that were asked. Raises MapCodeError for depth where a map's unit is
         not the meter.
         """
-        first = self.last if first is None else first
-        if self._places.get(self.last) == first != '':
-            first = self.last
+        first = self.last if first is None else self.last_of(first)
         query = Query.of(images, rig, now_from_then, depths)
         if any(depth is not None for depth in query.depths):
             for name, localizer in self.localizers.items():
@@ -153,6 +152,10 @@ class MapSet:
         for localizer in self.localizers.values():
             localizer.leave_gpu()
         return query.named(self._localize(query, prior, first))
+
+    def last_of(self, name: str) -> str:
+        """The part of the last answer in a place; the name itself of a map, and before that."""
+        return self._last_parts.get(name, name) if name else name
 
     def ranked(self, image: np.ndarray, camera: Camera) -> list[str]:
         """Maps by how much one of their keyframes looks like an image, the most alike first."""
@@ -184,6 +187,7 @@ class MapSet:
                     )
             if self._remember:
                 self.last = best
+                self._last_parts[self._places[best]] = best
             return replace(answer, map_name=best, seconds=question.seconds)
         message = answer.message
         if len(self.localizers) > 1:

@@ -13,7 +13,9 @@ import torch
 from aceg_ros.datasets.base import Frame
 from aceg_ros.engine import Engine
 from aceg_ros.errors import FitError
+from aceg_ros.geometry.poses import shifted
 from aceg_ros.landmarks.landmarks import Landmarks
+from aceg_ros.localization.recorded import RecordedFrame
 from aceg_ros.mapping.adjustment import adjust_poses
 from aceg_ros.mapping.buffer import fill_buffer
 from aceg_ros.mapping.consistency import consistent_frames
@@ -81,7 +83,7 @@ def map_anchored(
         # Its maps are asked with the calibrations that it has.
         known = {camera: base.info.known_camera(camera) for camera in cameras}
         keyframes = [taken_by(keyframe, known[keyframe.frame.camera]) for keyframe in keyframes]
-        keyframes = [replace(each, world_from_cam=each.recorded) for each in keyframes]
+        keyframes = _in_map(keyframes, origin, base)
         adjustment = replace(adjustment, calibration_worth=0.0, mount_worth=0.0)
     if options.use_depth:
         notes.append(_depth_note(keyframes))
@@ -211,6 +213,20 @@ def start_code(
         hidden=torch.from_numpy(_hidden_views(pairs, options.fit.near_view_angle)),
     )
     return CodeStart(depths, pairs, candidates, chosen, fit)
+
+
+def _in_map(
+    keyframes: Sequence[Keyframe], origin: Sequence[float], base: AnchoredCode
+) -> list[Keyframe]:
+    """Keyframes about an ``origin`` (3,) that were recorded in the frame that ``base`` answers in.
+
+    Their poses are those in the map itself, whose poses may have been adjusted.
+    """
+    frame, offset = RecordedFrame(base), np.array(origin) - base.info.origin
+    return [
+        replace(each, world_from_cam=shifted(frame.to_map(shifted(each.recorded, offset)), -offset))
+        for each in keyframes
+    ]
 
 
 def _depth_note(keyframes: Sequence[Keyframe]) -> str:

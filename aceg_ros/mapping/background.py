@@ -30,12 +30,17 @@ class FitJob:
     """What to fit, and where to put the map."""
 
     recording: Path
-    output: Path
+    output: Path  # a first map comes beside it, as `first_map`
     options: MappingOptions = field(default_factory=MappingOptions)
     device: str = 'auto'
     encoder: str = ''  # as in `engine.Networks`; empty for the usual one
     regressor: str = ''
     base: Path | None = None  # map that the keyframes join; None for a new one
+
+    @property
+    def first_map(self) -> Path:
+        """Where the first map is put: a fit that does not end leaves `output` as it is."""
+        return self.output.with_name(f'first_{self.output.name}')
 
 
 class FitState(Enum):
@@ -102,6 +107,7 @@ class BackgroundFit:
         description = {
             'recording': str(job.recording),
             'output': str(job.output),
+            'first_map': str(job.first_map),
             'options': asdict(job.options),
             'device': job.device,
             'encoder': job.encoder,

@@ -198,9 +198,9 @@ class Bundle:
             for after, keyframe in parts:
                 plane = self._residuals(state, after)[2].plane
                 slope = factor * (plane - residuals.plane) / step
-                values.append(np.nan_to_num(slope).T.ravel())  # nan where a lens ends
                 camera = self._intrinsics.of_keyframe[keyframe]
                 slope[:, ~self._intrinsics.adjustable[camera]] = 0
+                values.append(np.nan_to_num(slope).T.ravel())  # nan where a lens ends
                 columns.append(np.repeat(count * camera + number, 2))
         rows = np.tile(np.arange(len(values[0])), len(values))
         return csr_matrix(

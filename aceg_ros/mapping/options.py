@@ -238,7 +238,8 @@ class MappingOptions(Options):
 
     budget: float = option(
         60.0,
-        'Time for all of mapping. The fit ends in time, mostly earlier.',
+        'Time for all of mapping, which mostly ends earlier. The fit gets a fifth of it at least, '
+        'and finishes one pass: a slow computer takes longer.',
         's',
         low=0.001,
     )

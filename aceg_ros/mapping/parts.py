@@ -20,6 +20,7 @@ from aceg_ros.mapping.options import MIN_KEYFRAMES, MappingOptions
 
 # Views nearer to each other than both show a map the same.
 _VIEW_METERS, _VIEW_DEGREES = 0.25, 15.0
+_AROUND = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3), axis=-1).reshape(-1, 3)  # a cell and neighbors
 _MIDDLE = (0.3, 0.7)  # of the images of a part, where it may be cut
 _LENGTH_WEIGHT = 0.05  # of the length of a part along an axis, against the gap that a cut is in
 _OVERLAP = 0.1  # images of the neighbors that a part has too, as a part of its own
@@ -66,6 +67,12 @@ def split(frames: Sequence[Frame], count: int, name: str) -> list[Part]:
     while len(parts) < count:
         parts.sort(key=len)
         parts += _cut(parts.pop(), places)
+    least = min(map(len, parts))
+    if least < MIN_KEYFRAMES:
+        raise FitError(
+            f'one of {count} parts would have {least} images, and {MIN_KEYFRAMES} are needed: ask '
+            'for fewer parts'
+        )
     parts.sort(key=lambda part: int(part.min()))
     # The same images split in the same way are the same place, wherever a part is mapped.
     digest = hashlib.sha256(np.ascontiguousarray(poses).tobytes() + bytes([count % 256]))
@@ -92,13 +99,21 @@ def _poses(frames: Sequence[Frame]) -> np.ndarray:
 
 def _different_views(poses: np.ndarray) -> int:
     """How many of the poses (N, 4, 4), in this order, are no repetition of one counted before."""
-    near = cKDTree(poses[:, :3, 3]).query_ball_point(poses[:, :3, 3], _VIEW_METERS)
-    counted = np.zeros(len(poses), bool)
-    for index, others in enumerate(near):
-        before = [other for other in others if counted[other]]
-        turns = rotation_angle_deg(poses[before, :3, :3], poses[index, :3, :3])
-        counted[index] = bool((turns >= _VIEW_DEGREES).all())
-    return int(counted.sum())
+    # Counted ones by their cells: a robot that waits has thousands of views within reach.
+    counted: dict[tuple[int, ...], list[np.ndarray]] = {}
+    for pose in poses:
+        cell = np.floor(pose[:3, 3] / _VIEW_METERS).astype(int)
+        around = [
+            other for step in _AROUND for other in counted.get(tuple((cell + step).tolist()), ())
+        ]
+        if around:
+            others = np.stack(around)
+            near = np.linalg.norm(others[:, :3, 3] - pose[:3, 3], axis=1) <= _VIEW_METERS
+            turns = rotation_angle_deg(others[:, :3, :3], pose[:3, :3])
+            if (near & (turns < _VIEW_DEGREES)).any():
+                continue
+        counted.setdefault(tuple(cell.tolist()), []).append(pose)
+    return sum(map(len, counted.values()))
 
 
 def _cut(part: np.ndarray, places: np.ndarray) -> list[np.ndarray]:

@@ -95,7 +95,7 @@ def _fit(job: dict[str, Any], report: _Reporter, cancelled: threading.Event) -> 
     dataset = open_dataset(job['recording'])
 
     def on_first_map(code: MapCode) -> None:
-        write_map(job['output'], code)
+        write_map(job['first_map'], code)
         report.send(event='first map')
 
     result = mapper(

@@ -95,11 +95,12 @@ class Coverage:
         poses[:, :3, 3] += self._origin
         return poses
 
-    def recognized(self, world_from_cam: Array) -> float:
-        """How much of the image of a view is recognized, 0 to 1."""
+    def recognized(self, world_from_cam: Array, camera: Camera | None = None) -> float:
+        """How much of the image of a view is recognized, 0 to 1; of `self.camera` by default."""
+        camera = camera or self.camera
         pose = world_from_cam.copy()
         pose[:3, 3] -= self._origin
-        view = visible_points(self._points, pose, self.camera, _cell_px(self.camera))
+        view = visible_points(self._points, pose, camera, _cell_px(camera))
         points = self._points[view.index]
         towards = (points - pose[:3, 3]) / view.distance[:, None]
         before = points[:, None] - self._keyframes[:, :3, 3]
@@ -113,9 +114,9 @@ class Coverage:
         np.maximum.at(cells, view.cell, best)
         return float(cells.mean())
 
-    def chance(self, world_from_cam: Array) -> float:
-        """Probability that a view is found."""
-        return self._model.chance(self.recognized(world_from_cam))
+    def chance(self, world_from_cam: Array, camera: Camera | None = None) -> float:
+        """Probability that a view is found, of `self.camera` by default."""
+        return self._model.chance(self.recognized(world_from_cam, camera))
 
     def expected(self, views: Iterable[Array]) -> float:
         """Part of views (4, 4) world_from_cam that is expected to be found; nan of none."""
@@ -196,12 +197,18 @@ def coverage_plan(coverage: Coverage, columns: int = 16, directions: int = 12) -
     margin = coverage.scene_distance / 2
     low, high = (centers @ axes.T).min(axis=0) - margin, (centers @ axes.T).max(axis=0) + margin
     step = float((high - low).max()) / columns
-    grids = (np.arange(start + step / 2, stop, step) for start, stop in zip(low, high, strict=True))
+    counts = np.ceil((high - low) / step - 1e-9).astype(int)
+    grids = (
+        middle + step * (np.arange(count) - (count - 1) / 2)
+        for middle, count in zip((low + high) / 2, counts, strict=True)
+    )
     cells = np.stack(np.meshgrid(*grids), axis=-1).reshape(-1, 2)
     offsets = cells[:, None] - centers @ axes.T
     height = (centers @ up)[np.linalg.norm(offsets, axis=2).argmin(axis=1)]
     places = cells @ axes + height[:, None] * up
     places = places[np.linalg.norm(offsets, axis=2).min(axis=1) <= margin]
+    if not len(places):  # a path between the cells
+        places = centers[:: -(-len(centers) // columns)]
     tilt = float(np.median(np.arcsin((keyframes[:, :3, 2] @ up).clip(-1, 1))))
     angles = np.arange(directions) * 2 * np.pi / directions
     level = np.stack([np.cos(angles), np.sin(angles)], axis=1) @ axes

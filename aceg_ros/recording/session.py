@@ -17,6 +17,8 @@ from aceg_ros.recording.recordings import Recordings
 
 # A map that is fitted but not saved lies in the recording, and so outlives a crash.
 FITTED_NAME = 'fitted.aceg'
+# The map that a saved one replaced, until the next one is replaced.
+REPLACED_NAME = 'replaced.aceg'
 
 
 class RefusedError(AcegError):
@@ -67,6 +69,7 @@ class Session:
         self._fit: BackgroundFit | None = None
         self._save_when_done = False
         self._saved: Path | None = None
+        self._replaced: Path | None = None  # where the last fit's map replaced another one
         self._fitted_anew = False  # by this program, and its last fit
 
     @property
@@ -122,7 +125,7 @@ class Session:
             return self._begin_fit(save_when_done=False)
 
     def cancel(self) -> str:
-        """End the fit without a result."""
+        """End the fit without a result; a map that its first one replaced comes back."""
         with self._lock:
             if self._fit is None:
                 raise RefusedError('no fit is running')
@@ -136,7 +139,7 @@ class Session:
                 raise RefusedError('the fit is still running; save when it is done')
             if not self.fitted:
                 raise RefusedError('there is no map to save; fit one first')
-            return self._save()
+            return self._save(self._fitted_file)
 
     def reset(self) -> str:
         """Begin anew; what is recorded is renamed."""
@@ -189,6 +192,10 @@ class Session:
     def _fitted_file(self) -> Path:
         return self.recordings.path / FITTED_NAME
 
+    @property
+    def _replaced_file(self) -> Path:
+        return self.recordings.path / REPLACED_NAME
+
     def _refuse_while_busy(self, what: str) -> None:
         if self.recording:
             raise RefusedError(f'{what} while one is being recorded ({self._have}); stop it first')
@@ -207,6 +214,7 @@ class Session:
         self._check_extended(settings)
         self._save_when_done = save_when_done
         self._saved = None
+        self._replaced = None
         self._fitted_anew = False
         job = FitJob(
             self.recordings.path,
@@ -223,7 +231,7 @@ class Session:
             raise StorageError(f'no process can be started for the fit ({error})') from error
         self._on_report(self._fit.report)
         joins = '' if settings.extend is None else f' that join {settings.extend}'
-        return f'fitting {self.count} keyframes{joins}, for {settings.options.budget:g} s at most'
+        return f'fitting {self.count} keyframes{joins}, for about {settings.options.budget:g} s'
 
     def _check_extended(self, settings: Settings) -> None:
         if settings.extend is None:
@@ -244,35 +252,66 @@ class Session:
         if running and not report.first_map:
             self._on_report(report)
             return
+        changed = None
         with self._lock:
-            if not running:
-                self._fit = None
-            self._fitted_anew = report.state is FitState.DONE or report.first_map
-            if self._fitted_anew and self._save_when_done:
-                try:
-                    self._save()
-                except StorageError as error:
-                    if not running:
-                        report = replace(report, state=FitState.FAILED, detail=str(error))
-            saved = self._saved if self._fitted_anew else None
+            try:
+                changed = self._first_map() if running else self._end(report.state)
+            except StorageError as error:
+                if not running:
+                    report = replace(report, state=FitState.FAILED, detail=str(error))
+        if changed is not None and report.state in (FitState.CANCELLED, FitState.FAILED):
+            report = replace(report, detail=f'{report.detail}; {changed} is as before')
         self._on_report(report)
-        if saved is not None:
-            self._on_saved(saved)
+        if changed is not None:
+            self._on_saved(changed)
 
-    def _save(self) -> str:
+    def _first_map(self) -> Path | None:
+        """Save the first map of the running fit, if its map is to be saved; where it is."""
+        if self._fit is None or not self._save_when_done:
+            return None
+        self._save(self._fit.job.first_map)
+        return self._saved
+
+    def _end(self, state: FitState) -> Path | None:
+        """Save the map of a fit that is done, or put back what its first one replaced; where."""
+        self._fit = None
+        self._fitted_anew = state is FitState.DONE
+        if self._fitted_anew and self._save_when_done:
+            self._save(self._fitted_file)
+            return self._saved
+        if self._fitted_anew or self._replaced is None:
+            return None
+        self._put_back(self._replaced)
+        return self._replaced
+
+    def _save(self, fitted: Path) -> str:
         target = self.settings.map
         if target.exists() and not holds_map(target):
             raise StorageError(
                 f'{target} is no map, so it is not replaced; name another file. The map is kept as '
-                f'{self._fitted_file}'
+                f'{fitted}'
             )
         try:
-            data = self._fitted_file.read_bytes()
+            data = fitted.read_bytes()
+            if target != self._saved and target.exists():
+                write_atomically(self._replaced_file, target.read_bytes())
+                self._replaced = target
             write_atomically(target, data)
         except OSError as error:
             raise StorageError(
-                f'the map cannot be saved as {target} ({error}); it is kept as {self._fitted_file}'
+                f'the map cannot be saved as {target} ({error}); it is kept as {fitted}'
             ) from error
         self._saved = target
         what = 'the map' if self._fitted_anew else 'the map of an earlier fit'
         return f'{what} is saved as {target}, {len(data) / 1e6:.2f} MB'
+
+    def _put_back(self, target: Path) -> None:
+        """Have the map again that a first one replaced at ``target``, and that none follows."""
+        self._saved = None
+        try:
+            write_atomically(target, self._replaced_file.read_bytes())
+        except OSError as error:
+            raise StorageError(
+                f'the map before cannot be put back to {target} ({error}); it is kept as '
+                f'{self._replaced_file}'
+            ) from error

@@ -28,7 +28,8 @@ class CameraHealth:
 
     def begin(self) -> None:
         """Restart the wait for images."""
-        self._since = self._last_usable = time.monotonic()
+        self._since = time.monotonic()
+        self._bad_since: float | None = None  # when the first of the present bad images came
 
     @property
     def silence(self) -> str:
@@ -52,13 +53,17 @@ class CameraHealth:
             self._logger.warning(problem)
         self._problem = problem
         if not problem:
-            self._last_usable = time.monotonic()
+            self._bad_since = None
+        elif self._bad_since is None:
+            self._bad_since = time.monotonic()
         return self.useless
 
     @property
     def useless(self) -> bool:
         """Whether there has been no image of use for long."""
-        return time.monotonic() - self._last_usable > self._timeout()
+        if self._bad_since is None:
+            return bool(self.silence)
+        return time.monotonic() - self._bad_since > self._timeout()
 
     def report(self, unusable: int = 0) -> Report:
         """What /diagnostics is told; ``unusable``: images so far that could not be used."""

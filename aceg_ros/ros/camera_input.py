@@ -12,8 +12,7 @@ from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
+from rclpy.qos import ReliabilityPolicy
 from rclpy.timer import Timer
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -30,7 +29,11 @@ from aceg_ros.geometry.poses import Array, make_pose
 from aceg_ros.ros.arrivals import WINDOW, Arrivals
 from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.bridge import to_rgb
-from aceg_ros.ros.middleware.subscriptions import LOOK, MatchedSubscription
+from aceg_ros.ros.middleware.subscriptions import (
+    LOOK,
+    LatchedSubscription,
+    MatchedSubscription,
+)
 
 # Seconds after the first image in which those without any calibration are passed over in silence:
 # the first image mostly comes before the first calibration.
@@ -43,7 +46,6 @@ _PATIENCE = 2.0  # s until images that do not come are missed
 _FEW = 8  # images in the window, of which nothing can be said
 
 # A few cameras may share a topic.
-LATCHED_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,10 @@ class CameraInput:
         self._lost = 0
         self._began = 0.0
         self._uncalibrated_since: float | None = None
-        self._next_look = 0.0
         self._timer: Timer | None = None
         self._images: MatchedSubscription | None = None
         self._calibrations: MatchedSubscription | None = None
-        self._latched: Subscription | None = None
+        self._latched: LatchedSubscription | None = None
 
     @property
     def topic(self) -> str:
@@ -175,25 +176,22 @@ class CameraInput:
         if self._images is not None:
             return
         self._uncalibrated_since = None
-        self._next_look = 0.0
         self._subscribe()
         self._calibrations = MatchedSubscription(
             self._node, CameraInfo, self.info_topic, self._on_info, _INFO_DEPTH
         )
+        self._latched = LatchedSubscription(self._node, CameraInfo, self.info_topic, self._on_info)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self._node.create_timer(LOOK, self._look, clock=steady)
 
     def stop(self) -> None:
         """Unsubscribe, and forget the images that came."""
         with self._changed:
-            subscriptions = self._images, self._calibrations
-            self._images = self._calibrations = None
+            subscriptions = self._images, self._calibrations, self._latched
+            self._images = self._calibrations = self._latched = None
         for subscription in subscriptions:
             if subscription is not None:
                 subscription.close()
-        if self._latched is not None:
-            self._node.destroy_subscription(self._latched)
-            self._latched = None
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
             self._timer = None
@@ -344,9 +342,8 @@ class CameraInput:
             info, problem = self._info_of(self._frame_id)
             self._received += 1
             self._arrivals.add()
-            if info is None and now >= self._next_look:
-                self._next_look = now + LOOK
-                self._hear_latched()
+            if info is None and self._latched is not None:
+                self._latched.look()
             if not self._infos:
                 if self._uncalibrated_since is None:
                     self._uncalibrated_since = now
@@ -371,24 +368,6 @@ class CameraInput:
             # Kept in the order they came.
             self._infos.pop(frame_id, None)
             self._infos[frame_id] = message
-
-    def _hear_latched(self) -> None:
-        """Subscribe to calibrations that were published before, where there are such.
-
-        A publisher that leaves nothing and such a subscription would warn of each other.
-        """
-        if self._images is None or self._latched is not None:
-            return
-        for publisher in self._node.get_publishers_info_by_topic(self.info_topic):
-            offer = publisher.qos_profile
-            if (
-                offer.durability == DurabilityPolicy.TRANSIENT_LOCAL
-                and offer.reliability == ReliabilityPolicy.RELIABLE
-            ):
-                self._latched = self._node.create_subscription(
-                    CameraInfo, self.info_topic, self._on_info, LATCHED_QOS
-                )
-                return
 
     def _info_of(self, frame_id: str) -> tuple[CameraInfo | None, str]:
         """The last calibration of a frame, or why there is none. A frame without name fits any."""

@@ -23,7 +23,7 @@ from aceg_ros.geometry.timeline import SAME_INSTANT
 from aceg_ros.ros.camera_input import CameraImage
 from aceg_ros.ros.messages import to_seconds
 from aceg_ros.ros.middleware.bridge import to_depth
-from aceg_ros.ros.middleware.subscriptions import MatchedSubscription
+from aceg_ros.ros.middleware.subscriptions import LatchedSubscription, MatchedSubscription
 from aceg_ros.ros.middleware.tf import Transforms
 from aceg_ros.ros.parameters import Parameters, image_reliability
 
@@ -68,6 +68,7 @@ class DepthInput:
         self.topic = node.resolve_topic_name(topic)
         self.info_topic = f'{self.topic.rpartition("/")[0]}/camera_info'
         self._subscriptions: list[MatchedSubscription] = []
+        self._latched = LatchedSubscription(node, CameraInfo, self.info_topic, self._on_info)
         self._last = 0.0  # time.monotonic(), when one came, or may first come
 
     @classmethod
@@ -101,6 +102,7 @@ class DepthInput:
         for subscription in self._subscriptions:
             subscription.close()
         self._subscriptions = []
+        self._latched.close()
         self.clear()
 
     def find(self, image: CameraImage, camera: Camera) -> NDArray[np.float32] | None:
@@ -177,6 +179,8 @@ class DepthInput:
         self._infos[message.header.frame_id.lstrip('/')] = message
 
     def _on_depth(self, message: Image) -> None:
+        if message.header.frame_id.lstrip('/') not in self._infos:
+            self._latched.look()
         with self._changed:
             newest = self._messages[-1] if self._messages else message
             if to_seconds(message.header.stamp) < to_seconds(newest.header.stamp) - CLOCK_SET_BACK:

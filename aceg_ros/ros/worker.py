@@ -48,6 +48,7 @@ class Worker(Generic[T]):
         ``name`` is the thread's.
         """
         self.problem = ''  # why the last image was given up; empty when it was not
+        self.ended = False  # whether the thread died, and is not started again
         self._camera = camera
         self._work = work
         self._min_interval = min_interval
@@ -99,5 +100,5 @@ class Worker(Generic[T]):
             self._logger.error(f'{what}; it is started once more\n{traceback.format_exc()}')
             self._thread = self._start()
             return
-        self.problem = f'{what}; restart the node'
+        self.problem, self.ended = f'{what}; restart the node', True
         self._logger.fatal(f'{self.problem}\n{traceback.format_exc()}')

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ class Verdict:
 
     accepted: bool
     words: str
+    jumped: bool = False  # whether the body is elsewhere than motion explains
 
 
 class Gate:
@@ -117,7 +118,8 @@ class Gate:
         )
         self._repeats = self._repeats + 1 if repeated else 1
         if self._repeats >= self.options.jump_fixes:
-            return self._accept(present, f'jump believed after {self._repeats} consistent fixes')
+            words = f'jump believed after {self._repeats} consistent fixes'
+            return replace(self._accept(present, words), jumped=True)
         self._candidate = present
         return Verdict(
             False,

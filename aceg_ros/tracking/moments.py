@@ -45,6 +45,7 @@ class MomentJoiner(Generic[T]):
         self._kept: list[list[_Entry[T]]] = [[] for _ in range(cameras)]
         self._newest: list[float | None] = [None] * cameras  # stamp
         self._given: float | None = None  # the newest stamp of the last moment
+        self._given_of: set[int] = set()  # its cameras
         self.dropped = [0] * cameras  # items that newer moments replaced
 
     def add(self, camera: int, stamp: float, item: T, now: float) -> bool:
@@ -70,6 +71,8 @@ class MomentJoiner(Generic[T]):
 
     def take(self, now: float, sending: Collection[int]) -> Joined[T] | None:
         """The moment to work on; None while it is better to wait. ``sending``: cameras that do."""
+        if sending and self._given_of.isdisjoint(sending):
+            self._given = None  # the clock of a camera that stopped does not count
         moments = [moment for moment in map(self._around, self._anchors()) if moment is not None]
         for moment in moments:
             if all(camera in moment for camera in sending):
@@ -125,6 +128,7 @@ class MomentJoiner(Generic[T]):
                 stamps = [newest, *(entry.stamp for entry in self._kept[camera])]
                 apart[camera] = min(abs(stamp - at.stamp) for stamp in stamps)
         self._given = given = max(entry.stamp for entry in moment.values())
+        self._given_of = set(moment)
         for camera, kept in enumerate(self._kept):
             rest = [entry for entry in kept if entry.stamp > given]
             self.dropped[camera] += len(kept) - len(rest) - (camera in moment)

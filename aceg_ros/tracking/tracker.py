@@ -186,8 +186,8 @@ class Tracker:
             if fix.odom_from_body is not None:
                 found = map_from_odom(fix.map_from_body, fix.odom_from_body)
                 self._map_from_odom = fix.map_id, found
-            elif self._map_from_odom is not None and self._map_from_odom[0] != fix.map_id:
-                self._map_from_odom = None
+            elif verdict.jumped:
+                self._map_from_odom = None  # it is of where the body was
             return verdict
 
     def no_fix(

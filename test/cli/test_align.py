@@ -221,6 +221,8 @@ class TestGravity:
         ('options', 'words'),
         [
             (('--gravity', '--scale'), 'leave them out'),
+            (('--gravity', '--mount', '0 0 0 0 0 0 1'), '--mount is of --poses'),
+            (('--gravity', '--grid', 'grid.yaml'), '--grid is drawn under --plan'),
             (('--poses', 'x.txt', '--camera-height', '1'), '--camera-height is for --gravity'),
             (('--pairs', 'x.yaml', '--images', 'x'), 'give --poses'),
             (('--poses', 'x.txt', '--tolerance', '0'), 'greater than 0'),

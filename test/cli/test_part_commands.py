@@ -73,6 +73,26 @@ def test_a_part_that_is_extended_stays_one_of_its_place(aceg, parts, recording, 
     assert read_map(grown).info.place == read_map(old).info.place
 
 
+@pytest.mark.parametrize('processes', [1, 2])
+def test_a_part_that_cannot_be_mapped_leaves_the_others(aceg, recording, tmp_path, processes):
+    words = ('--parts', 2, '--processes', processes, '--json', tmp_path / 'room.json')
+    strict = ('--set', 'mapping.sweep.min_agreeing=1.0')
+    outcome = aceg('map', recording, '-o', tmp_path / 'room', *words, *QUICK, *strict)
+    assert outcome.status == 1
+    parts = json.loads((tmp_path / 'room.json').read_text())['parts']
+    assert all('error' in part for part in parts.values())
+    assert list(parts) == ['room-1-of-2', 'room-2-of-2']
+    assert 'room-2-of-2: ' in outcome.out
+
+
+def test_one_map_is_the_work_of_one_process(aceg, recording, tmp_path, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    outcome = aceg('map', recording, '-o', tmp_path / 'room.aceg', *QUICK)
+    assert outcome.status == 0
+    assert not list(tmp_path.iterdir())
+
+
 def test_info_names_the_place(aceg, parts):
     place = read_map(parts / 'room-1-of-2.aceg').info.place
     assert f'part of: {place}' in aceg('info', parts / 'room-1-of-2.aceg').out

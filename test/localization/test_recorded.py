@@ -59,6 +59,11 @@ class TestRecordedFrame:
         rolled = posed(1.0) @ make_pose(so3_exp([0.0, 0.0, np.pi / 2]), [0, 0, 0])
         np.testing.assert_allclose(frame.from_map(rolled), frame.from_map(posed(1.0)), atol=1e-9)
 
+    @pytest.mark.parametrize('x', [0.0, 1.03, 2.4])
+    def test_from_the_recording_and_back(self, frame, x):
+        own = frame.to_map(drifted(posed(x)))
+        np.testing.assert_allclose(frame.from_map(own) @ own, drifted(posed(x)), atol=1e-5)
+
     def test_noise_is_averaged(self):
         """What nearby keyframes do not share is no drift."""
         rng = np.random.default_rng(0)

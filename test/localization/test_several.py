@@ -271,6 +271,17 @@ class TestParts:
         maps.localize(IMAGE, None, np.eye(4), first='building')
         assert [prior is None for prior in parts['part-1'].asked] == [True, False]
 
+    def test_an_answer_elsewhere_does_not_make_a_place_forgotten(self, parts):
+        parts['part-1'].answer = found(0.8)
+        maps = MapSet(parts | {'hall': Floor(alike=0.95)})
+        maps.localize(IMAGE, None)
+        parts['part-1'].answer, maps.localizers['hall'].answer = refused(0.1), found(0.8)
+        assert maps.localize(IMAGE, None).map_name == 'hall'
+        parts['part-1'].answer = found(0.8)
+        parts['part-1'].asked.clear()
+        assert maps.localize(IMAGE, None, np.eye(4), first='building').map_name == 'part-1'
+        assert len(parts['part-1'].asked) == 1
+
     def test_images_of_their_own(self, parts):
         parts['part-1'].answer = found(0.8)
         maps = MapSet(parts, remember=False)

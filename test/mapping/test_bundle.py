@@ -15,16 +15,19 @@ from aceg_ros.mapping.tracks import Corners, Tracks
 from aceg_ros.monitor import Monitor
 
 CAMERA = Camera.pinhole(320, 240, 260.0, 260.0, 159.5, 119.5)
+OTHER = Camera.pinhole(320, 240, 260.5, 260.5, 159.5, 119.5)
 POSES = np.stack(
-    [make_pose(so3_exp(np.array([0.0, 0.1 * x, 0.0])), [-0.3 * x, 0.0, 0.0]) for x in range(4)]
+    [make_pose(so3_exp(np.array([0.0, 0.05 * x, 0.0])), [-0.15 * x, 0.0, 0.0]) for x in range(7)]
 )
 PIXELS = np.mgrid[4:320:24, 4:240:24].reshape(2, -1).T.astype(float)
 POSES_KNOWN, MOUNT_FIXED = np.full(6, 1e4), np.full(6, 1e9)
 
 
-@pytest.fixture(scope='module')
-def exact():
-    """Corners of the first keyframe, which all others show, with the camera as it is."""
+def bundle_of(cameras, last=None):
+    """Corners of the first keyframe, which all others show; ``last`` took the last one.
+
+    The cameras are as they are given otherwise.
+    """
     distances = np.random.default_rng(3).uniform(2, 3, len(PIXELS))
     rays = CAMERA.rays(PIXELS)
     count = len(rays)
@@ -37,11 +40,19 @@ def exact():
         seen = transform_points(inverse(POSES[view]), points3d)
         shown = np.flatnonzero(np.isfinite(CAMERA.project(seen)).all(axis=1))
         towards = seen[shown] / np.linalg.norm(seen[shown], axis=1, keepdims=True)
+        if last is not None and view == len(POSES) - 1:
+            towards = cameras[view].rays(last.project(seen[shown]))
         parts.append((shown, np.full(len(shown), view), towards))
     tracks = Tracks(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-    intrinsics = Intrinsics.of([CAMERA] * len(POSES))
-    given = State(POSES, distances, np.zeros((1, 6)), intrinsics.unchanged())
+    intrinsics = Intrinsics.of(cameras)
+    mounts = np.zeros((len(intrinsics.given), 6))
+    given = State(POSES, distances, mounts, intrinsics.unchanged())
     return Bundle(corners, tracks, intrinsics, given, Trust(POSES_KNOWN, MOUNT_FIXED)), given
+
+
+@pytest.fixture(scope='module')
+def exact():
+    return bundle_of([CAMERA] * len(POSES))
 
 
 class TestCalibration:
@@ -64,3 +75,12 @@ class TestCalibration:
         for part in (found.poses, found.distances, found.mounts, found.changes):
             assert np.isfinite(part).all()
         assert bundle.error(found) < 0.5 * bundle.error(start)
+
+    def test_of_a_camera_of_few_keyframes_stays(self):
+        """Also where it is wrong, and another camera's is adjusted."""
+        wider = Camera.pinhole(320, 240, 250.0, 250.0, 159.5, 119.5)
+        bundle, start = bundle_of([CAMERA] * 6 + [OTHER], wider)
+        start = replace(start, changes=start.changes + [[0, 0, 0, -0.05, 0], [0, 0, 0, 0, 0]])
+        found = bundle.solved(start, True, Monitor())
+        np.testing.assert_array_equal(found.changes[1], 0)
+        assert found.changes[0, 3] > -0.02

@@ -90,6 +90,13 @@ class TestSplit:
         with pytest.raises(FitError, match='30 images with poses do not make 7 parts of 5 or more'):
             split(rooms(1), 7, 'office')
 
+    def test_a_part_that_would_be_too_small(self):
+        """The gaps are where the cuts leave few."""
+        along = np.arange(28.0) + 50.0 * np.searchsorted([9, 15, 19], np.arange(28), side='right')
+        frames = frames_at(np.stack([along, 0 * along, 0 * along], axis=1), yaw=0 * along)
+        with pytest.raises(FitError, match='one of 5 parts would have 4 images, and 5 are needed'):
+            split(frames, 5, 'office')
+
 
 class TestPartsNeeded:
     OPTIONS = MappingOptions(max_keyframes=100, part_keyframes=60)

@@ -6,10 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from map_codes import map_code
 
 from aceg_ros.errors import MapCodeError
 from aceg_ros.evaluation.figures.coverage import draw_coverage
 from aceg_ros.geometry.cameras import Camera
+from aceg_ros.geometry.poses import make_pose
+from aceg_ros.lab.worlds import look
 from aceg_ros.maps.code import world_points
 from aceg_ros.maps.coverage import Coverage, CoverageModel, coverage_plan
 
@@ -82,6 +85,25 @@ class TestPlan:
         path = tmp_path / 'coverage.png'
         draw_coverage(path, plan, coverage.keyframes, world_points(mapped.code), mapped.code.colors)
         assert path.stat().st_size > 10_000
+
+
+def test_a_long_and_narrow_place():
+    """Its cells are wider than the place."""
+    code = map_code(keyframes=120)
+    line = [make_pose(look([x, 0.0, 1.5], 0.0, 0.0)[:3, :3], [x, 0.0, 1.5]) for x in range(120)]
+    anchors = np.random.default_rng(0).uniform([0, -2, 0], [120, 2, 3], (len(code.anchors), 3))
+    code = replace(code, keyframes=np.stack(line), anchors=anchors.astype(np.float32))
+    plan = coverage_plan(Coverage(code), directions=4)
+    assert 5 < len(plan.places) < 40
+    assert plan.chance.shape == (len(plan.places), 4)
+
+
+def test_views_are_those_of_their_own_camera(coverage, queries):
+    wide = coverage.camera
+    narrow = Camera('pinhole', wide.width, wide.height, wide.K * [[3.0], [3.0], [1.0]])
+    view = queries[0].world_from_cam
+    assert coverage.recognized(view, narrow) != coverage.recognized(view)
+    assert coverage.recognized(view, wide) == coverage.recognized(view)
 
 
 def test_a_map_without_points_is_refused(mapped):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from map_codes import map_code, resealed
 
+from aceg_ros.cli.info import to_dict
 from aceg_ros.errors import MapCodeError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import inverse, make_pose, so3_exp
@@ -55,6 +56,11 @@ class TestOfACamera:
 
 
 class TestFile:
+    def test_is_described_in_json(self):
+        code = code_of((OTHER, GIVEN), (SAME, FOUND))
+        told = json.loads(json.dumps(to_dict(code, 1)))
+        assert [KnownCamera.from_dict(each) for each in told['known']] == [SAME, FOUND]
+
     def test_is_read_back(self, tmp_path):
         code = code_of((OTHER, GIVEN), (SAME, FOUND))
         write_map(tmp_path / 'map.aceg', code)

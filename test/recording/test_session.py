@@ -13,7 +13,7 @@ from aceg_ros.errors import AcegError, StorageError
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.geometry.poses import make_pose
 from aceg_ros.mapping.background import FitReport, FitState
-from aceg_ros.maps.file import holds_map, write_map
+from aceg_ros.maps.file import holds_map, read_map, write_map
 from aceg_ros.recording import session as module
 from aceg_ros.recording.keyframes import KeyframeRules
 from aceg_ros.recording.session import RefusedError, Session, Settings
@@ -38,6 +38,10 @@ class ScriptedFit:
 
     def close(self) -> None:
         self.closed = True
+
+    def first(self) -> None:
+        write_map(self.job.first_map, map_code(tokens=70))
+        self._listener(FitReport(FitState.RUNNING, 'fit', 0.5, '', 30.0, first_map=True))
 
     def end(self, state: FitState) -> None:
         if state is FitState.DONE:
@@ -93,6 +97,48 @@ def test_fit_without_result(session, saved, state):
     assert saved == []
     assert not session.settings.map.exists()
     assert session.fit().startswith('fitting 5 keyframes')
+
+
+@pytest.mark.parametrize('state', [FitState.FAILED, FitState.CANCELLED])
+class TestFirstMapOfFitWithoutResult:
+    def test_gives_way_to_the_map_before(self, session, reports, saved, state):
+        write_map(session.settings.map, map_code(tokens=90))
+        before = session.settings.map.read_bytes()
+        fit = recorded_and_fitting(session)
+        fit.first()
+        assert session.settings.map.read_bytes() == fit.job.first_map.read_bytes() != before
+        fit.end(state)
+        assert session.settings.map.read_bytes() == before
+        assert saved == [session.settings.map] * 2
+        assert reports[-1].state is state
+        assert reports[-1].detail.endswith('m.aceg is as before')
+        assert session.saved is None
+
+    def test_stays_where_there_was_none(self, session, saved, state):
+        fit = recorded_and_fitting(session)
+        fit.first()
+        fit.end(state)
+        assert session.settings.map.read_bytes() == fit.job.first_map.read_bytes()
+        assert saved == [session.settings.map]
+
+    def test_leaves_an_earlier_fit_as_it_is(self, session, state):
+        recorded_and_fitting(session).end(FitState.DONE)
+        session.fit()
+        ScriptedFit.started.first()
+        ScriptedFit.started.end(state)
+        assert read_map(session.recordings.path / 'fitted.aceg').anchors.shape == (
+            map_code().anchors.shape
+        )
+
+
+def test_replaced_map_is_kept(session):
+    write_map(session.settings.map, map_code(tokens=90))
+    before = session.settings.map.read_bytes()
+    fit = recorded_and_fitting(session)
+    fit.first()
+    fit.end(FitState.DONE)
+    assert session.settings.map.read_bytes() == fit.job.output.read_bytes()
+    assert (session.recordings.path / 'replaced.aceg').read_bytes() == before
 
 
 def test_map_that_cannot_be_saved_is_kept(session, reports, saved, tmp_path):

@@ -99,6 +99,7 @@ def test_a_thread_that_dies_again(start, said):
     worker = start(work)
     wait_until(lambda: worker.problem != '', what='a problem')
     assert worker.problem == "the thread 'localize' ended: Death: out of order; restart the node"
+    assert worker.ended
     assert len(said) == 2
 
 

@@ -88,6 +88,17 @@ def test_a_silent_camera_is_not_waited_for(bench):
     assert bench.take(1) == ['1@10']
 
 
+def test_a_camera_that_stopped_does_not_set_the_time(bench):
+    """Its clock was a minute ahead."""
+    bench.come((0, 10.0), (1, 70.0))
+    bench.now += 2 * PATIENCE
+    assert bench.take() == ['1@70']
+    bench.come((0, 10.1))
+    assert bench.take(0) is None
+    bench.come((0, 10.2))
+    assert bench.take(0) == ['0@10.2']
+
+
 def test_what_comes_after_its_moment_was_given_is_dropped(bench):
     bench.come((0, 10.0))
     bench.now += 2 * PATIENCE

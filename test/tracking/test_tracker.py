@@ -170,6 +170,14 @@ class TestOdometry:
         found(tracker, fix(100.2, MAP_FROM_ODOM))
         np.testing.assert_allclose(tracker.map_from_odom[1], MAP_FROM_ODOM, atol=1e-12)
 
+    def test_a_jump_without_odometry_takes_it_back(self, tracker):
+        found(tracker, fix(100.1, MAP_FROM_ODOM, at(0.0)))
+        for stamp in (100.2, 100.3):
+            assert not found(tracker, fix(stamp, MAP_FROM_ODOM @ at(9.0)))
+            assert tracker.map_from_odom is not None
+        assert found(tracker, fix(100.4, MAP_FROM_ODOM @ at(9.0)))
+        assert tracker.map_from_odom is None
+
     def test_prediction_follows_it(self, tracker):
         found(tracker, fix(100.1, MAP_FROM_ODOM @ at(1.0), at(1.0)))
         expected = MAP_FROM_ODOM @ at(2.0, 3.0, 10.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from aceg_ros.evaluation.figures.style import FAILURE, draw_color_bar, error_col
 from aceg_ros.evaluation.metrics import FrameResult
 from aceg_ros.geometry.poses import inverse, transform_points
 from aceg_ros.localization.result import Localization
+from aceg_ros.maps.code import KnownCamera
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +23,16 @@ IMAGE_WIDTH = 4.6  # inches
 LARGE_PX = 6.0  # reprojection error at the end of the colors
 
 
-def draw_images(path: Path, results: Sequence[FrameResult]) -> None:
-    """Draw images with their inliers (dots) and where the map puts these at the pose (rings)."""
+def draw_images(
+    path: Path,
+    results: Sequence[FrameResult],
+    known: Callable[[FrameResult], KnownCamera] | None = None,
+) -> None:
+    """Draw images with their inliers (dots) and where the map puts these at the pose (rings).
+
+    ``known`` tells the camera of a result as its map knows it; by default as it is given.
+    """
+    known = known or (lambda result: KnownCamera(result.frame.camera))
     rows = -(-len(results) // COLUMNS)
     shapes = [result.frame.camera for result in results]
     tallest = max(camera.height / camera.width for camera in shapes)
@@ -32,14 +41,17 @@ def draw_images(path: Path, results: Sequence[FrameResult]) -> None:
         grid = drawing.subplots(rows, COLUMNS, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
-        shown = [_draw_image(*pair) for pair in zip(grid.flat, results, strict=False)]
+        shown = [
+            _draw_image(axes, result, known(result))
+            for axes, result in zip(grid.flat, results, strict=False)
+        ]
         colored = [points for points in shown if points is not None]
         if colored:
             label = 'reprojection error of the inliers (px)'
             draw_color_bar(drawing, colored[0], grid, 'bottom', label)
 
 
-def _draw_image(axes: Axes, result: FrameResult) -> ScalarMappable | None:
+def _draw_image(axes: Axes, result: FrameResult, known: KnownCamera) -> ScalarMappable | None:
     """One image with its points, which are returned for a color bar."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import Normalize
@@ -51,8 +63,10 @@ def _draw_image(axes: Axes, result: FrameResult) -> ScalarMappable | None:
         axes.set_title(f'{result.frame.name}: {answer.reason}', color=FAILURE, fontsize=10)
         return None
     seen = answer.points2d[answer.inliers]
-    points_cam = transform_points(inverse(answer.world_from_cam), answer.points3d[answer.inliers])
-    expected = result.frame.camera.project(points_cam)
+    cam_from_world = inverse(answer.world_from_cam @ known.given_from_cam)
+    expected = known.camera.project(
+        transform_points(cam_from_world, answer.points3d[answer.inliers])
+    )
     axes.set_title(
         f'{result.frame.name}: {100 * result.meters:.1f} cm, {result.degrees:.2f}°, '
         f'{len(seen)} inliers',

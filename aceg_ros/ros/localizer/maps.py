@@ -74,6 +74,10 @@ class LoadedMap:
         place = self.localizer.code.info.place
         return other is not None and place != '' and place == other.place
 
+    def goes_on_from(self, other: LoadedMap) -> bool:
+        """Whether a path in the other one goes on in this one."""
+        return self.is_beside(other) and self.frame == other.frame
+
     def looks_like(self, other: LoadedMap | None) -> bool:
         """Whether what viewers show of the two is the same."""
         return (
@@ -115,7 +119,7 @@ class LoadedMaps:
     def of_place(self, place: str) -> LoadedMap | None:
         """The map of a place; of several parts that of the last answer, or else the first."""
         parts = [each for each in self.by_name.values() if each.place == place]
-        last = [each for each in parts if each.name == self.set.last]
+        last = [each for each in parts if each.name == self.set.last_of(place)]
         return next(iter([*last, *parts]), None)
 
     def in_frame(self, frame: str) -> LoadedMap | None:
@@ -191,17 +195,19 @@ class Maps:
         return self._submit(lambda: self._use(self._in_use | self._read([url], min_confidence)))
 
     def remove(self, url: str, no_map: str) -> Future[LoadedMaps | None]:
-        """Use a map no longer, given by its name or as for `add`.
+        """Use maps no longer, given by a name or as for `add`.
 
         ``no_map`` is the reason for having none after the last one.
         """
 
         def remove() -> LoadedMaps | None:
-            rest = self._in_use
-            name = url if url in rest else _map_name(url)
-            if rest.pop(name, None) is None:
+            names = [url] if url in self._in_use else _map_names(url)
+            rest = {name: each for name, each in self._in_use.items() if name not in names}
+            if len(rest) == len(self._in_use):
                 known = ', '.join(rest) or 'there is none'
-                raise MapNotFoundError(f'no map in use is called {name!r}; in use: {known}')
+                raise MapNotFoundError(
+                    f'no map in use is called {" or ".join(map(repr, names))}; in use: {known}'
+                )
             if rest:
                 return self._use(rest)
             self._close(no_map)
@@ -331,25 +337,32 @@ def map_path(url: str) -> Path:
     """
     if not url:
         raise MapNotFoundError('no map is named; give a path, or a file:// or package:// URL')
+    try:
+        path = _path_of(url)
+        for candidate in (path, path.with_name(path.name + SUFFIX)) if path.name else ():
+            if candidate.is_file():
+                return candidate
+        if path.is_dir():
+            return path
+    except (OSError, RuntimeError, ValueError) as error:
+        raise MapNotFoundError(f'{url} cannot be looked at: {error}') from error
+    raise MapNotFoundError(f'there is no map at {path}; make one with "aceg map" or the mapper')
+
+
+def _path_of(url: str) -> Path:
+    """The path that a path or URL stands for; raises RuntimeError and ValueError for odd ones."""
     parts = urlsplit(url)
     if parts.scheme == 'package':
         try:
             share = get_package_share_directory(parts.netloc)
         except (PackageNotFoundError, ValueError, LookupError) as error:
             raise MapNotFoundError(f'there is no package {parts.netloc!r}, for {url}') from error
-        path = Path(share, unquote(parts.path).lstrip('/'))
-    elif parts.scheme == 'file':
-        path = Path(unquote(parts.path))
-    elif '://' in url:
+        return Path(share, unquote(parts.path).lstrip('/'))
+    if parts.scheme == 'file':
+        return Path(unquote(parts.path))
+    if '://' in url:
         raise MapNotFoundError(f'{url}: give a path, or a file:// or package:// URL')
-    else:
-        path = Path(url).expanduser()
-    for candidate in (path, path.with_name(path.name + SUFFIX)) if path.name else ():
-        if candidate.is_file():
-            return candidate
-    if path.is_dir():
-        return path
-    raise MapNotFoundError(f'there is no map at {path}; make one with "aceg map" or the mapper')
+    return Path(url).expanduser()
 
 
 def map_files(urls: Sequence[str]) -> dict[str, Path]:
@@ -357,9 +370,12 @@ def map_files(urls: Sequence[str]) -> dict[str, Path]:
     return maps_at([map_path(url) for url in urls or ['']])
 
 
-def _map_name(url: str) -> str:
-    """What a map is called that is given by its name, as a path or as a URL."""
-    return Path(unquote(urlsplit(url).path)).name.removesuffix(SUFFIX)
+def _map_names(url: str) -> list[str]:
+    """What maps are called that are given by a name, as a path or as a URL; of a folder all."""
+    try:
+        return list(map_files([url]))
+    except (MapNotFoundError, MapCodeError):  # a file that is gone may still be in use
+        return [Path(unquote(urlsplit(url).path)).name.removesuffix(SUFFIX)]
 
 
 def _check_networks(code: MapCode, engine: Engine) -> None:

@@ -61,6 +61,7 @@ class LocalizerNode(LifecycleNode):
         self._mirroring = False  # while the parameter `map` is set to what a service did
         self._start: tuple[Array, Array, str] | None = None  # as `start_from`, until it can be used
         self._interface: Interface | None = None  # while the node is configured
+        self._awaited: Sequence[str] = ()  # maps whose files do not exist yet
         self._show_again: float | None = None  # when viewers that forgot the map get it again
         self._closing: list[Requests] = []  # whose last answers are still to be sent
         self._bond = ManagerBond(self)
@@ -199,6 +200,8 @@ class LocalizerNode(LifecycleNode):
 
     def maps_changed(self, url: str | None = None) -> None:
         """Have the parameter say what a service did; ``url`` where that named all the maps."""
+        if self._interface is None:
+            return  # maps went with the configuration, and come back with it
         value: str | list[str] = url or ''
         if url is None and self._maps.current is not None:
             paths = [str(each.path) for each in self._maps.current.by_name.values()]
@@ -274,7 +277,7 @@ class LocalizerNode(LifecycleNode):
             try:
                 map_files(urls)
             except MapNotFoundError as error:
-                urls, missing = (), str(error)
+                self._awaited, urls, missing = urls, (), str(error)
         if urls:
             self._maps.load(urls, self._settings['min_confidence']).result()
         else:
@@ -286,6 +289,7 @@ class LocalizerNode(LifecycleNode):
         self._bond.end()
         self._active = False
         self._cameras.stop()
+        self._awaited = ()
         self._maps.unload(why)
         self._maps.release()
         self._tracker.map_missing(why)
@@ -308,8 +312,21 @@ class LocalizerNode(LifecycleNode):
                 self._interface.requests.no_fix(self._pause)
         self._watch()
 
+    def _load_awaited(self) -> None:
+        """Load the maps that did not exist, once they do."""
+        try:
+            map_files(self._awaited)
+        except AcegError:
+            return
+        urls, self._awaited = self._awaited, ()
+        self._maps.load(urls, self._settings['min_confidence'])
+
     def _watch(self) -> None:
+        if self._awaited:
+            self._load_awaited()
         problem = self._cameras.silence if self._working else self._pause
+        if self._interface is not None and self._interface.worker.ended:
+            problem = self._interface.worker.problem
         if problem:
             self._tracker.no_images(problem)
         state, words = self._tracker.status
@@ -344,12 +361,14 @@ class LocalizerNode(LifecycleNode):
         if urls:
             self._maps.check(urls)
         if self._interface is not None:
+            self._awaited = ()
             if urls:
                 self._maps.load(urls, min_confidence)
             else:
                 self._maps.unload(_NO_MAP)
 
     def _maps_came(self, before: LoadedMaps | None, now: LoadedMaps) -> None:
+        self._awaited = ()
         kept = now.kept_from(before)
         words = (
             f'{now.names} are loaded'

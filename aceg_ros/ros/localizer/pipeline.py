@@ -90,8 +90,15 @@ class Pipeline:
         self._hooks.examined(problems)
         for number, problem in problems.items():
             self._statistics.of_cameras[number].unusable += bool(problem)
-        if views:
+        if not views:
+            return
+        stamp, epoch = views[0].image.seconds, self._tracker.epoch
+        try:
             self._localize(views, arrival is Arrival.JUMPED_BACK)
+        except Exception as error:
+            # Where all work fails, the body is lost like where all images are refused.
+            self._tracker.no_fix(stamp, epoch, f'an image was given up: {error}')
+            raise
 
     def _view(self, number: int, image: CameraImage) -> CameraView:
         """An image decoded; raises CameraError and ImageError for one that cannot be used."""

@@ -189,7 +189,8 @@ GROUPS = (
             Parameter(
                 'budget',
                 _FIT.budget,
-                'Longest time for a fit; it mostly ends earlier.',
+                'Time for a fit, which mostly ends earlier. One pass is always finished, so a slow '
+                'computer takes longer.',
                 unit='s',
                 minimum=1.0,
                 maximum=86_400.0,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
 from aceg_ros.ros.middleware.distributions import subscribe
 
 LOOK = 0.5  # s between looks at who publishes
+LATCHED_QOS = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class MatchedSubscription:
@@ -76,3 +78,42 @@ class MatchedSubscription:
     def _subscribe(self) -> Subscription[Any]:
         qos = QoSProfile(depth=self._depth, reliability=self.reliability)
         return subscribe(self._node, self._kind, self._topic, self._callback, qos, self._on_lost)
+
+
+class LatchedSubscription:
+    """A subscription to what was published before, where a publisher keeps that.
+
+    A publisher that keeps nothing and such a subscription would warn of each other. So there is
+    none before it is of use.
+    """
+
+    def __init__(self, node: Node, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        """Prepare; nothing is subscribed to yet."""
+        self._node = node
+        self._kind = kind
+        self._topic = topic
+        self._callback = callback
+        self._subscription: Subscription[Any] | None = None
+        self._next_look = 0.0
+
+    def look(self) -> None:
+        """Subscribe if a publisher keeps what it sent; for whoever lacks it, as often as he likes.
+
+        It may be called from any callback.
+        """
+        now = time.monotonic()
+        if self._subscription is not None or now < self._next_look:
+            return
+        self._next_look = now + LOOK
+        offers = [p.qos_profile for p in self._node.get_publishers_info_by_topic(self._topic)]
+        kept = DurabilityPolicy.TRANSIENT_LOCAL, ReliabilityPolicy.RELIABLE
+        if any((offer.durability, offer.reliability) == kept for offer in offers):
+            self._subscription = self._node.create_subscription(
+                self._kind, self._topic, self._callback, LATCHED_QOS
+            )
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None

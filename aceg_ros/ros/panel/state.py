@@ -80,7 +80,7 @@ def localizer_state(
         'there': True,
         'state': state,
         'words': words,
-        'map': dict(heard.map) if heard.map.get('file') else None,
+        'maps': _maps_in_use(heard.map),
         'values': None if heard.localization is None else asdict(heard.localization),
         'pose': _pose(*heard.pose, ground) if localized and heard.pose else None,
     }
@@ -94,6 +94,15 @@ def shown_scene(mapper: dict[str, Any], localizer: Presence, map_: Scene) -> str
     working = mapper['there'] and mapper['state'] not in ('', 'idle')
     has_map = not localizer.missing and len(map_.points) > 0
     return MAP if has_map and not working else RECORDING
+
+
+def _maps_in_use(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """The values of each map; of several, each value has the name of its map before it."""
+    maps: dict[str, dict[str, str]] = {}
+    for key, value in values.items():
+        name, _, what = key.rpartition('.')
+        maps.setdefault(name, {})[what] = value
+    return [told for told in maps.values() if told.get('file')]
 
 
 def _missing(presence: Presence) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -38,7 +39,8 @@ def test_a_place_is_its_last_part():
     one, two = loaded('office-1-of-2', 'office'), loaded('office-2-of-2', 'office')
     maps = LoadedMaps([one, two, loaded('hall')])
     assert maps.of_place('office') is one
-    maps.set.last = two.name
+    maps.set._last_parts['office'] = two.name
+    maps.set.last = 'hall'
     assert maps.of_place('office') is two
     assert maps.of_place('hall').name == 'hall'
     assert maps.of_place('cellar') is None
@@ -55,3 +57,5 @@ def test_a_path_goes_on_in_the_next_part_only():
     assert two.is_beside(one)
     assert not two.is_beside(None)
     assert not loaded('hall').is_beside(loaded('hall'))
+    assert two.goes_on_from(one)
+    assert not replace(two, frame='map_office').goes_on_from(one)

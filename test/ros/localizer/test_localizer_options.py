@@ -30,7 +30,11 @@ def test_map_path(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'url', ['', '/', '~', 'file:///', 'ftp://somewhere/map.aceg', 'package://']
+    'url',
+    [
+        *('', '/', '~', 'file:///', 'ftp://somewhere/map.aceg', 'package://'),
+        *('~nobody-of-this-name/hall', '//[', 300 * 'long'),
+    ],
 )
 def test_no_map(url, tmp_path, monkeypatch):
     monkeypatch.setenv('HOME', str(tmp_path))

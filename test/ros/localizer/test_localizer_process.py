@@ -18,6 +18,7 @@ from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import Trigger
 from tf2_msgs.msg import TFMessage
 
+from aceg_ros.files import write_atomically
 from aceg_ros.ros.status_values import LocalizationValues, read_values
 
 # A stand-in for bondpy, which says what is asked of it.
@@ -238,6 +239,15 @@ def test_starts_without_a_map_that_can_be_used(ros, room_map, tmp_path):
     localizer.wait_for('waiting_for_map', 'not an .aceg map')
     path.write_bytes(room_map.read_bytes())
     assert localizer.load(path) == LoadMap.Response.RESULT_SUCCESS
+    localizer.wait_for('waiting_for_images')
+    assert localizer.process.stop() == 0
+
+
+def test_loads_a_map_that_is_made_later(ros, room_map, tmp_path):
+    path = tmp_path / 'map.aceg'
+    localizer = Localizer(ros, namespace='/early', map=path)
+    localizer.wait_for('waiting_for_map', f'no map at {path}')
+    write_atomically(path, room_map.read_bytes())
     localizer.wait_for('waiting_for_images')
     assert localizer.process.stop() == 0
 

@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from harness import wait_until
+from harness import LATCHED, wait_until
 from mapper_robot import Robot, again, pose_at, until_recorded
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
@@ -125,6 +125,26 @@ def test_of_its_own_camera(ros, depth_input):
     expected = register_depth(np.full((6, 8), 2.0, np.float32), own, CAMERA, place)
     assert 20 < (expected > 0).sum() < 40
     np.testing.assert_allclose(found(), expected)
+
+
+def test_calibration_that_was_published_once_before(ros):
+    camera = camera_info(image(0.0, 'depth').header, CAMERA)
+    once = ros.node.create_publisher(CameraInfo, '/once/camera_info', LATCHED)
+    once.publish(camera)
+    made = module.DepthInput(
+        ros.node, Transforms(ros.node), '/once/depth', 0.02, ReliabilityPolicy.RELIABLE
+    )
+    made.start()
+    depths = ros.publisher(Image, '/once/depth')
+    header = image(50.0, 'depth').header
+
+    def heard() -> bool:
+        depths.publish(from_depth(np.ones((6, 8), np.float32), header))
+        return 'depth' in made._infos
+
+    wait_until(heard)
+    made.stop()
+    ros.node.destroy_publisher(once)
 
 
 def test_recorded_with_the_keyframe(ros, depth_input, start_mapper):

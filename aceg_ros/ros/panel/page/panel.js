@@ -66,7 +66,7 @@ const POSSIBLE = {
   save: () => !fitting(),
   reset: () => !fitting(),
   load_map: () => true,
-  relocalize: () => Boolean(state.localizer.map),
+  relocalize: () => state.localizer.maps.length > 0,
   pause: () => true,
   resume: () => true,
 };
@@ -165,13 +165,18 @@ function describe(fit) {
 
 let suggested = '';
 
+function mapWords(maps) {
+  if (maps.length > 1) return `${maps.length} maps: ${maps.map(({ file }) => file.split('/').pop()).join(', ')}`;
+  return maps.map(({ file, quality, keyframes }) => `Map: ${file}, quality ${quality}, ${keyframes} keyframes`).join('');
+}
+
 function showLocalizer(localizer) {
-  const { there, map, values, pose } = localizer;
+  const { there, maps, values, pose } = localizer;
   say($('localizer-state'), there ? spaced(localizer.state) : 'not running');
   $('localizer-state').classList.toggle('good', localizer.state === 'localized');
   $('localizer-state').classList.toggle('bad', !there || localizer.state === 'lost');
   say($('localizer-words'), localizer.words);
-  say($('map-words'), map ? `Map: ${map.file}, quality ${map.quality}, ${map.keyframes} keyframes` : '');
+  say($('map-words'), mapWords(maps || []));
   $('pose').hidden = !pose;
   if (pose) {
     const confidence = values ? values.confidence : 0;
