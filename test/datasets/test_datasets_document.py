@@ -20,7 +20,7 @@ TEXT = (Path(__file__).resolve().parents[2] / 'docs/datasets.md').read_text(enco
 def test_every_layout_has_a_row_and_a_line_to_try(layout):
     rows = [line for line in TEXT.splitlines() if line.startswith(f'| {layout} |')]
     assert rows
-    assert 'aceg map' in rows[0].split('|')[-2]
+    assert 'aceg check' in rows[0].split('|')[-2]
 
 
 def test_every_lens_model_is_named():
