@@ -34,12 +34,17 @@ from aceg_ros.datasets.rig import Moment, recognize
 from aceg_ros.engine import Engines
 from aceg_ros.errors import AcegError, DatasetError
 from aceg_ros.evaluation.among import evaluate_among
-from aceg_ros.evaluation.metrics import evaluate, evaluate_rig, evaluate_with_depth
+from aceg_ros.evaluation.metrics import (
+    FrameResult,
+    evaluate,
+    evaluate_rig,
+    evaluate_with_depth,
+)
 from aceg_ros.evaluation.report import write_report
 from aceg_ros.evaluation.tables import evaluation_lines
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.several import MapSet
-from aceg_ros.maps.code import world_keyframes, world_points
+from aceg_ros.maps.code import KnownCamera, world_keyframes, world_points
 from aceg_ros.maps.file import read_map
 from aceg_ros.maps.folder import maps_at
 from aceg_ros.monitor import Monitor
@@ -122,6 +127,11 @@ def run(arguments: argparse.Namespace) -> int:
         lines += among.lines()
     print_figures(arguments.json, figures, lines)
     if arguments.report is not None:
+
+        def known(result: FrameResult) -> KnownCamera:
+            name = getattr(result.answer, 'map_name', '') or own
+            return localizers[name].code.info.known_camera(result.frame.camera)
+
         with writing(arguments.report):
             page = write_report(
                 arguments.report,
@@ -129,9 +139,7 @@ def run(arguments: argparse.Namespace) -> int:
                 np.concatenate([world_keyframes(code) for code in codes]),
                 np.concatenate([world_points(code) for code in codes]),
                 np.concatenate([code.colors for code in codes]),
-                known=lambda result: localizers[
-                    getattr(result.answer, 'map_name', '') or own
-                ].code.info.known_camera(result.frame.camera),
+                known=known,
             )
         print(f'report: {page}', file=sys.stderr)
     return 0

@@ -298,10 +298,10 @@ def _engine(arguments: argparse.Namespace, base: MapCode | None) -> Engine:
 def _options(arguments: argparse.Namespace) -> MappingOptions:
     """Options by their dotted names, then those that have a flag of their own."""
     options, budget = configuration(arguments).mapping, arguments.budget
-    usual = budget is None and options.budget == MappingOptions().budget
-    extends = arguments.extend is not None and usual
+    if arguments.extend and budget is None and options.budget == MappingOptions().budget:
+        budget = options.extension_budget
     flags = {
-        'budget': options.extension_budget if extends else budget,
+        'budget': budget,
         'tokens': arguments.tokens,
         'use_depth': arguments.depth or None,
         'seed': arguments.seed,

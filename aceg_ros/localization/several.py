@@ -155,7 +155,7 @@ class MapSet:
 
     def last_of(self, name: str) -> str:
         """The part of the last answer in a place; the name itself of a map, and before that."""
-        return self._last_parts.get(name, name) if name else name
+        return self._last_parts.get(name, name)
 
     def ranked(self, image: np.ndarray, camera: Camera) -> list[str]:
         """Maps by how much one of their keyframes looks like an image, the most alike first."""
@@ -187,7 +187,8 @@ class MapSet:
                     )
             if self._remember:
                 self.last = best
-                self._last_parts[self._places[best]] = best
+                if place := self._places[best]:
+                    self._last_parts[place] = best
             return replace(answer, map_name=best, seconds=question.seconds)
         message = answer.message
         if len(self.localizers) > 1:

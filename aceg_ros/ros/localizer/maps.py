@@ -69,14 +69,10 @@ class LoadedMap:
         """What its images say of a camera."""
         return self.localizer.code.info.known_camera(camera)
 
-    def is_beside(self, other: LoadedMap | None) -> bool:
-        """Whether the two are parts of one place."""
+    def goes_on_from(self, other: LoadedMap | None) -> bool:
+        """Whether a path in the other one goes on: parts of one place, in one frame."""
         place = self.localizer.code.info.place
-        return other is not None and place != '' and place == other.place
-
-    def goes_on_from(self, other: LoadedMap) -> bool:
-        """Whether a path in the other one goes on in this one."""
-        return self.is_beside(other) and self.frame == other.frame
+        return other is not None and self.frame == other.frame and place == other.place != ''
 
     def looks_like(self, other: LoadedMap | None) -> bool:
         """Whether what viewers show of the two is the same."""

@@ -173,7 +173,7 @@ class Outputs:
         """
         before, self._shown = self._shown, loaded
         self.show_map_again()
-        if before is not None and loaded is not None and loaded.goes_on_from(before):
+        if loaded is not None and loaded.goes_on_from(before):
             return
         self.forget_path()
         if before is not None:

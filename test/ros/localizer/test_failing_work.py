@@ -28,13 +28,13 @@ def pipeline(tracker, monkeypatch) -> Pipeline:
     def fail(*_: object) -> None:
         raise RuntimeError('CUDA error')
 
+    def view(number: int, stamp: float) -> SimpleNamespace:
+        return SimpleNamespace(number=number, image=SimpleNamespace(seconds=stamp))
+
     made = object.__new__(Pipeline)
     made._tracker = tracker
     made._hooks = SimpleNamespace(examined=lambda problems: None)
     made._statistics = SimpleNamespace(of_cameras=[SimpleNamespace(unusable=0)])
-    view = lambda number, stamp: SimpleNamespace(  # noqa: E731
-        number=number, image=SimpleNamespace(seconds=stamp)
-    )
     monkeypatch.setattr(made, '_view', view, raising=False)
     monkeypatch.setattr(made, '_localize', fail, raising=False)
     return made

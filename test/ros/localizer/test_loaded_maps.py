@@ -54,8 +54,7 @@ def test_what_is_known_of_a_place_outlives_a_part_that_goes():
 
 def test_a_path_goes_on_in_the_next_part_only():
     one, two = loaded('office-1-of-2', 'office'), loaded('office-2-of-2', 'office')
-    assert two.is_beside(one)
-    assert not two.is_beside(None)
-    assert not loaded('hall').is_beside(loaded('hall'))
+    assert not two.goes_on_from(None)
+    assert not loaded('hall').goes_on_from(loaded('hall'))
     assert two.goes_on_from(one)
     assert not replace(two, frame='map_office').goes_on_from(one)
