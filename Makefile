@@ -15,8 +15,9 @@ PACKAGE_FILES := setup.py setup.cfg package.xml
 # Tests without ROS, without mapping and without training.
 QUICK := $(filter-out test/test_examples.py,$(wildcard test/test_*.py)) \
 	test/geometry test/datasets test/pose test/maps test/recording test/tracking
-# A test process for each core; what the tests of a file share is made once.
-SIDE_BY_SIDE := $(BIN)/python -m pytest -n auto --dist loadfile
+# A test process for each core; what the tests of a file share is made once. One that crashes is not
+# replaced: with loadfile the others would wait for ever.
+SIDE_BY_SIDE := $(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart=0
 # A process beside pytest, so that one that crashes is replaced; loadfile would wait for it for ever.
 ONE_BY_ONE := $(BIN)/python -m pytest -n 1
 # What fails (1: tests did, and nothing else went wrong) is tried once more, by processes and in ROS

@@ -22,6 +22,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     make_folder(path.parent)
     if path.exists():
+        if not path.is_file():  # /dev/stdout is written to, not replaced
+            path.write_bytes(data)
+            return
         _remove_abandoned(path)
     descriptor, partial = tempfile.mkstemp(
         dir=path.parent, prefix=f'.{path.name}.', suffix=_PARTIAL

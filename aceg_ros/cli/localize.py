@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from aceg_ros.cli.common import (
     add_bag_images,
     add_camera,
@@ -28,7 +30,7 @@ from aceg_ros.datasets.base import Frame
 from aceg_ros.datasets.rig import Moment, recognize
 from aceg_ros.datasets.trajectory import format_tum_line, write_trajectory
 from aceg_ros.errors import ImageError
-from aceg_ros.localization.result import LocalizationFailure
+from aceg_ros.localization.result import Localization, LocalizationFailure
 from aceg_ros.localization.several import MapSet
 
 
@@ -63,28 +65,38 @@ def run(arguments: argparse.Namespace) -> int:
     options = configuration(arguments).localization
     # Images need not be of one tour, so that where the last one was says nothing of the next.
     maps = MapSet.open([arguments.map], arguments.device, options, networks(arguments), False)
-    poses = []
-    for frame in queries:
-        try:
-            if isinstance(frame, Moment):
-                found = maps.localize_rig(*frame.read())
-            else:
-                depth = frame.registered_depth() if arguments.depth else None
-                found = maps.localize(frame.image(), frame.camera, depth=depth)
-        except ImageError as error:
-            print(f'aceg: left out {frame.name}: {error}', file=sys.stderr)
-            continue
-        if isinstance(found, LocalizationFailure):
-            print(f'{frame.name}: not localized ({found.reason}): {found.message}', file=sys.stderr)
-            continue
-        poses.append((frame.stamp, found.world_from_cam))
-        if arguments.output is None:
-            print(format_tum_line(frame.stamp, found.world_from_cam))
-    if arguments.output is not None:
-        with writing(arguments.output):
-            write_trajectory(arguments.output, poses)
+    poses: list[tuple[float, np.ndarray]] = []
+    try:
+        for frame in queries:
+            found = _answer(maps, frame, arguments.depth)
+            if found is None:
+                continue
+            poses.append((frame.stamp, found.world_from_cam))
+            if arguments.output is None:
+                print(format_tum_line(frame.stamp, found.world_from_cam))
+    finally:  # what was found before Ctrl-C is not lost
+        if arguments.output is not None:
+            with writing(arguments.output):
+                write_trajectory(arguments.output, poses)
     print(f'{len(poses)} of {len(queries)} images localized', file=sys.stderr)
     return 0 if poses else 1
+
+
+def _answer(maps: MapSet, frame: Frame | Moment, with_depth: bool) -> Localization | None:
+    """Where an image was taken, or those of a rig; why not is printed."""
+    try:
+        if isinstance(frame, Moment):
+            found = maps.localize_rig(*frame.read())
+        else:
+            depth = frame.registered_depth() if with_depth else None
+            found = maps.localize(frame.image(), frame.camera, depth=depth)
+    except ImageError as error:
+        print(f'aceg: left out {frame.name}: {error}', file=sys.stderr)
+        return None
+    if isinstance(found, LocalizationFailure):
+        print(f'{frame.name}: not localized ({found.reason}): {found.message}', file=sys.stderr)
+        return None
+    return found
 
 
 def _queries(arguments: argparse.Namespace) -> Sequence[Frame | Moment]:

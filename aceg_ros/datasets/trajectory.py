@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from aceg_ros.datasets.text import TextError, is_number, read_text
 from aceg_ros.datasets.times import NUMBERS, Times, read_times
 from aceg_ros.errors import DatasetError, PoseError
+from aceg_ros.files import write_atomically
 from aceg_ros.geometry.poses import interpolate, pose_from_tum, pose_to_tum
 from aceg_ros.geometry.timeline import bracket
 
@@ -148,7 +149,7 @@ def write_trajectory(
     lines = ['# timestamp tx ty tz qx qy qz qw']
     lines += [format_tum_line(stamp, pose) for stamp, pose in stamped_poses]
     try:
-        path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+        write_atomically(path, ('\n'.join(lines) + '\n').encode())
     except OSError as error:
         raise DatasetError(f'{path}: cannot be written ({error.strerror})') from error
 

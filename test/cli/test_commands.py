@@ -18,6 +18,7 @@ from aceg_ros.datasets import RecordingWriter
 from aceg_ros.datasets.trajectory import read_trajectory
 from aceg_ros.geometry.poses import pose_error
 from aceg_ros.landmarks.landmarks import Landmarks
+from aceg_ros.localization.several import MapSet
 from aceg_ros.maps.code import MapQuality, Rating, ThinPlace
 from aceg_ros.maps.file import read_map, write_map
 
@@ -158,6 +159,22 @@ class TestDepth:
 
 
 class TestLocalize:
+    def test_poses_found_before_an_interruption_are_kept(
+        self, aceg, mapping, questions, tmp_path, monkeypatch
+    ):
+        localize, asked = MapSet.localize, []
+
+        def interrupted(self, *arguments, **named):
+            asked.append(self)
+            if len(asked) == 4:
+                raise KeyboardInterrupt
+            return localize(self, *arguments, **named)
+
+        monkeypatch.setattr(MapSet, 'localize', interrupted)
+        poses = tmp_path / 'poses.txt'
+        assert aceg('localize', mapping / 'room.aceg', questions, '-o', poses).status == 130
+        assert len(poses_in(poses)[0]) >= 2
+
     def test_dataset(self, aceg, mapping, questions, queries, tmp_path):
         outcome = aceg('localize', mapping / 'room.aceg', questions, '-o', tmp_path / 'poses.txt')
         assert outcome.status == 0

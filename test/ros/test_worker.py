@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -101,6 +102,20 @@ def test_a_thread_that_dies_again(start, said):
     assert worker.problem == "the thread 'localize' ended: Death: out of order; restart the node"
     assert worker.ended
     assert len(said) == 2
+
+
+def test_an_image_whose_work_hangs(start, monkeypatch):
+    monkeypatch.setattr('aceg_ros.ros.worker._HANGS', 0.2)
+    freed = Event()
+    worker = start(lambda image: freed.wait(10.0))
+    wait_until(lambda: worker.stuck, what='a worker that is stuck')
+    assert worker.problem.startswith('one image has been worked on for ')
+    assert worker.problem.endswith('; restart the node')
+    assert not worker.ended
+    monkeypatch.setattr('aceg_ros.ros.worker._HANGS', 60.0)
+    freed.set()
+    wait_until(lambda: not worker.stuck, what='images that get their turn again')
+    assert worker.problem == ''
 
 
 def test_background_work_that_dies_leaves_the_thread_alive():

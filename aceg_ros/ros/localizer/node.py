@@ -325,7 +325,7 @@ class LocalizerNode(LifecycleNode):
         if self._awaited:
             self._load_awaited()
         problem = self._cameras.silence if self._working else self._pause
-        if self._interface is not None and self._interface.worker.ended:
+        if self._interface is not None and self._interface.worker.stuck:
             problem = self._interface.worker.problem
         if problem:
             self._tracker.no_images(problem)
