@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import run_benchmarks
-from run_benchmarks import BENCHMARKS, Benchmark, Result
+from run_benchmarks import BENCHMARKS, ROOT, Benchmark, Result
 
 from aceg_ros.cli.main import COMMANDS
 
@@ -36,7 +36,10 @@ def test_shows_what_was_measured():
 
 
 def test_commands_exist():
-    assert {each.command.split()[0] for each in BENCHMARKS} <= set(COMMANDS)
+    commands = [line.split() for each in BENCHMARKS for line in (*each.prepare, each.command)]
+    for program, name, *_ in commands:
+        assert name in COMMANDS if program == 'aceg' else (ROOT / name).is_file()
+        assert program in ('aceg', 'python')
     assert len({each.name for each in BENCHMARKS}) == len(BENCHMARKS)
 
 
@@ -117,7 +120,7 @@ def test_runs_the_command(checkout):
         'print("working"); print("| a |\\n|---|\\n\\n| b |\\n|---|")\n'
         'pathlib.Path(sys.argv[2], "f.json").write_text(\'{"data": "\' + sys.argv[1] + \'"}\')\n'
     )
-    found = run_benchmarks.run(Benchmark('n', '{data}', '{out}', 'f.json'), Path('/data'), 'x')
+    found = run_benchmarks.run(Benchmark('n', 'aceg {data}', '{out}', 'f.json'), Path('/data'), 'x')
     assert (found.table, found.figures) == ('| a |\n|---|\n\n| b |\n|---|', {'data': '/data'})
 
 
@@ -130,9 +133,25 @@ def test_a_script_goes_first(checkout):
         'found = pathlib.Path(sys.argv[1]).exists()\n'
         'print(f"| {found} |"); pathlib.Path(sys.argv[2], "f.json").write_text("{}")\n'
     )
-    made = Benchmark('n', '{out}/a.txt', '{out}', 'f.json', prepare='make.py {out}')
+    made = Benchmark('n', 'aceg {out}/a.txt', '{out}', 'f.json', prepare=('python make.py {out}',))
     assert run_benchmarks.run(made, Path('/data'), 'x').table == '| True |'
     assert 'python make.py {out}\naceg a.txt' in run_benchmarks._block(made, None)
+
+
+def test_one_map_among_others():
+    among = {
+        'maps': 3,
+        'images': 50,
+        'alone': 49,
+        'right': 48,
+        'wrong': 1,
+        'time_first': 1.004,
+        'time_all': 1.91,
+    }
+    table = run_benchmarks.several_table({'among': among})
+    assert '| its map alone | 49 of 50 | - | 1 |' in table
+    assert '| 3 maps, its map first | | | 1.00 |' in table
+    assert '| 3 maps, none preferred | 48 of 50 | 1 | 1.91 |' in table
 
 
 def test_figures_over_ros_beside_the_engine_alone():

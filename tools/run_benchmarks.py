@@ -40,13 +40,17 @@ _END = '<!-- end -->'
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A command that prints a table in Markdown."""
+    """A command that prints a table in Markdown.
+
+    Commands begin with `aceg`, or with `python` and a script of this repository. In them {data} is
+    the folder of datasets, {out} another folder.
+    """
 
     name: str
-    command: str  # after `aceg`; {data} is the folder of datasets
-    output: str  # its arguments for JSON; {out} is a folder
-    figures: str  # the file in that folder
-    prepare: str = ''  # a script of this repository to run first, with its arguments
+    command: str
+    output: str  # its arguments for JSON
+    figures: str  # the JSON file in {out}
+    prepare: tuple[str, ...] = ()  # commands to run first
     table: Callable[[Any], str] | None = None  # of its figures, where the command prints none
 
 
@@ -66,7 +70,8 @@ class Result:
 
 def _compared(name: str, datasets: str, options: str) -> Benchmark:
     paths = ' '.join(f'{{data}}/{dataset}' for dataset in datasets.split())
-    return Benchmark(name, f'benchmark {paths} {options}', '-o {out}', figures='benchmark.json')
+    command = f'aceg benchmark {paths} {options}'
+    return Benchmark(name, command, '-o {out}', figures='benchmark.json')
 
 
 def ros_table(figures: Mapping[str, Any]) -> str:
@@ -83,6 +88,21 @@ def ros_table(figures: Mapping[str, Any]) -> str:
             f'| from the stamp of an image to its pose | {latency:.0f} ms | {query:.0f} ms |',
             f'| images: published, dropped | {images["published"]}, {images["dropped"]} | |',
             f'| oldest image when work on it began | {figures["oldest_image_ms"]:.0f} ms | |',
+        ]
+    )
+
+
+def several_table(figures: Mapping[str, Any]) -> str:
+    """What `aceg evaluate --beside` found in one map alone, and among others."""
+    among = figures['among']
+    return '\n'.join(
+        [
+            '| | found in the right map | in another | processor time |',
+            '| --- | --- | --- | --- |',
+            f'| its map alone | {among["alone"]} of {among["images"]} | - | 1 |',
+            f'| {among["maps"]} maps, its map first | | | {among["time_first"]:.2f} |',
+            f'| {among["maps"]} maps, none preferred | {among["right"]} of {among["images"]} | '
+            f'{among["wrong"]} | {among["time_all"]:.2f} |',
         ]
     )
 
@@ -113,20 +133,22 @@ BENCHMARKS = (
     ),
     Benchmark(
         'day-and-night',
-        'light-benchmark {data}/textured_worlds/bookstore --environments {data}/hdri --budget 40',
+        'aceg light-benchmark {data}/textured_worlds/bookstore --environments {data}/hdri '
+        '--budget 40',
         output='--json {out}/light.json',
         figures='light.json',
     ),
     Benchmark(
         'drift',
-        'light-benchmark {data}/textured_worlds/small_house {data}/textured_worlds/small_warehouse '
-        '--environments {data}/hdri --methods aceg,unadjusted,sift --drift --seed 777 --budget 60',
+        'aceg light-benchmark {data}/textured_worlds/small_house '
+        '{data}/textured_worlds/small_warehouse --environments {data}/hdri '
+        '--methods aceg,unadjusted,sift --drift --seed 777 --budget 60',
         output='--json {out}/drift.json',
         figures='drift.json',
     ),
     Benchmark(
         'miscalibrated',
-        'light-benchmark {data}/textured_worlds/bookstore {data}/textured_worlds/hospital '
+        'aceg light-benchmark {data}/textured_worlds/bookstore {data}/textured_worlds/hospital '
         '--environments {data}/hdri --methods aceg,unadjusted,sift --miscalibrated --budget 60',
         output='--json {out}/miscalibrated.json',
         figures='miscalibrated.json',
@@ -137,29 +159,63 @@ BENCHMARKS = (
         '--map-split seq-01 --query-split seq-02 --methods aceg,sift --scaling --budget 60',
     ),
     Benchmark(
+        'sessions',
+        'aceg light-benchmark {data}/textured_worlds/bookstore --environments {data}/hdri '
+        '--sessions --budget 60',
+        output='--json {out}/sessions.json',
+        figures='sessions.json',
+    ),
+    Benchmark(
+        'several-maps',
+        'aceg evaluate {out}/kitchen.aceg {data}/redkitchen --split seq-02 --beside {out}/others',
+        output='--json {out}/several.json',
+        figures='several.json',
+        prepare=(
+            'aceg map {data}/redkitchen -o {out}/kitchen.aceg --split seq-01 --every 5 --budget 12',
+            'aceg map {data}/tum_fr1_rpy -o {out}/others/desk.aceg --stop 115 --every 2 '
+            '--budget 12',
+            'aceg map {data}/fox -o {out}/others/fox.aceg --budget 12',
+        ),
+        table=several_table,
+    ),
+    Benchmark(
+        'alignment',
+        'python tools/compare_alignment.py {data}/redkitchen {data}/tum_fr1_rpy --budget 40',
+        output='--json {out}/alignment.json',
+        figures='alignment.json',
+    ),
+    Benchmark(
+        'coverage',
+        'python tools/compare_coverage.py {data}/tum_fr1_rpy --worlds 2 --first 900000 '
+        '--textured {data}/textured_worlds/bookstore --environments {data}/hdri --budget 40',
+        output='--json {out}/coverage.json',
+        figures='coverage.json',
+    ),
+    Benchmark(
         'rigs',
-        'rig-benchmark --worlds 2 --queries 15 --budget 60',
+        'aceg rig-benchmark --worlds 2 --queries 15 --budget 60',
         output='--json {out}/rigs.json',
         figures='rigs.json',
     ),
     Benchmark(
         'rig-pairs',
-        'rig-benchmark {data}/euroc_mh05 {data}/tum_fr1_rpy --queries 20 --budget 60',
+        'aceg rig-benchmark {data}/euroc_mh05 {data}/tum_fr1_rpy --queries 20 --budget 60',
         output='--json {out}/rigs.json',
         figures='rigs.json',
     ),
     Benchmark(
         'building',
-        'building-benchmark --processes 2 --epochs 4 --budget 3600',
+        'aceg building-benchmark --processes 2 --epochs 4 --budget 3600',
         output='-o {out}',
         figures='building.json',
     ),
     Benchmark(
         'depth-one-spot',
-        'benchmark {out}/spot/turning --queries {out}/spot/beside --methods aceg,depth --budget 60',
+        'aceg benchmark {out}/spot/turning --queries {out}/spot/beside --methods aceg,depth '
+        '--budget 60',
         output='-o {out}',
         figures='benchmark.json',
-        prepare='tools/turning_world.py 900010 {out}/spot',
+        prepare=('python tools/turning_world.py 900010 {out}/spot',),
     ),
     _compared(
         'depth',
@@ -174,20 +230,21 @@ BENCHMARKS = (
     _compared('depth-rpy', 'tum_fr1_rpy', '--every 3 --methods aceg,depth --budget 60'),
     Benchmark(
         'over-ros',
-        'demo --dataset {data}/redkitchen --map-split seq-01 --query-split seq-02 --rate 5',
+        'aceg demo --dataset {data}/redkitchen --map-split seq-01 --query-split seq-02 --rate 5',
         output='-o {out}',
         figures='demo.json',
         table=ros_table,
     ),
     Benchmark(
         'traps',
-        'traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 60',
+        'aceg traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 60',
         output='-o {out}',
         figures='traps.json',
     ),
     Benchmark(
         'traps-depth',
-        'traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 60 --depth',
+        'aceg traps {data}/redkitchen {data}/tum_fr1_rpy --worlds 2 --images 16 --budget 60 '
+        '--depth',
         output='-o {out}',
         figures='traps.json',
     ),
@@ -223,14 +280,12 @@ def stale() -> bool:
 def run(benchmark: Benchmark, data: Path, identity: str) -> Result:
     """Run it; raises CalledProcessError when it fails."""
     with tempfile.TemporaryDirectory() as out:
-        words = shlex.split(f'{benchmark.command} {benchmark.output}')
-        words = [word.format(data=data, out=out) for word in words]
         start = time.monotonic()
-        if benchmark.prepare:
-            script = [word.format(out=out) for word in shlex.split(benchmark.prepare)]
-            subprocess.run([sys.executable, *script], cwd=ROOT, check=True)
+        for line in benchmark.prepare:
+            # What these print is not for the table.
+            subprocess.run(_words(line, data, out), cwd=ROOT, stdout=sys.stderr, check=True)
         done = subprocess.run(
-            [sys.executable, '-m', 'aceg_ros', *words],
+            _words(f'{benchmark.command} {benchmark.output}', data, out),
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
@@ -252,6 +307,13 @@ def run(benchmark: Benchmark, data: Path, identity: str) -> Result:
         machine(),
         seconds,
     )
+
+
+def _words(line: str, data: Path, out: str) -> list[str]:
+    """The words of a command, with this Python in the place of `aceg` and `python`."""
+    program, *rest = shlex.split(line)
+    python = [sys.executable, '-m', 'aceg_ros'] if program == 'aceg' else [sys.executable]
+    return python + [word.format(data=data, out=out) for word in rest]
 
 
 def machine() -> str:
@@ -370,8 +432,8 @@ def _names() -> str:
 
 
 def _block(benchmark: Benchmark, result: Result | None) -> str:
-    script = _without_folders(f'python {benchmark.prepare}\n') if benchmark.prepare else ''
-    command = f'```sh\n{script}{_wrapped(_shown(benchmark))}\n```\n'
+    lines = [_without_folders(line) for line in (*benchmark.prepare, benchmark.command)]
+    command = '```sh\n' + ''.join(f'{_wrapped(line)}\n' for line in lines) + '```\n'
     if result is None:
         return f'{command}\nNot measured yet.\n'
     note = f'{result.date}, commit {result.code}, {result.machine}; {result.seconds} s in all.'
@@ -382,7 +444,7 @@ def _block(benchmark: Benchmark, result: Result | None) -> str:
 
 
 def _shown(benchmark: Benchmark) -> str:
-    return _without_folders(f'aceg {benchmark.command}')
+    return _without_folders(benchmark.command)
 
 
 def _without_folders(command: str) -> str:

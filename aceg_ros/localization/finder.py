@@ -18,7 +18,7 @@ from aceg_ros.localization.candidate import Candidate, likelier
 from aceg_ros.localization.clock import Clock
 from aceg_ros.localization.depth import depth_ratios
 from aceg_ros.localization.encoded import EncodedImage
-from aceg_ros.localization.gate import other_camera, refusal, with_depth
+from aceg_ros.localization.gate import other_camera, refusal, with_camera, with_depth
 from aceg_ros.localization.options import LocalizationOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
 from aceg_ros.localization.search import search_pose
@@ -199,7 +199,9 @@ class PoseFinder:
         gate = self._options.gate
         refused = refusal(found, candidate.evidence, self._model, gate)
         if refused is None:
-            refused = other_camera(candidate.camera_fit(), gate)
+            fit = candidate.camera_fit()
+            found = with_camera(found, fit, gate)
+            refused = other_camera(found, fit, gate)
         if refused is not None:
             asked.clock.lap('verify')
             return LocalizationFailure(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aceg_ros.localization.options import GateOptions
 from aceg_ros.localization.result import Localization, LocalizationFailure, Reason
-from aceg_ros.localization.verification import ConfidenceModel, Evidence
+from aceg_ros.localization.verification import ConfidenceModel, Evidence, odds_of
 from aceg_ros.pose.calibration import CameraFit
 
 # What is said of a pose that is too unlikely, by the evidence that speaks most against it.
@@ -73,9 +73,22 @@ def refusal(
     return None
 
 
-def other_camera(fit: CameraFit | None, options: GateOptions) -> tuple[Reason, str] | None:
-    """Why a pose is not given out whose matches ``fit`` another camera; None when it is."""
-    if fit is None or fit.shortening(options.focal_tolerance) <= options.max_focal_deviation:
+def with_camera(found: Localization, fit: CameraFit | None, options: GateOptions) -> Localization:
+    """``found`` with the confidence that is left where its matches ``fit`` another camera."""
+    if fit is None:
+        return found
+    misfit = fit.misfit(options.focal_tolerance, options.center_tolerance)
+    odds = odds_of(found.confidence) * math.exp(
+        -options.camera_weight * max(misfit - options.camera_slack, 0.0)
+    )
+    return replace(found, confidence=odds / (1 + odds))
+
+
+def other_camera(
+    found: Localization, fit: CameraFit | None, options: GateOptions
+) -> tuple[Reason, str] | None:
+    """Why a pose `with_camera` is not given out, with words for people; None when it is."""
+    if fit is None or found.confidence >= options.min_confidence:
         return None
     return Reason.OTHER_CAMERA, (
         f'the place is seen as by a camera of {fit.focal_factor:.2g} times the focal length: it is '

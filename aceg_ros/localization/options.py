@@ -205,10 +205,21 @@ class GateOptions(Options):
         'Standard deviation of calibrated focal lengths, as a part of them.',
         low=0,
     )
-    max_focal_deviation: float = option(
-        5.0,
-        'How many standard deviations shorter a focal length may fit the matches better. A picture '
-        'of a place within an image has a shorter one than the place.',
+    center_tolerance: float = option(
+        0.05,
+        'Standard deviation of calibrated principal points, as a part of the focal length.',
+        low=0,
+    )
+    camera_slack: float = option(
+        2.0,
+        'How many deviations shorter a focal length may fit, together with the principal point, '
+        'at no cost of confidence.',
+        low=0,
+    )
+    camera_weight: float = option(
+        2.0,
+        'By how much each further deviation lowers the logarithm of the odds. A picture of a place '
+        'within an image has a shorter focal length than the place.',
         low=0,
     )
     max_depth_error: float = option(

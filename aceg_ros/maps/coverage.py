@@ -2,7 +2,7 @@
 
 A part of an image is recognized where a keyframe saw the same thing from a direction and a distance
 that are not too different. The more of a view is recognized, the more likely it is found. What is
-too different, and how much is enough, was fitted on ten scenes, by tools/fit_coverage.py.
+too different, and how much is enough, was fitted on ten scenes, by tools/compare_coverage.py.
 """
 
 from __future__ import annotations

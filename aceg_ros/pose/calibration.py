@@ -44,12 +44,18 @@ class CameraFit:
         """By how much the focal length fits better."""
         return float(np.exp(self.change[0]))
 
-    def shortening(self, tolerance: float) -> float:
-        """How many standard deviations shorter the focal length fits better.
+    def misfit(self, focal_tolerance: float, center_tolerance: float) -> float:
+        """How many standard deviations the calibrated camera is from the one that fits.
 
-        ``tolerance`` is the standard deviation of the logarithm of calibrated ones.
+        0 where a longer focal length fits, because a picture within an image has a shorter one.
+        Where it is shorter by less than a deviation, the part of that counts. The tolerances are
+        standard deviations of calibrated cameras: of the logarithm of the focal length, and of the
+        principal point as a part of it. (Mahalanobis distance.)
         """
-        return float(-self.change[0] / np.hypot(np.sqrt(self.covariance[0, 0]), tolerance))
+        tolerance = np.diag([focal_tolerance, center_tolerance, center_tolerance])
+        covariance = self.covariance + tolerance**2
+        shorter = np.clip(-self.change[0] / np.sqrt(covariance[0, 0]), 0.0, 1.0)
+        return float(shorter * np.sqrt(self.change @ np.linalg.solve(covariance, self.change)))
 
 
 def fit_camera(

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from aceg_ros.localization.gate import other_camera, refusal
+from aceg_ros.localization.gate import other_camera, refusal, with_camera
 from aceg_ros.localization.options import GateOptions
 from aceg_ros.localization.result import Localization, Reason
 from aceg_ros.localization.verification import EVIDENCE, ConfidenceModel, Evidence
@@ -35,6 +35,15 @@ USUAL = Evidence(
     }
 )
 
+FOUND = Localization(
+    np.eye(4),
+    np.eye(6),
+    np.zeros((0, 2)),
+    np.zeros((0, 3)),
+    np.zeros(0),
+    np.zeros(0, bool),
+)
+
 
 def model_at(evidence: Evidence) -> ConfidenceModel:
     """The model, to which this evidence is the usual one."""
@@ -50,15 +59,7 @@ def reason(
 
 def refused_with(evidence, options=OPTIONS, usual=USUAL):
     model = model_at(usual)
-    pose = Localization(
-        np.eye(4),
-        np.eye(6),
-        np.zeros((0, 2)),
-        np.zeros((0, 3)),
-        np.zeros(0),
-        np.zeros(0, bool),
-        confidence=model.probability(evidence),
-    )
+    pose = replace(FOUND, confidence=model.probability(evidence))
     return refusal(pose, evidence, model, options)
 
 
@@ -191,19 +192,37 @@ class TestReasons:
 class TestOtherCamera:
     """A camera that fits better than the calibrated one."""
 
-    def fit(self, factor, deviation=0.01):
-        return CameraFit(np.array([math.log(factor), 0.0, 0.0]), np.eye(3) * deviation**2)
+    def answer(self, factor, confidence, deviation=0.01, options=OPTIONS):
+        """The pose with the confidence left, and why it is refused."""
+        fit = CameraFit(np.array([math.log(factor), 0.0, 0.0]), np.eye(3) * deviation**2)
+        found = with_camera(replace(FOUND, confidence=confidence), fit, options)
+        return found, other_camera(found, fit, options)
 
     def test_a_shorter_focal_length_is_refused(self):
-        refused, words = other_camera(self.fit(0.7), OPTIONS)
+        found, (refused, words) = self.answer(0.7, 0.99)
         assert refused is Reason.OTHER_CAMERA
         assert '0.7 times the focal length' in words
+        assert found.confidence < 0.01
 
-    @pytest.mark.parametrize('factor', [0.9, 1.0, 1.4])
-    def test_others_are_not(self, factor):
+    def test_unless_all_else_speaks_for_the_pose(self):
+        found, refused = self.answer(0.85, 1 - 1e-6)
+        assert refused is None
+        assert found.confidence < 1 - 1e-6
+        assert self.answer(0.85, 0.9)[1]
+
+    @pytest.mark.parametrize('factor', [0.95, 1.0, 1.4])
+    def test_others_cost_nothing(self, factor):
         """Calibrations are off by a little; what is nearer than the map reaches looks longer."""
-        assert other_camera(self.fit(factor), OPTIONS) is None
+        found, refused = self.answer(factor, 0.6)
+        assert refused is None
+        assert found.confidence == pytest.approx(0.6)
 
-    def test_nor_one_that_matches_do_not_determine(self):
-        assert other_camera(self.fit(0.7, deviation=0.1), OPTIONS) is None
-        assert other_camera(None, OPTIONS) is None
+    def test_nor_does_one_that_matches_do_not_determine(self):
+        assert self.answer(0.7, 0.6, deviation=0.2)[1] is None
+        found = replace(FOUND, confidence=0.6)
+        assert with_camera(found, None, OPTIONS) is found
+        assert other_camera(found, None, OPTIONS) is None
+
+    def test_by_the_options(self):
+        for setting in ({'camera_weight': 0.0}, {'camera_slack': 99.0}, {'focal_tolerance': 1.0}):
+            assert self.answer(0.7, 0.6, options=replace(OPTIONS, **setting))[1] is None

@@ -29,7 +29,6 @@ OPEN = LocalizationOptions(
         min_inliers=6,
         max_position_std=1e6,
         max_rotation_std=360.0,
-        max_focal_deviation=1e6,
     ),
 )
 

@@ -1,7 +1,7 @@
-"""Fits the model of `aceg_ros.maps.coverage`, and compares what it expects with what is found.
+"""Compares what `aceg_ros.maps.coverage` expects to be found with what is, and fits its model.
 
-    python tools/fit_coverage.py fox euroc_mh05 --worlds 4
-    python tools/fit_coverage.py --textured small_house small_warehouse --environments hdri
+    python tools/compare_coverage.py tum_fr1_rpy --worlds 2 --first 900000
+    python tools/compare_coverage.py fox --textured small_house --environments hdri --fit
 
 Each scene is mapped, and all its views are asked for. Views of other places are left out, and those
 under other light are not fitted: a map cannot know of them.
@@ -23,8 +23,10 @@ from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from aceg_ros.cli.common import write_json
 from aceg_ros.engine import Engine
 from aceg_ros.errors import FitError
+from aceg_ros.evaluation.tables import markdown, percent
 from aceg_ros.geometry.cameras import Camera
 from aceg_ros.lab.confidence.samples import SceneQueries
 from aceg_ros.lab.confidence.scenes import (
@@ -42,6 +44,7 @@ from aceg_ros.maps.coverage import Coverage, CoverageModel
 
 ANGLES = np.radians([20.0, 30.0, 40.0, 50.0, 60.0])
 RATIOS = (0.35, 0.5, 0.65)
+COLUMNS = ('scene', 'views', 'number', 'found, and right', 'expected')
 OTHER_LIGHT = ('night', 'relit', 'light')  # words in the names of groups
 
 
@@ -102,8 +105,8 @@ def _loss(weights: np.ndarray, part: np.ndarray, found: np.ndarray) -> float:
 
 
 def main() -> None:
-    """Collect, compare with the model as it is, and fit."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Print what is found, and what the model as it is expects."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument('datasets', type=Path, nargs='*', help='recordings with poses')
     parser.add_argument('--textured', type=Path, nargs='*', default=[], help='textured worlds')
     parser.add_argument('--environments', type=Path, help='folder of .hdr that light them')
@@ -111,6 +114,8 @@ def main() -> None:
     parser.add_argument('--worlds', type=int, default=0, help='number of procedural worlds')
     parser.add_argument('--first', type=int, default=700_000, help='seed of the first of them')
     parser.add_argument('--budget', type=float, default=40.0, help='seconds to map a scene')
+    parser.add_argument('--json', type=Path, help='JSON file for the figures')
+    parser.add_argument('--fit', action='store_true', help='fit the model anew, and print it')
     arguments = parser.parse_args()
     if arguments.textured and arguments.environments is None:
         parser.error('textured worlds need light: give --environments')
@@ -132,12 +137,27 @@ def main() -> None:
     groups: dict[tuple[str, str], list[tuple[bool, float]]] = defaultdict(list)
     for view, part in zip(views, recognized(views, model), strict=True):
         groups[view.scene, view.group].append((view.found, model.chance(part)))
+    figures = []
     for (scene_name, group), pairs in groups.items():
-        found, expected = np.mean(np.array(pairs, float), axis=0)
-        counted = f'{scene_name:>26} {group:>12} {len(pairs):4d}'
-        print(f'{counted} found {found:.2f} expected {expected:.2f}')
-    same_light = [view for view in views if not any(word in view.group for word in OTHER_LIGHT)]
-    print(*fit(same_light))
+        found, expected = np.mean(np.array(pairs, float), axis=0).tolist()
+        figures.append(
+            {
+                'scene': scene_name,
+                'views': group,
+                'number': len(pairs),
+                'found': found,
+                'expected': expected,
+            }
+        )
+    rows = [
+        [each['scene'], each['views'], str(each['number'])]
+        + [percent(each[name]) for name in ('found', 'expected')]
+        for each in figures
+    ]
+    print(markdown(COLUMNS, rows))
+    write_json(arguments.json, {'groups': figures})
+    if arguments.fit:
+        print(*fit([v for v in views if not any(word in v.group for word in OTHER_LIGHT)]))
 
 
 if __name__ == '__main__':
