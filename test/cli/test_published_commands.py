@@ -219,20 +219,18 @@ class TestBenchmark:
     ):
         monkeypatch.setattr('aceg_ros.evaluation.benchmark.run_isolated', run_here)
         command = ['benchmark', recording, '--every', 3, '--budget', 2, '--device', 'cpu']
-        command += ['--methods', 'published,aceg,first,sift', '--encoders', 'compact,dinov2']
+        command += ['--methods', 'published,first,sift', '--encoders', 'compact,dinov2']
         command += ['-o', tmp_path / 'out']
         outcome = aceg(*command)
         assert outcome.status == 0, outcome.err
         rows = json.loads((tmp_path / 'out/benchmark.json').read_text())['rows']
         assert [row['method'] for row in rows] == [
             'published',
-            'aceg compact',
             'first map compact',
             'sift',
-            'aceg dinov2',
             'first map dinov2',
         ]
-        assert all(row['error'] is None for row in rows[:4])
+        assert all(row['error'] is None for row in rows[:3])
 
     def test_an_unknown_method(self, aceg, recording):
         outcome = aceg('benchmark', recording, '--methods', 'magic')
@@ -241,13 +239,14 @@ class TestBenchmark:
 
     def test_queries_of_another_dataset(self, aceg, recording, questions, tmp_path, monkeypatch):
         monkeypatch.setattr('aceg_ros.evaluation.benchmark.run_isolated', run_here)
-        command = ['benchmark', recording, '--queries', questions, '--every', 2, '--budget', 2]
-        command += ['--methods', 'depth', '--encoders', 'compact', '--device', 'cpu']
+        command = ['benchmark', recording, '--queries', questions, '--every', 3, '--budget', 2]
+        command += ['--methods', 'aceg,depth', '--encoders', 'compact', '--device', 'cpu']
         outcome = aceg(*command, '-o', tmp_path / 'out')
         assert outcome.status == 0, outcome.err
-        (row,) = json.loads((tmp_path / 'out/benchmark.json').read_text())['rows']
-        assert row['method'] == 'aceg with depth'
-        assert row['queries']['frames'] == len(open_dataset(questions).frames)
+        rows = json.loads((tmp_path / 'out/benchmark.json').read_text())['rows']
+        assert [row['method'] for row in rows] == ['aceg', 'aceg with depth']
+        asked = len(open_dataset(questions).frames)
+        assert [row['queries']['frames'] for row in rows] == [asked, asked]
 
     def test_queries_are_of_one_dataset(self, aceg, recording, questions):
         outcome = aceg('benchmark', recording, recording, '--queries', questions)

@@ -61,5 +61,6 @@ class TestFiles:
             read_trajectory(tmp_path / 't.txt')
 
     def test_unwritable(self, tmp_path):
+        (tmp_path / 'file').touch()
         with pytest.raises(DatasetError, match='cannot be written'):
-            write_trajectory(tmp_path / 'absent' / 't.txt', [])
+            write_trajectory(tmp_path / 'file' / 't.txt', [])

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from free_room import SCHEDULE
 
 from aceg_ros.cli.main import main
 from aceg_ros.datasets import open_dataset
@@ -16,7 +15,6 @@ from aceg_ros.geometry.poses import inverse, pose_error, shifted, transform_poin
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.localization.result import Localization
 from aceg_ros.mapping.mapper import map_scene
-from aceg_ros.mapping.options import FreeOptions, MappingOptions
 from aceg_ros.mapping.origin import local_frames
 from aceg_ros.maps.code import world_keyframes
 from aceg_ros.maps.file import read_map
@@ -83,15 +81,6 @@ def test_the_map_judges_itself_as_near_the_origin(far, mapped):
     assert far.code.info.quality.localized == mapped.code.info.quality.localized
 
 
-def test_free_codes_too(views, free_engine, free_mapped, queries):
-    far = map_scene(moved(views, ECEF), free_engine, MappingOptions(free=FreeOptions(SCHEDULE)))
-    near_errors, far_errors = (
-        np.median([r.meters for r in evaluate(Localizer(code, free_engine), frames).results])
-        for code, frames in ((free_mapped.code, queries), (far.code, moved(queries, ECEF)))
-    )
-    assert far_errors < 1.2 * near_errors + 0.01
-
-
 class TestLocalFrames:
     def test_near_the_origin_nothing_changes(self, views):
         frames, origin = local_frames(views)
@@ -110,8 +99,8 @@ class TestLocalFrames:
         assert np.abs(frames[5].world_from_cam).max() < 60.0
 
 
-@pytest.mark.parametrize('place', ['near', 'utm', 'ecef'])
-def test_the_same_recording_in_three_frames(shared, tmp_path, place):
+@pytest.mark.parametrize('place', ['utm', 'ecef'])
+def test_a_recording_far_away(shared, tmp_path, place):
     folder = shared / 'cases' / 'poses_far_from_origin' / place
     if not folder.is_dir():
         pytest.skip('the input poses_far_from_origin (../shared/cases) is not on this machine')

@@ -9,9 +9,11 @@ import pytest
 import torch
 from free_room import SCHEDULE
 
+from aceg_ros.datasets import Frame
 from aceg_ros.engine import Engine
 from aceg_ros.errors import FitCancelled, FitError
 from aceg_ros.evaluation.metrics import evaluate
+from aceg_ros.geometry.poses import shifted
 from aceg_ros.localization.localizer import Localizer
 from aceg_ros.mapping.ace_g.memory import MemoryPlan
 from aceg_ros.mapping.mapper import map_scene
@@ -20,9 +22,15 @@ from aceg_ros.maps.file import read_map, write_map
 from aceg_ros.monitor import Monitor
 from aceg_ros.regressor.ace_g import AceGConfig, AceGRegressor
 
+ECEF = np.array([2511673.6, 1438633.7, 5664733.7])
 SHORT = replace(SCHEDULE, steps=3, batch=64, buffer=600, tokens=8)
 OPTIONS = MappingOptions(free=FreeOptions(SHORT))
 SMALL = MemoryPlan(piece=64, buffer=300, buffer_on_device=True)
+
+
+def moved(frame: Frame) -> Frame:
+    """In ECEF coordinates."""
+    return replace(frame, world_from_cam=shifted(frame.pose(), ECEF))
 
 
 @pytest.fixture(scope='module')
@@ -42,6 +50,15 @@ class TestMap:
         assert summary['localized'] >= 6
         assert summary['median_cm'] < 40
         assert summary['median_deg'] < 12
+
+    def test_far_from_the_origin_it_is_as_good(self, free_mapped, free_engine, views, queries):
+        there, asked = ([moved(f) for f in frames] for frames in (views, queries))
+        far = map_scene(there, free_engine, MappingOptions(free=FreeOptions(SCHEDULE)))
+        near_errors, far_errors = (
+            np.median([r.meters for r in evaluate(Localizer(code, free_engine), frames).results])
+            for code, frames in ((free_mapped.code, queries), (far.code, asked))
+        )
+        assert far_errors < 1.2 * near_errors + 0.01
 
     def test_says_what_it_was_made_of(self, free_mapped, free_regressor, engine, views):
         code = free_mapped.code
