@@ -91,8 +91,9 @@ def other_camera(
     if fit is None or found.confidence >= options.min_confidence:
         return None
     return Reason.OTHER_CAMERA, (
-        f'the place is seen as by a camera of {fit.focal_factor:.2g} times the focal length: it is '
-        'a picture of the place, or the calibration is wrong'
+        f'the pose found is right with a probability of only {found.confidence:.0%}: the place is '
+        f'seen as by a camera of {fit.focal_factor:.2g} times the focal length, as on a picture of '
+        'it or with a wrong calibration'
     )
 
 
