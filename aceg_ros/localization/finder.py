@@ -29,8 +29,6 @@ from aceg_ros.localization.views import View, first_matches
 from aceg_ros.maps.sessions import session_landmarks
 from aceg_ros.readers.base import CodeReader
 
-# The place is known then, and how the camera is rolled.
-_NOT_TURNED = (Reason.OTHER_DEPTH, Reason.OTHER_CAMERA)
 _NOT_FOUND = {
     Reason.NO_POSE: 'no pose agrees with the map',
     Reason.UNDETERMINED: 'the matches found do not determine a pose',
@@ -87,8 +85,8 @@ class PoseFinder:
         ]
         likeliest = self._in_two_sizes(asked, turns)
         answer = self._given(likeliest, asked)
-        if isinstance(answer, Localization) or answer.reason in _NOT_TURNED:
-            return answer, turns
+        if isinstance(answer, Localization) or answer.reason is Reason.OTHER_DEPTH:
+            return answer, turns  # the place is known, and how the camera is rolled
         better = [self._turns.better(*pair) for pair in zip(images, turns, strict=True)]
         sure = self._options.search.sure_support_ratio
         if (
