@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Images need not be of one tour, so that where the last one was says nothing of the next.
     maps = MapSet.open([arguments.map], arguments.device, options, networks(arguments), False)
     poses: list[tuple[float, np.ndarray]] = []
+    ended = False
     try:
         for frame in queries:
             found = _answer(maps, frame, arguments.depth)
@@ -74,8 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
             poses.append((frame.stamp, found.world_from_cam))
             if arguments.output is None:
                 print(format_tum_line(frame.stamp, found.world_from_cam))
-    finally:  # what was found before Ctrl-C is not lost
-        if arguments.output is not None:
+        ended = True
+    finally:
+        # What was found before Ctrl-C is kept; before anything was, so is a file that was there.
+        if arguments.output is not None and (ended or poses):
             with writing(arguments.output):
                 write_trajectory(arguments.output, poses)
     print(f'{len(poses)} of {len(queries)} images localized', file=sys.stderr)

@@ -159,21 +159,26 @@ class TestDepth:
 
 
 class TestLocalize:
+    @pytest.mark.parametrize(('last', 'kept'), [(4, 2), (1, 1)])
     def test_poses_found_before_an_interruption_are_kept(
-        self, aceg, mapping, questions, tmp_path, monkeypatch
+        self, aceg, mapping, questions, tmp_path, monkeypatch, last, kept
     ):
+        """And those of a file that was there, where none was found."""
+        (tmp_path / 'poses.txt').write_text('7 1 2 3 0 0 0 1\n')
         localize, asked = MapSet.localize, []
 
         def interrupted(self, *arguments, **named):
             asked.append(self)
-            if len(asked) == 4:
+            if len(asked) == last:
                 raise KeyboardInterrupt
             return localize(self, *arguments, **named)
 
         monkeypatch.setattr(MapSet, 'localize', interrupted)
         poses = tmp_path / 'poses.txt'
         assert aceg('localize', mapping / 'room.aceg', questions, '-o', poses).status == 130
-        assert len(poses_in(poses)[0]) >= 2
+        stamps = list(poses_in(poses)[0])
+        assert len(stamps) >= kept
+        assert (7.0 in stamps) == (last == 1)
 
     def test_dataset(self, aceg, mapping, questions, queries, tmp_path):
         outcome = aceg('localize', mapping / 'room.aceg', questions, '-o', tmp_path / 'poses.txt')

@@ -73,8 +73,9 @@ def test_a_part_that_is_extended_stays_one_of_its_place(aceg, parts, recording, 
     assert read_map(grown).info.place == read_map(old).info.place
 
 
-def test_a_part_that_cannot_be_mapped_leaves_the_others(aceg, recording, tmp_path):
-    words = ('--parts', 2, '--json', tmp_path / 'room.json')
+@pytest.mark.parametrize('processes', [1, 2])
+def test_a_part_that_cannot_be_mapped_leaves_the_others(aceg, recording, tmp_path, processes):
+    words = ('--parts', 2, '--processes', processes, '--json', tmp_path / 'room.json')
     strict = ('--set', 'mapping.sweep.min_agreeing=1.0')
     outcome = aceg('map', recording, '-o', tmp_path / 'room', *words, *QUICK, *strict)
     assert outcome.status == 1
